@@ -1,0 +1,152 @@
+"""The pictures of a run, made when it is tested."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from cnnlit.callbacks.drawings import draw_confusion_matrix, draw_errors, draw_filters, draw_learning_curves
+from cnnlit.results.metrics_file import read_metrics
+from cnnlit.results.runs import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Comparison(NamedTuple):
+    """The errors of a network beside the 82 that LeNet-5 made in 1998, on the same test set."""
+
+    errors: int
+    """Errors of this network."""
+    published_errors: int
+    """Errors of LeNet-5 in 1998."""
+    repeated: int
+    """Images that both got wrong."""
+    repeated_same_answer: int
+    """Images that both got wrong in the same way."""
+
+
+def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int, int]) -> Comparison:
+    """Count the errors that are also among the published ones.
+
+    Args:
+        predicted: int64 [N].
+        labels: int64 [N].
+        published: test index -> the class that LeNet-5 answered. Paper: LeCun et al. 1998, Fig. 8.
+    """
+    wrong = (predicted != labels).cpu()
+    indices = torch.tensor(list(published))
+    same = predicted.cpu()[indices] == torch.tensor(list(published.values()))
+    return Comparison(
+        errors=int(wrong.sum()),
+        published_errors=len(published),
+        repeated=int(wrong[indices].sum()),
+        repeated_same_answer=int((wrong[indices] & same).sum()),
+    )
+
+
+class Pictures(Callback):
+    """Draws a tested network into `<folder>/pictures/`, and sends the pictures to the loggers that take any.
+
+    Writes learning_curves.png (where the folder has a metrics.csv), filters.png, confusion_matrix.png, errors.png, and
+    `<folder>/test_predictions.csv`, each whole or not at all. What cannot be made is left out with a warning of one
+    line: no picture is worth a finished run.
+
+    Reads `test_predictions` and `model` of the LightningModule, and `test_images`, `class_names` and
+    `published_errors` of the datamodule.
+
+    Args:
+        folder: the run's.
+
+    Attributes:
+        paths: of the files written, by name (`errors`, `test_predictions`).
+        comparison: with LeNet-5 of 1998, where the datamodule has its errors and all test images were answered.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.paths: dict[str, Path] = {}
+        self.comparison: Comparison | None = None
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        self.paths, self.comparison = {}, None
+        module: Any = pl_module
+        if (self.folder / "metrics.csv").exists():
+            self._draw(trainer, "learning_curves", lambda: draw_learning_curves(read_metrics(self.folder)))
+        self._draw(trainer, "filters", lambda: draw_filters(_first_convolution(module.model).weight))
+        with _or_warn("The pictures of the test"):
+            self._show_test(trainer, module.test_predictions, trainer.datamodule)  # type: ignore[attr-defined]
+
+    def _show_test(self, trainer: Trainer, predictions: Any, data: Any) -> None:
+        labels, predicted, confidence = (answers.cpu() for answers in predictions)
+        complete = len(labels) == len(data.test_images)
+        if not complete and trainer.world_size > 1:
+            raise ValueError(f"{len(labels)} predictions of one device for {len(data.test_images)} images")
+        images = data.test_images[: len(labels)]  # a test may be limited to its first batches
+        names = data.class_names
+        self._draw(trainer, "confusion_matrix", lambda: draw_confusion_matrix(labels, predicted, names))
+        self._draw(trainer, "errors", lambda: draw_errors(images, labels, predicted, confidence, names))
+        self._write("test_predictions", "test_predictions.csv", lambda: _table(labels, predicted, confidence))
+        if complete and data.published_errors:
+            self.comparison = compare_with_1998(predicted, labels, data.published_errors)
+
+    def _draw(self, trainer: Trainer, name: str, draw: Callable[[], "Figure"]) -> None:
+        self._write(name, f"pictures/{name}.png", lambda: _png(draw()))
+        if name in self.paths:
+            for logger in trainer.loggers:
+                with _or_warn(f"{name} in {type(logger).__name__}"):
+                    _log_picture(logger, f"pictures/{name}", self.paths[name], trainer.global_step)
+
+    def _write(self, name: str, place: str, content: Callable[[], str | bytes]) -> None:
+        with _or_warn(place):
+            write_whole(self.folder / place, content())
+            self.paths[name] = self.folder / place
+
+
+@contextmanager
+def _or_warn(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        rank_zero_warn(f"{what} left out: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _first_convolution(model: nn.Module) -> nn.Conv2d:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            return module
+    raise ValueError("the model has no Conv2d")
+
+
+def _png(figure: "Figure") -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def _table(labels: Tensor, predicted: Tensor, confidence: Tensor) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("index", "label", "predicted", "confidence"))
+    answers = zip(labels.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
+    writer.writerows((index, label, answer, f"{c:.6f}") for index, (label, answer, c) in enumerate(answers))
+    return table.getvalue()
+
+
+def _log_picture(logger: Any, key: str, path: Path, step: int) -> None:
+    # Told apart by what they can do: importing W&B and TensorBoard to ask for their classes takes seconds.
+    if hasattr(logger, "log_image"):
+        logger.log_image(key=key, images=[str(path)])
+    elif hasattr(getattr(logger, "experiment", None), "add_image"):
+        from matplotlib.image import imread
+
+        logger.experiment.add_image(key, imread(path)[..., :3], step, dataformats="HWC")

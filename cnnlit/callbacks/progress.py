@@ -1,0 +1,161 @@
+"""What a run shows on the terminal: one bar while it trains, one table when it is done."""
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from cnnlit.results.runs import Run
+
+REFRESH_SECONDS = 0.2
+
+
+class TrainingProgress(ProgressBar):
+    """One bar for the whole training on a terminal, one line per epoch elsewhere; both on stderr.
+
+    The bar looks at the clock each step and at the numbers only when it is drawn, so it costs microseconds.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        self.console = console or Console(stderr=True)
+        self._progress: Progress | None = None
+        self._bar = TaskID(0)
+        self._next_refresh = 0.0
+
+    def disable(self) -> None:
+        self.console.quiet = True
+
+    def enable(self) -> None:
+        self.console.quiet = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero or not self.console.is_terminal:
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=self.console,
+            auto_refresh=False,
+            transient=True,
+        )
+        steps = int(trainer.estimated_stepping_batches)
+        self._bar = self._progress.add_task("training", total=steps, completed=trainer.global_step, numbers="")
+        self._progress.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._progress is not None and time.monotonic() > self._next_refresh:
+            self._next_refresh = time.monotonic() + REFRESH_SECONDS
+            self._draw(self._progress, trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._progress is not None:
+            self._draw(self._progress, trainer, pl_module)
+        elif trainer.is_global_zero:
+            numbers = self._numbers(trainer, pl_module)
+            self.console.print(f"{self._epoch(trainer)}  {numbers}  {pl_module.seconds:.0f} s", highlight=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _draw(self, progress: Progress, trainer: Trainer, pl_module: LightningModule) -> None:
+        progress.update(
+            self._bar,
+            completed=trainer.global_step,
+            description=self._epoch(trainer),
+            numbers=self._numbers(trainer, pl_module),
+        )
+        progress.refresh()
+
+    def _close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    @staticmethod
+    def _epoch(trainer: Trainer) -> str:
+        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+
+    @staticmethod
+    def _numbers(trainer: Trainer, pl_module: LightningModule) -> str:
+        running = pl_module.running()
+        text = f"loss {running['train/loss']:.4f}  train error {running['train/error']:.2%}"
+        if "val/error" in trainer.callback_metrics:
+            text += f"  val error {float(trainer.callback_metrics['val/error']):.2%}"
+        return text
+
+
+def quieten() -> None:
+    """Silence what Lightning says to everyone and what does not apply here; its warnings stay."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # a batch is an index: there is nothing for workers to do
+        ".*your dataloader is not resumable.*",  # its sampler is: cnnlit.data.order
+        ".*Checkpoint directory .* exists and is not empty.*",  # as it is when a run is resumed
+        ".*is a wandb run already in progress.*",  # ours
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def print_summary(
+    run: Run, test: dict[str, float], *, val_error: Any, pictures: Mapping[str, Path], tracked: str | None
+) -> None:
+    """Print what a run came to on stdout: a table on a terminal, plain lines elsewhere.
+
+    Args:
+        run: that is done.
+        test: its test.json.
+        val_error: the last validation error, or None.
+        pictures: that were drawn.
+        tracked: where W&B shows the run, or how it will.
+    """
+    rows = {
+        "test error": f"{test['test/error']:.2%}, {test['test/num_errors']} of {test['test/num_images']} images",
+        "test loss": f"{test['test/loss']:.4f}",
+    }
+    if val_error is not None:
+        rows["validation error"] = f"{float(val_error):.2%}"
+    if "errors_of_1998/repeated" in test:
+        rows["errors of 1998"] = (
+            f"{test['errors_of_1998/repeated']} of LeNet-5's {test['errors_of_1998/published_errors']} repeated, "
+            f"{test['errors_of_1998/repeated_same_answer']} with the same answer"
+        )
+    rows["time"] = f"{run.seconds:.0f} s"
+    rows["run"] = str(run.folder)
+    if "errors" in pictures:
+        rows["errors drawn"] = str(pictures["errors"])
+    if tracked:
+        rows["W&B"] = tracked
+    console = Console()
+    if not console.is_terminal:
+        for name, value in rows.items():
+            console.print(f"{name}: {value}", highlight=False, markup=False, soft_wrap=True)
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    console.print(table, highlight=False)

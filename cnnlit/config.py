@@ -1,0 +1,231 @@
+"""From Hydra's configuration to checked objects; whatever is wrong with it is one line and exit code 2.
+
+The constructors are the schema. Every node with a `_target_` is checked against the annotated signature of what
+it names: unknown keys, types, choices (Literal) and bounds (Annotated), before anything is built.
+"""
+
+import difflib
+import importlib
+import inspect
+import json
+import os
+import re
+import secrets
+import sys
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+Node = dict[str, Any]
+"""A part of the configuration as plain containers."""
+
+
+def conf_dir() -> Path:
+    """The folder of configuration files: the checkout's, or else the one that came with the wheel."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / "conf"
+    # An editable install may leave an old copy inside the package: the checkout wins.
+    return checkout if (package.parent / "pyproject.toml").is_file() and checkout.is_dir() else package / "conf"
+
+
+def command(function: Callable[..., Any]) -> Callable[[], None]:
+    """The entry point of a command: composes conf/<name>.yaml, checks it, calls the function with its keys.
+
+    Args:
+        function: a command, with one keyword-only annotated argument per key of its configuration file, which
+            is named as the function is.
+    """
+
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+    def task(composed: DictConfig) -> Any:
+        if not traceback_wanted:
+            del os.environ["HYDRA_FULL_ERROR"]
+        with refusing():
+            config = OmegaConf.to_container(composed, resolve=True)
+            assert isinstance(config, dict)
+            check(config, function)
+        return function(**config)
+
+    # Hydra names the job and DDP's child processes by the module of the function that it is given.
+    task.__module__ = function.__module__
+
+    def main() -> None:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
+        try:
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            _refuse(_composition_message(error, function.__name__))
+
+    return main
+
+
+def build(node: Node, *args: Any, **keywords: Any) -> Any:
+    """Call what the node's `_target_` names with the node's keys and these arguments."""
+    return hydra.utils.instantiate(node, *args, _convert_="all", **keywords)
+
+
+def run_folder() -> Path:
+    """The folder of this run, as Hydra made it."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def overrides() -> list[str]:
+    """What the command line changed, without Hydra's own options."""
+    return list(HydraConfig.get().overrides.task)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever the user got wrong in here ends the command with one line and exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
+        with suppress(ValueError, OSError):
+            os.removedirs(run_folder())  # which Hydra made and nothing was written to
+        _refuse(str(cause))
+
+
+def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
+    """Check a node's keys and values against the signature of what it will be given to, and so all nodes below.
+
+    Raises:
+        ValueError: one line that names the key, the value, what is allowed, and the nearest match.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    parameters = _parameters(target)
+    for key, value in node.items():
+        if key.startswith("_") and key.endswith("_"):
+            continue
+        name = f"{path}.{key}" if path else key
+        if key not in parameters:
+            raise ValueError(f"{name}: no such option{_nearest(key, parameters)}")
+        if isinstance(value, dict) and "_target_" in value:
+            check(value, _import(value["_target_"], name), name)
+            continue
+        annotation = parameters[key]
+        if annotation is inspect.Parameter.empty:
+            continue
+        config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+        try:
+            # As JSON, strict allows a list for a tuple, but no "3" or true for a 3.
+            TypeAdapter(annotation, config=config).validate_json(json.dumps(value))
+        except ValidationError as error:
+            raise ValueError(f"{name}={_shown(value)}: {_reason(error, value)}") from None
+
+
+def _parameters(target: Callable[..., Any]) -> dict[str, Any]:
+    """Name -> annotation of every parameter that can be given by keyword."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError:  # annotated with what is imported for type checkers alone
+        hints = {}
+    keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.signature(target).parameters
+    return {name: hints.get(name, inspect.Parameter.empty) for name, p in signature.items() if p.kind in keyword}
+
+
+def _import(target: str, path: str) -> Callable[..., Any]:
+    module, _, name = target.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}._target_={target}: cannot be imported ({error})") from None
+    return found
+
+
+def _reason(error: Any, value: Any) -> str:
+    details = error.errors()
+    choices = [str(d["ctx"]["expected"]) for d in details if d["type"] == "literal_error"]
+    if choices:
+        allowed = re.findall(r"'([^']*)'", choices[0]) or [choices[0]]
+        return f"must be one of {', '.join(allowed)}{_nearest(str(value), allowed)}"
+    messages = dict.fromkeys(d["msg"].removeprefix("Input should be ").strip() for d in details)
+    return "must be " + " or ".join(messages)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there is {', '.join(known)}" if len(known) <= 30 else ""
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _composition_message(error: Exception, name: str) -> str:
+    """Hydra's own complaints in one line, with the nearest match that it does not offer."""
+    text = str(error)
+    parts = [text] + ([str(error.__cause__)] if error.__cause__ else [])
+    available = re.search(r"Could not find '([^']+)'\n\nAvailable options in '([^']+)':\n((?:\t.*\n?)*)", text)
+    if available:
+        group, choice = available[2], available[1].rpartition("/")[2]
+        return f"{group}={choice}: no such choice{_nearest(choice, available[3].split())}"
+    unknown = re.search(r"full_key: (\S+)", " ".join(parts))
+    if unknown and "not in struct" in " ".join(parts):
+        return f"{unknown[1]}: no such option{_nearest_key(unknown[1], name)}"
+    group_only = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
+    if group_only:
+        return f"{group_only[1]}: no such group{_nearest(group_only[1], _groups())}"
+    return " ".join(" ".join(parts).split())
+
+
+def _groups() -> list[str]:
+    return sorted({str(path.parent.relative_to(conf_dir())) for path in conf_dir().glob("*/**/*.yaml")})
+
+
+def _nearest_key(key: str, name: str) -> str:
+    """Of all keys that the command has without the overrides of values, the nearest."""
+    groups = _groups()
+    chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
+    with suppress(Exception), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        composed = OmegaConf.to_container(hydra.compose(name, overrides=chosen))
+        assert isinstance(composed, dict)
+        known = list(_paths(composed))
+        last = {path.rpartition(".")[2]: path for path in known}
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+        leaf = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)
+        return f"; did you mean {close[0] if close else last[leaf[0]]}?" if close or leaf else ""
+    return ""
+
+
+def _paths(node: Node, above: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        path = f"{above}.{key}" if above else str(key)
+        yield path
+        if isinstance(value, dict):
+            yield from _paths(value, path)
+
+
+def _refuse(message: str) -> NoReturn:
+    line = " ".join(message.split())
+    print(f"cnnlit: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+
+def _new_run_folder(resume: str | None, root: str) -> str:
+    """Where a run goes: the folder that is resumed, or a new one that no other run can have."""
+    if resume:
+        return str(Path(resume).absolute())
+    return f"{root}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(3)}"
+
+
+OmegaConf.register_new_resolver("run_folder", _new_run_folder, use_cache=True, replace=True)

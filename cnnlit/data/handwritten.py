@@ -1,0 +1,222 @@
+"""Handwritten digits: the scikit-learn set or MNIST, whole on the device that trains."""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Len
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cnnlit.data.digits import read_digits
+from cnnlit.data.distortions import AffineDistortion, pad
+from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
+from cnnlit.data.order import Batches, Presentations, generator
+
+Range = Annotated[list[float], Len(2, 2)]
+Batch = tuple[Tensor, Tensor]
+
+
+class ResidentDigits(Dataset[Batch]):
+    """Images that lie in the memory of one device, from which a batch is taken by index.
+
+    `dataset[epoch, presentations]` is `(images, labels)`: float32 [batch, 1, image_size, image_size] in -0.1
+    (background) to 1.175 (ink), and int64 [batch].
+
+    Args:
+        images: uint8 [N, H, H], 0 is background.
+        labels: int64 [N].
+        image_size: side of the images that the network sees, in pixels.
+        distortion: of each presentation, or None.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, image_size: int, distortion: AffineDistortion | None) -> None:
+        self.images = images
+        self.labels = labels
+        self.image_size = image_size
+        self.distortion = distortion
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, batch: Presentations) -> Batch:
+        epoch, presentations = batch
+        presentations = presentations.to(self.images.device)
+        indices = presentations % len(self)
+        images = self.images.index_select(0, indices)
+        labels = self.labels.index_select(0, indices)
+        if self.distortion is None:
+            return pad(images, self.image_size), labels
+        return self.distortion(images, epoch, presentations, self.image_size), labels
+
+
+class HandwrittenDigits(LightningDataModule):
+    """Ten digits, 28x28 grey, from one of two sources, split into training, validation and test.
+
+    Args:
+        source: `sklearn`, 1,797 digits that need no download; `mnist`, LeCun's 70,000.
+        root: the folder of MNIST's files, or where to put them.
+        batch_size: images per training step, over all devices.
+        eval_batch_size: images per step of validation and test.
+        image_size: side of the images that the network sees, in pixels; 28 padded with background.
+        num_classes: ten, for the model to refer to.
+        in_channels: one, for the model to refer to.
+        val_split: images held out of the training set for validation, stratified; 0 for none.
+        split_seed: which ones; the same for every `seed`.
+        passes_per_epoch: how often an epoch shows each image; a small set needs more steps between two validations.
+        order: a new random order each epoch (`fresh`) or the same random order each epoch (`constant`).
+        seed: of the order and the distortions.
+        distortion: `affine1998`, the distortions of LeCun et al. 1998, or `none`. See AffineDistortion.
+        distortion_scaling: range of the scale.
+        distortion_squeezing: range of the squeeze.
+        distortion_shear: range of the horizontal shear.
+        distortion_translation_pixels: range of either translation, in pixels.
+        distortion_copies: distorted versions of each image beside the original, drawn once (the paper: 9);
+            null for a fresh distortion at every presentation.
+    """
+
+    class_names = tuple("0123456789")
+
+    def __init__(
+        self,
+        *,
+        source: Literal["sklearn", "mnist"] = "sklearn",
+        root: str = "data",
+        batch_size: Annotated[int, Ge(1)] = 64,
+        eval_batch_size: Annotated[int, Ge(1)] = 1000,
+        image_size: Annotated[int, Ge(28)] = 32,
+        num_classes: Literal[10] = 10,
+        in_channels: Literal[1] = 1,
+        val_split: Annotated[int, Ge(0)] = 0,
+        split_seed: Annotated[int, Ge(0)] = 0,
+        passes_per_epoch: Annotated[int, Ge(1)] = 1,
+        order: Literal["fresh", "constant"] = "fresh",
+        seed: Annotated[int, Ge(0)] = 0,
+        distortion: Literal["none", "affine1998"] = "none",
+        distortion_scaling: Range = (0.76, 1.41),  # type: ignore[assignment]
+        distortion_squeezing: Range = (0.9, 1.1),  # type: ignore[assignment]
+        distortion_shear: Range = (-0.14, 0.14),  # type: ignore[assignment]
+        distortion_translation_pixels: Range = (-2.0, 2.0),  # type: ignore[assignment]
+        distortion_copies: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.published_errors = PUBLISHED_ERRORS if source == "mnist" else None
+        self._splits: dict[str, Batch] = {}
+        self._distortion: AffineDistortion | None = None
+        self._batches_to_skip = 0
+
+    def prepare_data(self) -> None:
+        """Find or download the files; raises FileNotFoundError, in one line, where there is neither."""
+        if self.hparams["source"] == "mnist":
+            obtain_mnist(self.hparams["root"])
+
+    def setup(self, stage: str = "fit") -> None:  # noqa: ARG002  Lightning's signature
+        """Read and split the set, once; raises ValueError where the sizes do not fit together."""
+        if self._splits:
+            return
+        hparams = self.hparams
+        mnist = hparams["source"] == "mnist"
+        images, labels, test_images, test_labels = read_mnist(hparams["root"]) if mnist else read_digits()
+        train, val = _hold_out(labels, hparams["val_split"], hparams["split_seed"])
+        if hparams["batch_size"] > len(train):
+            raise ValueError(f"recipe.batch_size={hparams['batch_size']} is more than the {len(train)} training images")
+        if hparams["distortion"] != "none":
+            self._distortion = AffineDistortion(
+                scaling=hparams["distortion_scaling"],
+                squeezing=hparams["distortion_squeezing"],
+                shear=hparams["distortion_shear"],
+                translation_pixels=hparams["distortion_translation_pixels"],
+                num_images=len(train),
+                versions=self._versions,
+                fixed=hparams["distortion_copies"] is not None,
+                seed=hparams["seed"],
+            )
+        self._splits = {
+            "train": (images[train], labels[train]),
+            "val": (images[val], labels[val]),
+            "test": (test_images, test_labels),
+        }
+
+    @property
+    def num_images(self) -> dict[str, int]:
+        """Images per split, after `setup`."""
+        return {split: len(labels) for split, (_, labels) in self._splits.items()}
+
+    @property
+    def test_images(self) -> Tensor:
+        """The test set as it is drawn, uint8 [N, 28, 28]."""
+        return self._splits["test"][0]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        hparams = self.hparams
+        batches = self._batches(
+            "train",
+            hparams["batch_size"],
+            order=hparams["order"],
+            versions=self._versions,
+            passes_per_epoch=hparams["passes_per_epoch"],
+        )
+        batches.skip(self._batches_to_skip)
+        return DataLoader(self._resident("train", self._distortion), batch_size=None, sampler=batches)
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        return [self._eval_dataloader("val")] if self.hparams["val_split"] else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self._eval_dataloader("test")
+
+    def curvature_sample(self, count: int, epoch: int) -> Batch:
+        """Training images as the network will see them in this epoch, drawn at random, and their labels."""
+        random = generator(self.hparams["seed"], epoch, 2)
+        chosen = torch.randperm(self.num_images["train"], generator=random)[:count]
+        return self._resident("train", self._distortion)[epoch, chosen]
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the epoch, in batches."""
+        assert self.trainer is not None
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        return {"batches_done": done % len(self.trainer.fit_loop._combined_loader or [0])}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._batches_to_skip = state_dict["batches_done"]
+
+    def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
+        batches = self._batches(split, self.hparams["eval_batch_size"], order="sequential")
+        return DataLoader(self._resident(split, None), batch_size=None, sampler=batches)
+
+    def _resident(self, split: str, distortion: AffineDistortion | None) -> ResidentDigits:
+        device = self.trainer.strategy.root_device if self.trainer else "cpu"
+        images, labels = self._splits[split]
+        return ResidentDigits(images.to(device), labels.to(device), self.hparams["image_size"], distortion)
+
+    @property
+    def _versions(self) -> int:
+        """Different presentations of an image in a sweep: itself, and its distortions."""
+        copies = self.hparams["distortion_copies"]
+        if self.hparams["distortion"] == "none" or copies is None:
+            passes: int = self.hparams["passes_per_epoch"]
+            return passes
+        return 1 + int(copies)
+
+    def _batches(self, split: str, batch_size: int, **order: Any) -> Batches:
+        rank, replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        seed = self.hparams["seed"]
+        return Batches(self.num_images[split], batch_size, seed=seed, rank=rank, num_replicas=replicas, **order)
+
+
+def _hold_out(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the images to train on and of the `count` held out, stratified by label."""
+    everything = torch.arange(len(labels))
+    if count == 0:
+        return everything, everything[:0]
+    num_classes = len(labels.unique())
+    if not num_classes <= count <= len(labels) - num_classes:
+        raise ValueError(
+            f"data.val_split={count}: hold out 0, or {num_classes} to {len(labels) - num_classes} "
+            f"of the {len(labels)} training images"
+        )
+    from sklearn.model_selection import train_test_split
+
+    train, val = train_test_split(everything, test_size=count, stratify=labels, random_state=seed)
+    return train, val

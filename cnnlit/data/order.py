@@ -1,0 +1,92 @@
+"""The order of presentation: which images make up each batch, as a pure function of seed and epoch."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+Order = Literal["fresh", "constant", "sequential"]
+Presentations = tuple[int, Tensor]
+
+
+def generator(*key: int) -> torch.Generator:
+    """A random generator on the CPU that depends on nothing but the non-negative integers in `key`."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+class Batches(Sampler[Presentations]):
+    """Batches of presentations: yields `(epoch, presentations)`, the second int64 [batch].
+
+    Presentation number p shows image p % num_images in version p // num_images. All versions of all images, in
+    a random order, make up a sweep; sweep follows sweep, and each epoch takes its share of them. With one
+    version and one pass per epoch, a sweep is an epoch.
+
+    Nothing but seed and epoch decides the order, so a run that is cut off finds its place again with `skip`,
+    whatever the number of workers. The last batch holds what is left.
+
+    Args:
+        num_images: number of images.
+        batch_size: presentations per batch, over all replicas.
+        order: a new random order each sweep, the same random one each sweep, or as the images lie.
+        seed: of the random orders.
+        versions: different versions of each image.
+        passes_per_epoch: presentations per epoch, in multiples of `num_images`.
+        rank: which of the replicas this is, from 0; it takes every `num_replicas`-th of a batch.
+        num_replicas: number of replicas that share each batch.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        batch_size: int,
+        *,
+        order: Order,
+        seed: int = 0,
+        versions: int = 1,
+        passes_per_epoch: int = 1,
+        rank: int = 0,
+        num_replicas: int = 1,
+    ) -> None:
+        self.sweep_length = num_images * versions
+        self.epoch_length = num_images * passes_per_epoch
+        self.batch_size = batch_size
+        self.order = order
+        self.seed = seed
+        self.rank = rank
+        self.num_replicas = num_replicas
+        self.epoch = 0
+        self._skipped = 0
+
+    def __len__(self) -> int:
+        return -(-self.epoch_length // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of the next iteration, from 0; Lightning calls this."""
+        self.epoch = epoch
+
+    def skip(self, batches: int) -> None:
+        """Leave out this many batches at the beginning of the next iteration, once."""
+        self._skipped = batches
+
+    def presentations(self, epoch: int) -> Tensor:
+        """All presentations of an epoch in their order, int64 [num_images * passes_per_epoch]."""
+        first, offset = divmod(epoch * self.epoch_length, self.sweep_length)
+        last = (offset + self.epoch_length - 1) // self.sweep_length + first
+        sweeps = torch.cat([self._sweep(number) for number in range(first, last + 1)])
+        return sweeps[offset : offset + self.epoch_length]
+
+    def _sweep(self, number: int) -> Tensor:
+        if self.order == "sequential":
+            return torch.arange(self.sweep_length)
+        random = generator(self.seed, 0 if self.order == "constant" else number)
+        return torch.randperm(self.sweep_length, generator=random)
+
+    def __iter__(self) -> Iterator[Presentations]:
+        skipped, self._skipped = self._skipped, 0
+        epoch = self.epoch
+        for batch in self.presentations(epoch).split(self.batch_size)[skipped:]:
+            yield epoch, batch[self.rank :: self.num_replicas]

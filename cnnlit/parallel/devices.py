@@ -1,0 +1,33 @@
+"""Which devices this machine has."""
+
+import os
+import re
+
+import torch
+
+
+def check_devices(accelerator: str, devices: int | str | list[int]) -> None:
+    """Refuse more devices than there are, before anything starts.
+
+    Args:
+        accelerator: as lightning.Trainer takes it.
+        devices: likewise: a number, a list of indices, "auto" or -1.
+
+    Raises:
+        ValueError: one line that says how many there are.
+    """
+    gpus = torch.cuda.device_count()
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and gpus > 0)
+    available, kind = (gpus, "GPUs") if on_gpu else (os.cpu_count() or 1, "processor cores")
+    if accelerator not in ("auto", "cpu", "gpu", "cuda") or devices in ("auto", -1, "-1"):
+        return
+    if isinstance(devices, int):
+        count = devices
+    elif isinstance(devices, str) and re.fullmatch(r"\d+", devices):
+        count = int(devices)
+    elif isinstance(devices, list):
+        count = max(devices, default=-1) + 1
+    else:
+        raise ValueError(f"trainer.devices={devices}: must be a number, a list of indices, or auto")
+    if not 1 <= count <= available:
+        raise ValueError(f"trainer.devices={devices}: this machine has {available} {kind}")

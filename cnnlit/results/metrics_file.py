@@ -1,0 +1,66 @@
+"""metrics.csv: the curves of a run, one row per epoch, whatever else tracks it."""
+
+import csv
+import io
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cnnlit.results.runs import write_whole
+
+
+class MetricsFile(Logger):
+    """Keeps what is logged as a table with one row per step, which is one per epoch; rewritten whole.
+
+    Lightning's own CSV logger deletes what is there when a run is resumed.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.path = folder / "metrics.csv"
+        self.rows: dict[int, dict[str, Any]] = {int(row["step"]): dict(row) for row in read_metrics(folder)}
+
+    @property
+    def name(self) -> str:
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """config.yaml has them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if any(name.startswith("test/") for name in metrics):
+            return  # test.json has them
+        step = step or 0
+        # A resumed run takes the place of what was logged after its checkpoint.
+        self.rows = {key: row for key, row in self.rows.items() if key <= step}
+        self.rows.setdefault(step, {"step": step}).update(metrics)
+        columns = dict.fromkeys(name for row in self.rows.values() for name in row)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, sorted(columns, key=_rank), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows.values())
+        write_whole(self.path, table.getvalue())
+
+
+def read_metrics(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv, none if there is no such file; empty cells are empty strings."""
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _rank(column: str) -> tuple[bool, bool, str]:
+    return column != "epoch", column != "step", column

@@ -1,0 +1,153 @@
+"""python -m cnnlit.train: train a network, test it once, and leave a folder that says how.
+
+What can be configured is in conf/train.yaml and the groups that it names; --help lists it.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from cnnlit import config
+from cnnlit.config import Node
+
+if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+    from lightning import LightningDataModule, Trainer
+
+    from cnnlit.callbacks.pictures import Pictures
+    from cnnlit.results.runs import Run
+    from cnnlit.training.task import ImageClassification
+
+
+def train(
+    *,
+    model: Node,
+    data: Node,
+    recipe: Node,
+    trainer: Node,
+    logger: Node,
+    seed: Annotated[int, Ge(0)],
+    num_threads: Annotated[int, Ge(1)] | None,
+    compile: bool,  # noqa: A002  the word that torch has for it
+    resume: str | None,
+    run_root: str,  # noqa: ARG001  where conf/train.yaml puts new runs
+) -> float:
+    """Train, test, and record a run in its folder.
+
+    Args:
+        model: an architecture.
+        data: a LightningDataModule.
+        recipe: a cnnlit.training.recipe.Recipe.
+        trainer: a lightning.Trainer.
+        logger: a tracker beside metrics.csv, or empty for none.
+        seed: of everything random.
+        num_threads: of the processor, for the arithmetic; null for torch's choice.
+        compile: run the network through torch.compile.
+        resume: the folder of a run to go on with, by its own configuration.
+        run_root: where new runs go.
+
+    Returns:
+        The validation error, or without a validation set the test error: the objective of a sweep.
+    """
+    settings = {"model": model, "data": data, "recipe": recipe, "trainer": trainer, "logger": logger}
+    settings |= {"seed": seed, "num_threads": num_threads, "compile": compile}
+    with config.refusing():
+        if resume:
+            settings = _settings_of(Path(resume))
+        import torch
+        from lightning import seed_everything
+
+        from cnnlit.callbacks.pictures import Pictures
+        from cnnlit.callbacks.progress import quieten
+        from cnnlit.results.runs import Run
+        from cnnlit.training.task import ImageClassification
+
+        quieten()
+        if settings["num_threads"]:
+            torch.set_num_threads(settings["num_threads"])
+        seed_everything(settings["seed"], workers=True, verbose=False)
+        network = config.build(settings["model"])
+        if settings["compile"]:
+            network.compile()
+        hyperparameters = config.build(settings["recipe"])
+        hyperparameters.try_on(network)
+        datamodule = config.build(settings["data"])
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        task = ImageClassification(network, recipe=hyperparameters, config=settings)
+        run = Run(config.run_folder())
+        pictures = Pictures(run.folder)
+        loop = _build_trainer(settings, run, pictures, datamodule)
+        run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
+    return _fit_and_test(run, task, datamodule, loop, pictures)
+
+
+def _settings_of(folder: Path) -> Node:
+    """The configuration of a run that is resumed, checked again, for the code may have moved on."""
+    from cnnlit.results.runs import read_config
+
+    others = [override for override in config.overrides() if not override.startswith("resume=")]
+    if others:
+        raise ValueError(f"resume={folder}: a run goes on as it was configured; leave out {' '.join(others)}")
+    settings = read_config(folder)
+    config.check({**settings, "resume": str(folder)}, train)
+    return settings
+
+
+def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule: "LightningDataModule") -> "Trainer":
+    """Lightning's loop, and what this project hangs into it."""
+    from cnnlit.callbacks.checkpoints import StopOnSignal, WholeCheckpoints, last_checkpoint
+    from cnnlit.callbacks.progress import TrainingProgress
+    from cnnlit.parallel.devices import check_devices
+
+    check_devices(settings["trainer"]["accelerator"], settings["trainer"]["devices"])
+    validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
+    loop: Trainer = config.build(
+        {**settings["trainer"], **validation},
+        max_epochs=settings["recipe"]["epochs"],
+        callbacks=[TrainingProgress(), last_checkpoint(run.checkpoint), StopOnSignal(run.checkpoint), pictures],
+        plugins=[WholeCheckpoints()],
+        logger=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=str(run.folder),
+    )
+    return loop
+
+
+def _fit_and_test(
+    run: "Run",
+    task: "ImageClassification",
+    datamodule: "LightningDataModule",
+    loop: "Trainer",
+    pictures: "Pictures",
+) -> float:
+    """Train to the end, test once, draw; the run's record says how that went, whatever happens."""
+    from cnnlit.callbacks.progress import print_summary
+    from cnnlit.results import tracking
+    from cnnlit.results.metrics_file import MetricsFile
+
+    with run, tracking.closing():
+        logger = task.config["logger"]
+        tracker = config.build(logger, folder=run.folder, run_id=run.record["id"]) if logger else None
+        loop.loggers = [MetricsFile(run.folder), *([tracker] if tracker else [])]
+        for each in loop.loggers:
+            each.log_hyperparams(task.config)
+        checkpoint = str(run.checkpoint) if run.checkpoint.is_file() else None
+        loop.fit(task, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        objective = loop.callback_metrics.get("val/error")
+        loop.test(task, datamodule=datamodule, verbose=False)
+        test = task.test_result()
+        if pictures.comparison:
+            test |= {f"errors_of_1998/{name}": count for name, count in pictures.comparison._asdict().items()}
+        run.finish(test)
+        if loop.is_global_zero:
+            print_summary(run, test, val_error=objective, pictures=pictures.paths, tracked=tracking.where())
+    return float(test["test/error"] if objective is None else objective)
+
+
+main = config.command(train)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The LightningModule that trains any architecture; losses, optimizers, schedules, metrics."""

@@ -1,0 +1,189 @@
+"""The optimizer of LeNet-5. Everyone else's are in torch.optim."""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor, nn
+from torch.func import functional_call
+
+SELECTIONS = (nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d)
+"""Layers that copy some of their inputs: a second derivative passes them as a first one does."""
+
+NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+
+
+class StochasticDiagonalLM(torch.optim.Optimizer):
+    """Stochastic diagonal Levenberg-Marquardt: each parameter has the step size lr / (mu + curvature).
+
+    `estimate` finds the curvatures on some training images; the paper does it before each pass. Until then
+    they are zero.
+
+    Paper: LeCun et al. 1998, App. C.
+
+    Args:
+        params: the parameters.
+        lr: the global learning rate, eta.
+        mu: keeps the step size finite where the error surface is flat.
+        num_samples: training images that a curvature is estimated on.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: Annotated[float, Gt(0)] = 5e-4,
+        mu: Annotated[float, Gt(0)] = 0.02,
+        num_samples: Annotated[int, Ge(1)] = 500,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "mu": mu})
+        self.num_samples = num_samples
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["curvature"] = torch.zeros_like(parameter)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step down the gradient; see torch.optim.Optimizer."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            damped = torch._foreach_add([self.state[parameter]["curvature"] for parameter in moved], group["mu"])
+            torch._foreach_addcdiv_(moved, [parameter.grad for parameter in moved], damped, -group["lr"])
+        return loss
+
+    def estimate(self, model: nn.Module, loss: nn.Module, images: Tensor, labels: Tensor) -> None:
+        """Set the curvatures to their means over a batch; see `diagonal_curvature`."""
+        curvature = diagonal_curvature(model, loss, images, labels)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["curvature"].copy_(curvature[parameter])
+
+
+def diagonal_curvature(model: nn.Module, loss: nn.Module, images: Tensor, labels: Tensor) -> dict[Tensor, Tensor]:
+    """The diagonal second derivative of the loss with respect to each parameter, Gauss-Newton, mean over a batch.
+
+    It runs backwards through the network as a gradient does, with squares in place of values. With a the
+    weighted sum of a unit, f its activation, u its weights and x its inputs:
+
+        d2E/da_i2  = f'(a_i)^2 sum_k u_ki^2 d2E/da_k2,        d2E/du_ij2 = d2E/da_i2 x_j^2,
+
+    summed over all the places that share a parameter. At the top, whatever follows the last layer with
+    parameters (the fixed RBF units and the loss) has its exact diagonal.
+
+    Paper: LeCun et al. 1998, App. C, eqs. 31 to 35.
+
+    Args:
+        model: convolutions, fully connected layers, sub-sampling, elementwise activations, max-pooling, in any
+            arrangement.
+        loss: (logits, labels) -> the mean over the batch.
+        images: float [N, C, H, W].
+        labels: int64 [N].
+
+    Returns:
+        For each parameter a tensor of its shape, not negative.
+
+    Raises:
+        ValueError: for a layer that the recursion does not cover, such as batch normalisation.
+    """
+    curvature = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
+    last: list[Tensor] = []
+    uncovered: list[nn.Module] = []
+
+    def carry(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
+        rule = _rule(layer, inputs[0], output)
+        if rule is None:
+            uncovered.append(layer)
+            return None
+        if uncovered:
+            raise ValueError(f"the curvature does not pass through {type(uncovered[0]).__name__}; use another optimizer")
+        carried: Tensor = _SecondDerivative.apply(inputs[0], output, rule, layer, curvature)
+        last[:] = [carried]
+        return carried
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    hooks = [leaf.register_forward_hook(carry) for leaf in leaves if not isinstance(leaf, SELECTIONS)]
+    training = model.training
+    try:
+        model.eval()  # dropout off
+        with torch.compiler.set_stance("force_eager"):  # a compiled model does not call its layers' hooks
+            logits = model(images.detach().requires_grad_())
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    torch.autograd.backward(last[0], _diagonal_hessian(loss(logits, labels), last[0]))
+    return curvature
+
+
+def _diagonal_hessian(loss: Tensor, features: Tensor) -> Tensor:
+    """d2 loss / d features[n, j]^2, float [N, J], where no image's loss depends on another's features."""
+    (slope,) = torch.autograd.grad(loss, features, create_graph=True)
+    if not slope.requires_grad:
+        return torch.zeros_like(features)
+    columns = [
+        torch.autograd.grad(slope[:, j].sum(), features, retain_graph=True)[0][:, j] for j in range(features.shape[1])
+    ]
+    return torch.stack(columns, dim=1).clamp_min(0)
+
+
+Rule = Callable[[nn.Module, Tensor, Tensor, dict[Tensor, Tensor]], Tensor]
+"""(layer, its input, d2E of its output, the curvatures to add to) -> d2E of its input."""
+
+
+def _rule(layer: nn.Module, inputs: Tensor, output: Tensor) -> Rule | None:
+    if isinstance(layer, NORMALIZATIONS):
+        return None
+    if list(layer.parameters()):
+        return _through_weights
+    if isinstance(layer, nn.AvgPool2d):
+        return _through_average
+    return _through_activation if output.shape == inputs.shape else None
+
+
+def _through_weights(layer: nn.Module, inputs: Tensor, second: Tensor, curvature: dict[Tensor, Tensor]) -> Tensor:
+    # Such a layer is a sum of products weight * input, so the ordinary backward pass at squared weights and
+    # squared inputs is the recursion, for both of them and for the bias.
+    parameters = dict(layer.named_parameters())
+    squares = {name: parameter.detach().square().requires_grad_() for name, parameter in parameters.items()}
+    squared_inputs = inputs.detach().square().requires_grad_()
+    output = functional_call(layer, squares, (squared_inputs,))
+    to_inputs, *to_weights = torch.autograd.grad(output, [squared_inputs, *squares.values()], second)
+    for parameter, share in zip(parameters.values(), to_weights, strict=True):
+        curvature[parameter] += share
+    return to_inputs
+
+
+def _through_average(layer: nn.Module, inputs: Tensor, second: Tensor, curvature: dict[Tensor, Tensor]) -> Tensor:
+    (to_inputs,) = torch.autograd.grad(layer(inputs), inputs, second)
+    # Every weight is 1/area and its square 1/area^2; the ordinary backward pass has brought the first.
+    window = layer.kernel_size
+    return to_inputs / (window**2 if isinstance(window, int) else window[0] * window[1])
+
+
+def _through_activation(layer: nn.Module, inputs: Tensor, second: Tensor, curvature: dict[Tensor, Tensor]) -> Tensor:
+    output = layer(inputs)
+    (slope,) = torch.autograd.grad(output, inputs, torch.ones_like(output))
+    return slope.square() * second
+
+
+class _SecondDerivative(torch.autograd.Function):
+    """Passes a layer's output forwards, and second derivatives backwards by the layer's rule."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, output: Tensor, rule: Rule, layer: nn.Module, curvature: dict[Tensor, Tensor]
+    ) -> Tensor:
+        ctx.rest = rule, layer, curvature
+        ctx.save_for_backward(inputs)
+        return output.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, second: Tensor) -> tuple[Tensor, None, None, None, None]:
+        rule, layer, curvature = ctx.rest
+        (inputs,) = ctx.saved_tensors
+        with torch.enable_grad():
+            return rule(layer, inputs.detach().requires_grad_(), second, curvature), None, None, None, None

@@ -1,0 +1,83 @@
+"""Learning rates over a training; each is stepped once per batch."""
+
+import math
+from typing import Annotated
+
+from annotated_types import Ge, Le
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class Constant(LambdaLR):
+    """The optimizer's own rate throughout."""
+
+    def __init__(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> None:  # noqa: ARG002
+        super().__init__(optimizer, lambda _: 1.0)
+
+
+class WarmupCosine(LambdaLR):
+    """A linear rise to the optimizer's rate, then half a cosine down to a fraction of it.
+
+    Source: Loshchilov, Hutter 2016 (SGDR) without restarts; the warm-up of Goyal et al. 2017.
+
+    Args:
+        optimizer: whose rate is the highest one.
+        steps_per_epoch: batches per epoch.
+        epochs: length of the training.
+        warmup_epochs: length of the rise; may be a fraction.
+        final_fraction: the last rate, as a fraction of the highest.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+        epochs: int,
+        warmup_epochs: Annotated[float, Ge(0)] = 1.0,
+        final_fraction: Annotated[float, Ge(0), Le(1)] = 0.0,
+    ) -> None:
+        total = steps_per_epoch * epochs
+        warmup = min(steps_per_epoch * warmup_epochs, total - 1)
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            progress = min(1.0, (step - warmup) / max(1.0, total - warmup))
+            return final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+
+        super().__init__(optimizer, factor)
+
+
+class Passes(LambdaLR):
+    """A list of rates, each for some passes over the training set; the last one stays.
+
+    Paper: LeCun et al. 1998, App. C: 5e-4 for 2 passes, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, 1e-5 for 8.
+
+    Args:
+        optimizer: whose rate is replaced.
+        steps_per_epoch: batches per pass.
+        epochs: length of the training, in passes.
+        rates: the rates in their order.
+        passes: for how many passes each of them.
+
+    Raises:
+        ValueError: if there are not as many rates as lengths.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+        epochs: int,  # noqa: ARG002  the same call for every schedule
+        rates: list[float],
+        passes: list[int],
+    ) -> None:
+        if len(rates) != len(passes):
+            raise ValueError(f"schedule.rates has {len(rates)} rates and schedule.passes {len(passes)} lengths")
+        per_pass = [rate for rate, length in zip(rates, passes, strict=True) for _ in range(length)]
+        base = optimizer.param_groups[0]["lr"]
+
+        def factor(step: int) -> float:
+            return per_pass[min(step // steps_per_epoch, len(per_pass) - 1)] / base
+
+        super().__init__(optimizer, factor)
