@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -48,12 +48,15 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
 
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
+    composing = True
+
     def task(composed: DictConfig) -> Any:
+        nonlocal composing
+        composing = False
         if not traceback_wanted:
-            del os.environ["HYDRA_FULL_ERROR"]
+            os.environ.pop("HYDRA_FULL_ERROR", None)
         with refusing():
-            config = OmegaConf.to_container(composed, resolve=True)
-            assert isinstance(config, dict)
+            config: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
             check(config, function)
         return function(**config)
 
@@ -64,7 +67,9 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
-        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+            if not composing:
+                raise
             _refuse(_composition_message(error, function.__name__))
 
     return main
@@ -154,7 +159,10 @@ def _reason(error: Any, value: Any) -> str:
     choices = [str(d["ctx"]["expected"]) for d in details if d["type"] == "literal_error"]
     if choices:
         allowed = re.findall(r"'([^']*)'", choices[0]) or [choices[0]]
-        return f"must be one of {', '.join(allowed)}{_nearest(str(value), allowed)}"
+        close = difflib.get_close_matches(str(value), allowed, n=1)
+        return f"must be one of {', '.join(allowed)}" + (f"; did you mean {close[0]}?" if close else "")
+    if any(d["type"] == "needs_python_object" for d in details):
+        return "must be keys with a _target_"
     messages = dict.fromkeys(d["msg"].removeprefix("Input should be ").strip() for d in details)
     return "must be " + " or ".join(messages)
 
@@ -168,7 +176,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _composition_message(error: Exception, name: str) -> str:
@@ -179,12 +187,14 @@ def _composition_message(error: Exception, name: str) -> str:
     if available:
         group, choice = available[2], available[1].rpartition("/")[2]
         return f"{group}={choice}: no such choice{_nearest(choice, available[3].split())}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as key=value ({text.splitlines()[0]})"
     unknown = re.search(r"full_key: (\S+)", " ".join(parts))
     if unknown and "not in struct" in " ".join(parts):
-        return f"{unknown[1]}: no such option{_nearest_key(unknown[1], name)}"
-    group_only = re.search(r"Could not override '([^']+)'\.\s*No match in the defaults list", text)
-    if group_only:
-        return f"{group_only[1]}: no such group{_nearest(group_only[1], _groups())}"
+        key = unknown[1].strip(".")
+        if "/" in key:
+            return f"{key}: no such group{_nearest(key, _groups())}"
+        return f"{key}: no such option{_nearest_key(key, name)}"
     return " ".join(" ".join(parts).split())
 
 
@@ -197,8 +207,7 @@ def _nearest_key(key: str, name: str) -> str:
     groups = _groups()
     chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
     with suppress(Exception), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        composed = OmegaConf.to_container(hydra.compose(name, overrides=chosen))
-        assert isinstance(composed, dict)
+        composed: Node = OmegaConf.to_container(hydra.compose(name, overrides=chosen))  # type: ignore[assignment]
         known = list(_paths(composed))
         last = {path.rpartition(".")[2]: path for path in known}
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)

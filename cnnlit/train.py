@@ -4,7 +4,7 @@ What can be configured is in conf/train.yaml and the groups that it names; --hel
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
@@ -12,7 +12,7 @@ from cnnlit import config
 from cnnlit.config import Node
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from lightning import LightningDataModule, Trainer
+    from lightning import Trainer
 
     from cnnlit.callbacks.pictures import Pictures
     from cnnlit.results.runs import Run
@@ -30,7 +30,7 @@ def train(
     num_threads: Annotated[int, Ge(1)] | None,
     compile: bool,  # noqa: A002  the word that torch has for it
     resume: str | None,
-    run_root: str,  # noqa: ARG001  where conf/train.yaml puts new runs
+    run_root: str,
 ) -> float:
     """Train, test, and record a run in its folder.
 
@@ -49,7 +49,7 @@ def train(
     Returns:
         The validation error, or without a validation set the test error: the objective of a sweep.
     """
-    settings = {"model": model, "data": data, "recipe": recipe, "trainer": trainer, "logger": logger}
+    settings: Node = {"model": model, "data": data, "recipe": recipe, "trainer": trainer, "logger": logger}
     settings |= {"seed": seed, "num_threads": num_threads, "compile": compile}
     with config.refusing():
         if resume:
@@ -94,7 +94,7 @@ def _settings_of(folder: Path) -> Node:
     return settings
 
 
-def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule: "LightningDataModule") -> "Trainer":
+def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule: Any) -> "Trainer":
     """Lightning's loop, and what this project hangs into it."""
     from cnnlit.callbacks.checkpoints import StopOnSignal, WholeCheckpoints, last_checkpoint
     from cnnlit.callbacks.progress import TrainingProgress
@@ -119,7 +119,7 @@ def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule:
 def _fit_and_test(
     run: "Run",
     task: "ImageClassification",
-    datamodule: "LightningDataModule",
+    datamodule: Any,
     loop: "Trainer",
     pictures: "Pictures",
 ) -> float:

@@ -18,7 +18,7 @@ from cnnlit.results.runs import write_whole
 class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all, also when the process is killed while it writes."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_whole(Path(path), content.getvalue())
@@ -47,7 +47,7 @@ class StopOnSignal(Callback):
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._receive)
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = number
 
     def on_train_batch_end(

@@ -1,17 +1,11 @@
 """Drawings of a tested network: learning curves, confusions, errors, first filters."""
 
-import csv
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 
 # Every command imports this module and few draw: matplotlib is slow to import, so each drawing imports it itself.
 if TYPE_CHECKING:
@@ -290,5 +284,3 @@ class _Sheet:
         self.axes.imshow(pixels.numpy(), cmap="gray", vmin=low, vmax=high, extent=extent, aspect="auto")
         self.axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="#cccccc", linewidth=0.4))
         return left + width, top + height
-
-

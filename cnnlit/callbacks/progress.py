@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -41,7 +41,7 @@ class TrainingProgress(ProgressBar):
     def enable(self) -> None:
         self.console.quiet = False
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         if not trainer.is_global_zero or not self.console.is_terminal:
             return
         self._progress = Progress(
@@ -59,27 +59,25 @@ class TrainingProgress(ProgressBar):
         self._bar = self._progress.add_task("training", total=steps, completed=trainer.global_step, numbers="")
         self._progress.start()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._progress is not None and time.monotonic() > self._next_refresh:
             self._next_refresh = time.monotonic() + REFRESH_SECONDS
             self._draw(self._progress, trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self._progress is not None:
             self._draw(self._progress, trainer, pl_module)
         elif trainer.is_global_zero:
             numbers = self._numbers(trainer, pl_module)
             self.console.print(f"{self._epoch(trainer)}  {numbers}  {pl_module.seconds:.0f} s", highlight=False)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._close()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._close()
 
-    def _draw(self, progress: Progress, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _draw(self, progress: Progress, trainer: Trainer, pl_module: Any) -> None:
         progress.update(
             self._bar,
             completed=trainer.global_step,
@@ -98,7 +96,7 @@ class TrainingProgress(ProgressBar):
         return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
     @staticmethod
-    def _numbers(trainer: Trainer, pl_module: LightningModule) -> str:
+    def _numbers(trainer: Trainer, pl_module: Any) -> str:
         running = pl_module.running()
         text = f"loss {running['train/loss']:.4f}  train error {running['train/error']:.2%}"
         if "val/error" in trainer.callback_metrics:
@@ -115,6 +113,8 @@ def quieten() -> None:
         ".*your dataloader is not resumable.*",  # its sampler is: cnnlit.data.order
         ".*Checkpoint directory .* exists and is not empty.*",  # as it is when a run is resumed
         ".*is a wandb run already in progress.*",  # ours
+        ".*smaller than the logging interval.*",  # this project logs once per epoch
+        ".*LeafSpec.*",  # between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message)
 

@@ -111,7 +111,7 @@ class HandwrittenDigits(LightningDataModule):
         if self.hparams["source"] == "mnist":
             obtain_mnist(self.hparams["root"])
 
-    def setup(self, stage: str = "fit") -> None:  # noqa: ARG002  Lightning's signature
+    def setup(self, stage: str = "fit") -> None:
         """Read and split the set, once; raises ValueError where the sizes do not fit together."""
         if self._splits:
             return
@@ -175,7 +175,7 @@ class HandwrittenDigits(LightningDataModule):
     def state_dict(self) -> dict[str, int]:
         """The place in the epoch, in batches."""
         assert self.trainer is not None
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
         return {"batches_done": done % len(self.trainer.fit_loop._combined_loader or [0])}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
@@ -210,7 +210,7 @@ def _hold_out(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     everything = torch.arange(len(labels))
     if count == 0:
         return everything, everything[:0]
-    num_classes = len(labels.unique())
+    num_classes = len(torch.unique(labels))
     if not num_classes <= count <= len(labels) - num_classes:
         raise ValueError(
             f"data.val_split={count}: hold out 0, or {num_classes} to {len(labels) - num_classes} "

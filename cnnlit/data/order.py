@@ -88,5 +88,5 @@ class Batches(Sampler[Presentations]):
     def __iter__(self) -> Iterator[Presentations]:
         skipped, self._skipped = self._skipped, 0
         epoch = self.epoch
-        for batch in self.presentations(epoch).split(self.batch_size)[skipped:]:
+        for batch in torch.split(self.presentations(epoch), self.batch_size)[skipped:]:
             yield epoch, batch[self.rank :: self.num_replicas]

@@ -1,6 +1,5 @@
 """What two papers share and torch lacks: activation and pooling layers by name."""
 
-from functools import cache
 from typing import Literal
 
 import torch
@@ -48,18 +47,21 @@ class Subsample(nn.Module):
         self.stride = stride
         self.coefficient = nn.Parameter(torch.full((channels,), 1 / window**2))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.columns: Tensor
+        self.register_buffer("columns", torch.empty(0), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        # The rows of a window side by side, [N, channels, H', W * window], sum up in one matrix product; a third
+        # The rows of a window side by side, [N, channels, H', window * W], sum up in one matrix product; a third
         # faster than torch's pooling on a processor. Without overlap the reshape copies nothing.
         rows = maps.unfold(2, self.window, self.stride).transpose(3, 4).flatten(3)
-        sums = rows @ _window_columns(maps.shape[3], self.window, self.stride).to(maps)
+        if len(self.columns) != rows.shape[3]:
+            self.columns = _window_columns(maps.shape[3], self.window, self.stride).to(maps)
+        sums = rows @ self.columns.to(rows.dtype)
         return torch.addcmul(self.bias[:, None, None], sums, self.coefficient[:, None, None])
 
 
-@cache
 def _window_columns(width: int, window: int, stride: int) -> Tensor:
-    """[window * width, W'] of 0 and 1: which of `window` rows' columns belong to each window."""
+    """[window * width, W'] of 0 and 1: which columns of `window` rows side by side belong to each window."""
     columns = torch.arange(width)[:, None] - stride * torch.arange((width - window) // stride + 1)
     return ((columns >= 0) & (columns < window)).float().repeat(window, 1)
 

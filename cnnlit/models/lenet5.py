@@ -1,6 +1,6 @@
 """LeNet-5: LeCun, Bottou, Bengio, Haffner 1998, *Gradient-based learning applied to document recognition*."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Lt
@@ -67,6 +67,7 @@ class TableConv2d(nn.Module):
         self.dense_shape = (len(table), in_channels, side, side)
         self.inputs_per_map = [len(inputs) for inputs in table]
         pairs = [out * in_channels + into for out, inputs in enumerate(table) for into in inputs]
+        self.pairs: Tensor
         self.register_buffer("pairs", torch.tensor(pairs), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(pairs), side, side))
         self.bias = nn.Parameter(torch.empty(len(table)))
@@ -88,13 +89,13 @@ class RadialBasisFunctions(nn.Module):
 
     def __init__(self, codes: Tensor) -> None:
         super().__init__()
+        self.codes: Tensor
         self.register_buffer("codes", codes, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         # The expanded square: one matrix product in place of an [N, 10, 84] tensor of differences.
-        codes: Tensor = self.codes
-        lengths = features.square().sum(1, keepdim=True) + codes.square().sum(1)
-        return torch.addmm(-lengths, features, codes.T, alpha=2)
+        lengths = features.square().sum(1, keepdim=True) + self.codes.square().sum(1)
+        return torch.addmm(-lengths, features, self.codes.T, alpha=2)
 
 
 class LeNet5(nn.Module):
@@ -211,7 +212,7 @@ class LeNet5(nn.Module):
                 bias.zero_()
 
 
-def _fan_in(layer: nn.Module) -> tuple[Tensor, Tensor]:
+def _fan_in(layer: Any) -> tuple[Tensor, Tensor]:
     """The number of inputs of the unit that each weight and each bias belongs to; either broadcasts."""
     if isinstance(layer, TableConv2d):
         per_map = torch.tensor(layer.inputs_per_map)

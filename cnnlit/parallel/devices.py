@@ -29,5 +29,7 @@ def check_devices(accelerator: str, devices: int | str | list[int]) -> None:
         count = max(devices, default=-1) + 1
     else:
         raise ValueError(f"trainer.devices={devices}: must be a number, a list of indices, or auto")
+    if on_gpu and gpus == 0:
+        raise ValueError(f"trainer.accelerator={accelerator}: this machine has no GPU; use cpu or auto")
     if not 1 <= count <= available:
         raise ValueError(f"trainer.devices={devices}: this machine has {available} {kind}")

@@ -1,12 +1,12 @@
 """A run's folder: claim it, record how the run ends, read it back. Files are written whole or not at all.
 
-    config.yaml            the configuration, resolved
-    run.json               state, seed, commit, versions, device, seconds, command
-    metrics.csv            one row per epoch
-    checkpoints/last.ckpt  the end of the last epoch
-    test.json              the test, taken once
-    test_predictions.csv   the answer to each test image
-    pictures/              what was drawn
+config.yaml            the configuration, resolved
+run.json               state, seed, commit, versions, device, seconds, command
+metrics.csv            one row per epoch
+checkpoints/last.ckpt  the end of the last epoch
+test.json              the test, taken once
+test_predictions.csv   the answer to each test image
+pictures/              what was drawn
 """
 
 import json
@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -137,7 +137,7 @@ def _origin() -> dict[str, Any]:
     return {
         "id": secrets.token_hex(4),
         "command": shlex.join(["python", "-m", "cnnlit.train", *sys.argv[1:]]),
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "versions": _versions(),
     }

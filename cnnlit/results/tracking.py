@@ -74,7 +74,7 @@ def wandb_logger(
     return logger
 
 
-def tensorboard_logger(*, folder: Path, run_id: str) -> "TensorBoardLogger":  # noqa: ARG001
+def tensorboard_logger(*, folder: Path, run_id: str) -> "TensorBoardLogger":
     """TensorBoard's files in the run's folder.
 
     Raises:

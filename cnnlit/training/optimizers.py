@@ -89,7 +89,7 @@ def diagonal_curvature(model: nn.Module, loss: nn.Module, images: Tensor, labels
     Raises:
         ValueError: for a layer that the recursion does not cover, such as batch normalisation.
     """
-    curvature = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
+    curvature: dict[Tensor, Tensor] = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
     last: list[Tensor] = []
     uncovered: list[nn.Module] = []
 
@@ -99,7 +99,9 @@ def diagonal_curvature(model: nn.Module, loss: nn.Module, images: Tensor, labels
             uncovered.append(layer)
             return None
         if uncovered:
-            raise ValueError(f"the curvature does not pass through {type(uncovered[0]).__name__}; use another optimizer")
+            raise ValueError(
+                f"the curvature does not pass through {type(uncovered[0]).__name__}; use another optimizer"
+            )
         carried: Tensor = _SecondDerivative.apply(inputs[0], output, rule, layer, curvature)
         last[:] = [carried]
         return carried
@@ -157,7 +159,7 @@ def _through_weights(layer: nn.Module, inputs: Tensor, second: Tensor, curvature
     return to_inputs
 
 
-def _through_average(layer: nn.Module, inputs: Tensor, second: Tensor, curvature: dict[Tensor, Tensor]) -> Tensor:
+def _through_average(layer: Any, inputs: Tensor, second: Tensor, curvature: dict[Tensor, Tensor]) -> Tensor:
     (to_inputs,) = torch.autograd.grad(layer(inputs), inputs, second)
     # Every weight is 1/area and its square 1/area^2; the ordinary backward pass has brought the first.
     window = layer.kernel_size

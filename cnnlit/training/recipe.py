@@ -36,4 +36,11 @@ class Recipe:
         Raises:
             ValueError: what they refuse.
         """
-        self.schedule(self.optimizer(network.parameters()), steps_per_epoch=1, epochs=self.epochs)
+        try:
+            optimizer = self.optimizer(network.parameters())
+        except ValueError as error:
+            raise ValueError(f"recipe.optimizer: {error}") from None
+        try:
+            self.schedule(optimizer, steps_per_epoch=1, epochs=self.epochs)
+        except ValueError as error:
+            raise ValueError(f"recipe.schedule: {error}") from None

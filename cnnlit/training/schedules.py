@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 class Constant(LambdaLR):
     """The optimizer's own rate throughout."""
 
-    def __init__(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> None:  # noqa: ARG002
+    def __init__(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> None:
         super().__init__(optimizer, lambda _: 1.0)
 
 
@@ -68,14 +68,14 @@ class Passes(LambdaLR):
         self,
         optimizer: Optimizer,
         steps_per_epoch: int,
-        epochs: int,  # noqa: ARG002  the same call for every schedule
+        epochs: int,
         rates: list[float],
         passes: list[int],
     ) -> None:
         if len(rates) != len(passes):
             raise ValueError(f"schedule.rates has {len(rates)} rates and schedule.passes {len(passes)} lengths")
         per_pass = [rate for rate, length in zip(rates, passes, strict=True) for _ in range(length)]
-        base = optimizer.param_groups[0]["lr"]
+        base: float = optimizer.param_groups[0]["lr"]
 
         def factor(step: int) -> float:
             return per_pass[min(step // steps_per_epoch, len(per_pass) - 1)] / base

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from cnnlit.training.metrics import TopKError
 from cnnlit.training.optimizers import StochasticDiagonalLM
@@ -89,10 +89,11 @@ class ImageClassification(LightningModule):
     def on_train_epoch_start(self) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         if isinstance(optimizer, StochasticDiagonalLM):
-            images, labels = self.trainer.datamodule.curvature_sample(optimizer.num_samples, self.current_epoch)
+            datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            images, labels = datamodule.curvature_sample(optimizer.num_samples, self.current_epoch)
             optimizer.estimate(self.model, self.loss, images, labels)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # What a step draws depends on nothing but its number, so a resumed run draws the same.
         # torch.manual_seed itself takes milliseconds where CUDA is installed and not in use.
         seed = (self.config["seed"] * 1_000_003 + self.global_step) * 1_009 + self.global_rank
@@ -100,7 +101,7 @@ class ImageClassification(LightningModule):
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         logits = self.model(images)
         loss: Tensor = self.loss(logits, labels)
@@ -126,13 +127,13 @@ class ImageClassification(LightningModule):
         """Seconds of training and validation so far, those before a resume included."""
         return self._seconds_before + time.perf_counter() - self._began
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._measure(self.val_metrics, batch)
 
     def on_validation_epoch_end(self) -> None:
         self._report("val", self.val_metrics)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         logits = self._measure(self.test_metrics, batch)
         confidence, predicted = logits.softmax(dim=1).max(dim=1)
         self._answers.append((batch[1], predicted, confidence))
@@ -174,7 +175,7 @@ class ImageClassification(LightningModule):
 
 def _metrics(num_classes: int) -> MetricCollection:
     """Loss weighted by image, top-1 error and, where five guesses are fewer than half of the classes, top-5."""
-    metrics = {"loss": MeanMetric(), "error": TopKError(1)}
+    metrics: dict[str, Metric | MetricCollection] = {"loss": MeanMetric(), "error": TopKError(1)}
     if num_classes > 10:
         metrics["top5_error"] = TopKError(5)
     return MetricCollection(metrics)
