@@ -48,7 +48,7 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
 
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
-    composing = True
+    composing = False
 
     def task(composed: DictConfig) -> Any:
         nonlocal composing
@@ -64,6 +64,8 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
     task.__module__ = function.__module__
 
     def main() -> None:
+        nonlocal composing
+        composing = True
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
