@@ -34,6 +34,9 @@ def last_checkpoint(path: Path) -> ModelCheckpoint:
 class StopOnSignal(Callback):
     """On SIGTERM, saves the state after the current step, then exits with code 143.
 
+    After the last step of an epoch there is still its validation to come; then the state at its end is kept, as
+    it always is, and the next epoch does not begin.
+
     Args:
         path: of the checkpoint.
     """
@@ -53,10 +56,17 @@ class StopOnSignal(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # All ranks have to agree, or one leaves while the others wait for it.
-        stop = self._received is not None
-        if trainer.world_size > 1:
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        if stop:
+        if not trainer.is_last_batch and self._told(trainer):
             trainer.save_checkpoint(self.path)
             raise SystemExit(128 + signal.SIGTERM)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._told(trainer):
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _told(self, trainer: Trainer) -> bool:
+        received = self._received is not None
+        if trainer.world_size == 1:
+            return received
+        # All ranks have to agree, or one leaves while the others wait for it.
+        return trainer.strategy.reduce_boolean_decision(received, all=False)

@@ -5,7 +5,9 @@ import hashlib
 import os
 import tempfile
 import urllib.request
+import zlib
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,7 +94,7 @@ def obtain_mnist(root: str | Path, mirrors: Sequence[str] = MIRRORS) -> None:
     for mirror in mirrors:
         try:
             packed = _download(mirror)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zlib.error, HTTPException) as error:
             reasons.append(f"{mirror} ({getattr(error, 'reason', error)})")
         else:
             _store(packed, Path(root) / "MNIST" / "raw")
@@ -157,7 +159,7 @@ def _read(path: Path, file: IdxFile) -> Tensor:
     content = path.read_bytes()
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be unpacked ({error}); remove it, and it will be downloaded again") from None
     _check(content, file, path)
     # The header is a magic number and one length per dimension, big-endian, 4 bytes each; the md5 vouches for it.

@@ -55,7 +55,8 @@ class Subsample(nn.Module):
         # faster than torch's pooling on a processor. Without overlap the reshape copies nothing.
         rows = maps.unfold(2, self.window, self.stride).transpose(3, 4).flatten(3)
         if len(self.columns) != rows.shape[3]:
-            self.columns = _window_columns(maps.shape[3], self.window, self.stride).to(maps)
+            with torch.inference_mode(False):  # also where the first images are predicted, and others train later
+                self.columns = _window_columns(maps.shape[3], self.window, self.stride).to(maps.device, maps.dtype)
         sums = rows @ self.columns.to(rows.dtype)
         return torch.addcmul(self.bias[:, None, None], sums, self.coefficient[:, None, None])
 

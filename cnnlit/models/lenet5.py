@@ -215,9 +215,9 @@ class LeNet5(nn.Module):
 def _fan_in(layer: Any) -> tuple[Tensor, Tensor]:
     """The number of inputs of the unit that each weight and each bias belongs to; either broadcasts."""
     if isinstance(layer, TableConv2d):
-        per_map = torch.tensor(layer.inputs_per_map)
-        fan_in = per_map * layer.weight[0].numel()
-        return fan_in.repeat_interleave(per_map)[:, None, None], fan_in
+        fan_in = [inputs * layer.weight[0].numel() for inputs in layer.inputs_per_map]
+        per_kernel = [fan for fan, inputs in zip(fan_in, layer.inputs_per_map, strict=True) for _ in range(inputs)]
+        return torch.tensor(per_kernel)[:, None, None], torch.tensor(fan_in)
     size = layer.window**2 if isinstance(layer, Subsample) else layer.weight[0].numel()
     return torch.tensor(size), torch.tensor(size)
 

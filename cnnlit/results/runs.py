@@ -82,7 +82,10 @@ class Run:
         self._writes = writes
         process = {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
         if resume:
-            self.record = {**read(self.folder), **process}
+            before = read(self.folder)
+            if before["state"] == "finished":
+                raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
+            self.record = {**before, **process}
             self.record.pop("error", None)
             self._seconds_before = self.record["seconds"]
         else:

@@ -113,11 +113,13 @@ def diagonal_curvature(model: nn.Module, loss: nn.Module, images: Tensor, labels
         model.eval()  # dropout off
         with torch.compiler.set_stance("force_eager"):  # a compiled model does not call its layers' hooks
             logits = model(images.detach().requires_grad_())
+        for hook in hooks:
+            hook.remove()  # before the way back, which calls the layers again
+        torch.autograd.backward(last[0], _diagonal_hessian(loss(logits, labels), last[0]))
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
-    torch.autograd.backward(last[0], _diagonal_hessian(loss(logits, labels), last[0]))
+        model.train(training)
     return curvature
 
 

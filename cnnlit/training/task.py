@@ -27,9 +27,9 @@ class Predictions(NamedTuple):
 class ImageClassification(LightningModule):
     """Trains `model` to give the label's logit the highest value; measures error and loss.
 
-    Logged once per epoch: `train/loss`, `train/error` (of the predictions made while training), `val/loss`,
-    `val/error`, with more than ten classes `val/top5_error`, `learning_rate`, `seconds` (of training and
-    validation, so far). After a test: `test/loss`, `test/error`, `test/num_images`, and `test_predictions`.
+    Logged once per epoch: `train/loss` and `train/error` (of the predictions made while training), `val/loss`,
+    `val/error`, with more than ten classes `val/top5_error`, `learning_rate` (of the last step), `seconds` (of
+    training and validation, so far). After a test: `test/loss`, `test/error`, and `test_predictions`.
     Losses are means over images, errors fractions of images, whatever the batches.
 
     Args:
@@ -59,6 +59,7 @@ class ImageClassification(LightningModule):
         self._loss_sum = torch.tensor(0.0)
         self._errors = torch.tensor(0)
         self._images = 0
+        self._learning_rate = 0.0
         self._seconds_before = 0.0
         self._began = time.perf_counter()
 
@@ -75,7 +76,7 @@ class ImageClassification(LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.recipe.optimizer(self.model.parameters())
+        optimizer = self._optimizer = self.recipe.optimizer(self.model.parameters())
         epochs = self.recipe.epochs
         steps = int(self.trainer.estimated_stepping_batches) // epochs
         schedule = self.recipe.schedule(optimizer, steps_per_epoch=steps, epochs=epochs)
@@ -87,11 +88,10 @@ class ImageClassification(LightningModule):
         self._errors = self._errors.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        if isinstance(optimizer, StochasticDiagonalLM):
+        if isinstance(self._optimizer, StochasticDiagonalLM):
             datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            images, labels = datamodule.curvature_sample(optimizer.num_samples, self.current_epoch)
-            optimizer.estimate(self.model, self.loss, images, labels)
+            images, labels = datamodule.curvature_sample(self._optimizer.num_samples, self.current_epoch)
+            self._optimizer.estimate(self.model, self.loss, images, labels)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # What a step draws depends on nothing but its number, so a resumed run draws the same.
@@ -105,6 +105,7 @@ class ImageClassification(LightningModule):
         images, labels = batch
         logits = self.model(images)
         loss: Tensor = self.loss(logits, labels)
+        self._learning_rate = self._optimizer.param_groups[0]["lr"]
         self._loss_sum += loss.detach() * len(labels)
         self._errors += (logits.detach().argmax(dim=1) != labels).sum()
         self._images += len(labels)
@@ -116,8 +117,7 @@ class ImageClassification(LightningModule):
         return {"train/loss": self._loss_sum.item() / images, "train/error": self._errors.item() / images}
 
     def on_train_epoch_end(self) -> None:
-        rate = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]  # type: ignore[union-attr]
-        self.log_dict({**self.running(), "learning_rate": rate, "seconds": self.seconds}, sync_dist=True)
+        self.log_dict({**self.running(), "learning_rate": self._learning_rate, "seconds": self.seconds}, sync_dist=True)
         self._loss_sum.zero_()
         self._errors.zero_()
         self._images = 0

@@ -1,0 +1,45 @@
+# make train            installs into .venv and trains LeNet-5 on digits; ARGS="data=mnist seed=1" are passed on
+# make test             installs the test extras and runs the whole suite but what is slow; make test-all: all of it
+# make benchmark        measures speed against peers; ARGS="lenet5_epoch" for one of them
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+
+.PHONY: train test test-all benchmark check clean
+
+train: $(VENV)/.train
+	$(BIN)/python -m cnnlit.train $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+benchmark: $(VENV)/.benchmark
+	$(BIN)/python -m benchmarks $(ARGS)
+
+check: $(VENV)/.test
+	PATH="$(abspath $(BIN)):$$PATH" pre-commit run --all-files
+
+# A stamp is newer than pyproject.toml as long as what it states is installed.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "cnnlit needs Python 3.11 or newer, $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(VENV)/.train $@
+
+$(VENV)/.benchmark: $(VENV)/.train
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build

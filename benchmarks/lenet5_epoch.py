@@ -1,0 +1,293 @@
+"""An epoch of LeNet-5 on MNIST: cnnlit's, a bare PyTorch loop's, and that of the common way with Lightning.
+
+cnnlit: what `python -m cnnlit.train data=mnist` builds: Trainer, task, data module, metrics.csv, bar, checkpoint.
+bare:   a loop over the same tensors by the same indices; same network, loss, optimizer, schedule and padding; it
+        measures nothing, writes nothing, and has an environment that Lightning did not change. Both end with the
+        same weights, to the bit, or the benchmark refuses.
+common: torchvision.datasets.MNIST with transforms per sample, DataLoader without workers, a torchmetrics forward
+        and two self.log a step, Lightning's own bar and CSVLogger; same loss, optimizer and schedule. With cnnlit's
+        LeNet5, and with the same function in the layers that one would write down first.
+
+An epoch is STEPS batches of the 60,000 images, from Lightning's on_train_epoch_start to its on_train_end, so that
+logging, the bar's last line and the checkpoint at the end count and the cost of a fit does not. A whole epoch has 938
+batches, so what an epoch costs once is charged to cnnlit several times over. Nothing is validated. The bars of both
+Lightning variants are drawn as on a terminal, into nothing.
+"""
+
+import copy
+import gzip
+import io
+import logging
+import os
+import tempfile
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+import torchvision  # type: ignore[import-untyped]
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from omegaconf import OmegaConf
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchmetrics.classification import MulticlassAccuracy
+from torchvision import transforms
+
+from benchmarks.distortions import random_affine, to_the_network
+from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
+from cnnlit import config
+from cnnlit.callbacks.pictures import Pictures
+from cnnlit.callbacks.progress import TrainingProgress, quieten
+from cnnlit.data.distortions import pad
+from cnnlit.data.mnist import find_mnist, read_mnist
+from cnnlit.data.order import Batches
+from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
+from cnnlit.results.metrics_file import MetricsFile
+from cnnlit.results.runs import Run
+from cnnlit.train import _build_trainer
+from cnnlit.training.recipe import Recipe
+from cnnlit.training.task import ImageClassification
+
+STEPS = 120
+ROUNDS = 5
+COMMON_ROUNDS = 2  # which take longer, and differ by more
+TOLERANCE = 1e-3  # of distances of about a hundred
+
+
+class OrdinaryLeNet5(nn.Module):
+    """LeNet-5 in plain layers, the same function as cnnlit's with the same parameters: [N, 1, 32, 32] -> [N, 10].
+
+    Args:
+        network: whose parameters are copied.
+    """
+
+    def __init__(self, network: LeNet5) -> None:
+        super().__init__()
+        self.conv1, self.conv3, self.conv5 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5), nn.Conv2d(16, 120, 5)
+        self.linear6 = nn.Linear(120, 84)
+        self.pool = nn.AvgPool2d(2)
+        self.coefficient2, self.bias2 = nn.Parameter(torch.ones(6, 1, 1)), nn.Parameter(torch.zeros(6, 1, 1))
+        self.coefficient4, self.bias4 = nn.Parameter(torch.ones(16, 1, 1)), nn.Parameter(torch.zeros(16, 1, 1))
+        connected = torch.tensor([[float(into in inputs) for into in range(6)] for inputs in C3_TABLE])
+        self.connected: Tensor
+        self.register_buffer("connected", connected[:, :, None, None])
+        self.codes: Tensor
+        self.register_buffer("codes", digit_codes())
+        self._copy(network)
+
+    @torch.no_grad()
+    def _copy(self, network: Any) -> None:
+        for ours, theirs in ((self.conv1, network.c1), (self.conv5, network.c5), (self.linear6, network.f6)):
+            ours.load_state_dict(theirs.state_dict())
+        self.conv3.weight.zero_()
+        self.conv3.weight[self.connected[:, :, 0, 0].bool()] = network.c3.weight
+        self.conv3.load_state_dict({"weight": self.conv3.weight, "bias": network.c3.bias})
+        for number, layer in ((2, network.s2), (4, network.s4)):
+            getattr(self, f"coefficient{number}").copy_(4 * layer.coefficient[:, None, None])
+            getattr(self, f"bias{number}").copy_(layer.bias[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = _scaled_tanh(self.conv1(images))
+        x = _scaled_tanh(self.pool(x) * self.coefficient2 + self.bias2)
+        weight = self.conv3.weight * self.connected
+        x = _scaled_tanh(nn.functional.conv2d(x, weight, self.conv3.bias))
+        x = _scaled_tanh(self.pool(x) * self.coefficient4 + self.bias4)
+        x = _scaled_tanh(self.conv5(x)).flatten(1)
+        x = _scaled_tanh(self.linear6(x))
+        return -(x[:, None] - self.codes).square().sum(2)
+
+
+def _scaled_tanh(a: Tensor) -> Tensor:
+    return 1.7159 * torch.tanh(2 * a / 3)
+
+
+class CommonModule(LightningModule):
+    """What a template's LightningModule looks like."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.accuracy = MulticlassAccuracy(num_classes=10, average="micro")
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        logits = self.network(images)
+        loss: Tensor = self.recipe.loss(logits, labels)
+        self.accuracy(logits.argmax(dim=1), labels)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train/accuracy", self.accuracy, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.recipe.optimizer(self.network.parameters())
+        schedule = self.recipe.schedule(optimizer, steps_per_epoch=STEPS, epochs=1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Stopwatch(Callback):
+    """Measures the epoch of a fit of one epoch, with all that is done at its end."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.clock.start()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.cost = self.clock.stop()
+
+
+class Epochs:
+    """The variants; each method runs one epoch from the same initial weights and returns its cost.
+
+    Args:
+        root: the folder of MNIST's files.
+        folder: for what is written.
+    """
+
+    def __init__(self, root: str, folder: Path) -> None:
+        quieten()
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", module="lightning")
+        self.folder = folder
+        self.settings = _settings(root)
+        self.recipe: Recipe = config.build(self.settings["recipe"])
+        self.images, self.labels, *_ = read_mnist(root)
+        self.pictures = _unpacked(root, folder / "pictures")
+        seed_everything(self.settings["seed"], verbose=False)
+        self.network: LeNet5 = config.build(self.settings["model"])
+        self.ordinary = OrdinaryLeNet5(self.network)
+        self._runs = 0
+        self._check()
+
+    def common(self, network: nn.Module, *, distorted: bool = False) -> Cost:
+        affine = [random_affine(transforms)] if distorted else []
+        transform = transforms.Compose([*affine, *to_the_network()])
+        dataset = torchvision.datasets.MNIST(str(self.pictures), train=True, transform=transform)
+        loader = DataLoader(dataset, batch_size=self.recipe.batch_size, shuffle=True)
+        stopwatch = Stopwatch()
+        # What Lightning chooses by itself where rich is installed.
+        bar = RichProgressBar(console_kwargs={"file": io.StringIO(), "force_terminal": True})
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            limit_train_batches=STEPS,
+            callbacks=[stopwatch, bar],
+            logger=CSVLogger(self._new_folder()),
+            enable_model_summary=False,
+        )
+        trainer.fit(CommonModule(network, self.recipe), loader)
+        return stopwatch.cost
+
+    def bare(self, network: nn.Module) -> Cost:
+        batches = Batches(len(self.images), self.recipe.batch_size, order="fresh", seed=self.settings["seed"])
+        optimizer = self.recipe.optimizer(network.parameters())
+        schedule = self.recipe.schedule(optimizer, steps_per_epoch=STEPS, epochs=1)
+        # Lightning sets this when it is imported; every step of an optimizer then looks for NVIDIA's library anew.
+        lightnings = os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+        clock = Clock()
+        clock.start()
+        for indices in torch.split(batches.presentations(0), self.recipe.batch_size)[:STEPS]:
+            images = pad(self.images.index_select(0, indices), self.settings["data"]["image_size"])
+            loss = self.recipe.loss(network(images), self.labels.index_select(0, indices))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        cost = clock.stop()
+        if lightnings is not None:
+            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = lightnings
+        return cost
+
+    def cnnlit(self, network: nn.Module, *, distorted: bool = False) -> Cost:
+        distortion = "affine1998" if distorted else "none"
+        settings = {**self.settings, "data": {**self.settings["data"], "distortion": distortion}}
+        datamodule = config.build(settings["data"])
+        datamodule.setup()
+        task = ImageClassification(network, recipe=self.recipe, config=settings)
+        run = Run(self._new_folder())
+        loop: Any = _build_trainer(settings, run, Pictures(run.folder), datamodule)
+        loop.loggers = [MetricsFile(run.folder)]
+        stopwatch = Stopwatch()
+        loop.callbacks = [stopwatch, *loop.callbacks]
+        for callback in loop.callbacks:
+            if isinstance(callback, TrainingProgress):
+                callback.console = Console(file=io.StringIO(), force_terminal=True)
+        loop.fit(task, datamodule=datamodule)
+        assert run.checkpoint.is_file()
+        assert (run.folder / "metrics.csv").is_file()
+        return stopwatch.cost
+
+    def _check(self) -> None:
+        """Refuses to compare what is not the same."""
+        images = pad(self.images[:64], self.settings["data"]["image_size"])
+        if (apart := (self.network(images) - self.ordinary(images)).abs().max().item()) > TOLERANCE:
+            raise RuntimeError(f"the ordinary layers give logits that differ by {apart}")
+        looped, trained = copy.deepcopy(self.network), copy.deepcopy(self.network)
+        self.bare(looped)
+        self.cnnlit(trained)
+        for name, weights in looped.state_dict().items():
+            if not torch.equal(weights, trained.state_dict()[name]):
+                raise RuntimeError(f"cnnlit and the bare loop end with different {name}")
+
+    def _new_folder(self) -> Path:
+        self._runs += 1
+        return self.folder / f"run{self._runs}"
+
+
+def measure(root: str) -> list[Claim]:
+    """The claims on an epoch, on MNIST below `root`."""
+    with tempfile.TemporaryDirectory() as folder:
+        epochs = Epochs(root, Path(folder))
+        variants = {
+            "bare loop": lambda: epochs.bare(copy.deepcopy(epochs.network)),
+            "cnnlit": lambda: epochs.cnnlit(copy.deepcopy(epochs.network)),
+        }
+        beside_bare = interleaved(variants, ROUNDS)
+        variants = {"cnnlit": variants["cnnlit"]}
+        variants["cnnlit, distorted"] = lambda: epochs.cnnlit(copy.deepcopy(epochs.network), distorted=True)
+        for distorted, ending in ((False, ""), (True, ", distorted")):
+            for layers in ("LeNet5", "ordinary layers"):
+                network = epochs.network if layers == "LeNet5" else epochs.ordinary
+                variants[f"common, {layers}{ending}"] = partial(_common, epochs, network, distorted)
+        beside_common = interleaved(variants, COMMON_ROUNDS)
+    claims = [ratio("cnnlit / bare loop", beside_bare, "cnnlit", "bare loop", bound=1.10, at_most=True)]
+    for ending, bound in (("", 1.8), (", distorted", 2.5)):
+        for layers in ("LeNet5", "ordinary layers"):
+            over, under = f"common, {layers}{ending}", f"cnnlit{ending}"
+            claims.append(ratio(f"{over} / {under}", beside_common, over, under, bound=bound, at_most=False))
+    for costs in (beside_bare, beside_common):
+        claims += [seconds(f"  {name}, per step", costs, name, per=STEPS * 1e-3, unit="ms") for name in costs]
+    return claims
+
+
+def _common(epochs: Epochs, network: nn.Module, distorted: bool) -> Cost:
+    return epochs.common(copy.deepcopy(network), distorted=distorted)
+
+
+def _settings(root: str) -> config.Node:
+    """The configuration of `python -m cnnlit.train data=mnist`, cut to one short epoch."""
+    overrides = ["data=mnist", f"data.root={Path(root).absolute()}", "data.val_split=0", "logger=csv", "trainer=cpu"]
+    overrides += ["recipe.epochs=1", f"+trainer.limit_train_batches={STEPS}"]
+    with hydra.initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+        settings: config.Node = OmegaConf.to_container(  # type: ignore[assignment]
+            hydra.compose("train", overrides=overrides), resolve=True
+        )
+    return settings
+
+
+def _unpacked(root: str, folder: Path) -> Path:
+    """A folder that torchvision finds MNIST in: it reads no packed files, and `root` may not be written to."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in find_mnist(root):
+        content = path.read_bytes()
+        name = path.name.removesuffix(".gz").replace(".idx", "-idx")
+        (raw / name).write_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
+    return folder

@@ -1,0 +1,162 @@
+"""The configuration: everything in conf/ composes and builds; whatever is wrong is one line and exit code 2."""
+
+import inspect
+import sys
+import urllib.error
+import urllib.request
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from cnnlit import config
+from cnnlit.train import main, train
+
+CONF = config.conf_dir()
+CHOICES = [
+    f"{path.parent.relative_to(CONF)}={path.stem}"
+    for path in sorted(CONF.glob("*/**/*.yaml"))
+    if path.parent.name != "experiment"
+]
+EXPERIMENTS = [path.stem for path in sorted((CONF / "experiment").glob("*.yaml"))]
+
+
+def compose(*overrides):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("train", overrides=list(overrides))
+    return OmegaConf.to_container(composed, resolve=True)
+
+
+@pytest.mark.parametrize("choice", CHOICES + [f"experiment={name}" for name in EXPERIMENTS])
+def test_every_choice_composes_passes_its_schema_and_builds(choice):
+    settings = compose(choice)
+    config.check(settings, train)
+    config.build(settings["model"])
+    config.build(settings["data"])
+    config.build(settings["recipe"]).try_on(config.build(settings["model"]))
+
+
+@pytest.mark.parametrize("group", ["model", "data"])
+def test_a_node_lists_every_keyword_of_its_constructor(group):
+    for path in (CONF / group).glob("*.yaml"):
+        node = compose(f"{group}={path.stem}")[group]
+        target = hydra.utils.get_class(node.pop("_target_"))
+        assert list(node) == list(inspect.signature(target).parameters)
+
+
+def test_the_configured_model_is_the_constructors_default():
+    node = compose("model=lenet5")["model"]
+    parameters = inspect.signature(hydra.utils.get_class(node.pop("_target_"))).parameters
+    assert node == {name: parameter.default for name, parameter in parameters.items()}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_question_source_and_command(name):
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    assert head[0] == "# @package _global_"
+    assert any("Question:" in line for line in head)
+    assert any("Paper:" in line or "Slides:" in line for line in head)
+    assert any(f"python -m cnnlit.train experiment={name}" in line for line in head)
+
+
+def refusal(monkeypatch, capfd, tmp_path, *arguments):
+    """The one line that the command ends with, run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    captured = capfd.readouterr()
+    assert stop.value.code == 2
+    assert captured.out == ""
+    assert captured.err.startswith("cnnlit: ")
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists(), "a refused command leaves nothing behind"
+    assert not (tmp_path / "nowhere").exists()
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["modle=lenet5"], ["modle", "did you mean model?"]),
+        (["model=lenet6"], ["model=lenet6", "did you mean lenet5?"]),
+        (["recipe/optimizr=sgd"], ["recipe/optimizr", "did you mean recipe/optimizer?"]),
+        (["recipe/optimizer=sgdd"], ["recipe/optimizer=sgdd", "did you mean sgd?"]),
+        (["model.poolng=max"], ["model.poolng", "did you mean model.pooling?"]),
+        (["model.pooling=maxx"], ["model.pooling=maxx", "max, average, subsample", "did you mean max?"]),
+        (["recipe.optimizer.lrr=1"], ["recipe.optimizer.lrr", "did you mean recipe.optimizer.lr?"]),
+        (["recipe.epochs=abc"], ["recipe.epochs=abc", "integer"]),
+        (["recipe.epochs=true"], ["recipe.epochs=true", "integer"]),
+        (["recipe.epochs='3'"], ["recipe.epochs=3", "integer"]),
+        (["recipe.epochs=0"], ["recipe.epochs=0", "greater than or equal to 1"]),
+        (["model.dropout=1"], ["model.dropout=1", "less than 1"]),
+        (["seed=-1"], ["seed=-1", "greater than or equal to 0"]),
+        (["recipe.optimizer.lr=-1"], ["recipe.optimizer", "learning rate", "-1"]),
+        (["recipe.schedule.final_fraction=2"], ["recipe.schedule.final_fraction=2", "less than or equal to 1"]),
+        (["recipe.batch_size=5000"], ["recipe.batch_size=5000", "1257"]),
+        (["data.val_split=3"], ["data.val_split=3", "0", "10"]),
+        (["data.distortion_shear=[2,1]"], ["distortion_shear=[2, 1]", "[low, high]"]),
+        (["data.distortion_shear=[2]"], ["data.distortion_shear=[2]", "2 items"]),
+        (["data.image_size=28", "model.pool_stride=5"], ["pool_stride=5", "c5"]),
+        (["model.num_classes=7"], ["head=rbf", "num_classes=7", "head=linear"]),
+        (["trainer.devices=99"], ["trainer.devices=99", "this machine has"]),
+        (["trainer.devices=many"], ["trainer.devices=many", "a number"]),
+        (["trainer.strategy=dpp"], ["strategy", "dpp"]),
+        (["trainer.precision=17"], ["trainer.precision=17"]),
+        (["+foo=1"], ["foo", "model, data, recipe"]),
+        (["+model.foo=1"], ["model.foo", "pooling"]),
+        (["+trainer.limit_train_batch=1"], ["did you mean limit_train_batches?"]),
+        (["model=null"], ["Config group override"]),
+        (["recipe.loss=null"], ["recipe.loss=null", "_target_"]),
+        (["model.pooling=["], ["model.pooling=["]),
+        (["resume=nowhere"], ["nowhere", "holds no run"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_is_wrong_is_one_line_that_names_it(monkeypatch, capfd, tmp_path, arguments, says):
+    line = refusal(monkeypatch, capfd, tmp_path, *arguments)
+    for words in says:
+        assert words in line, line
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("# @package _global_\nmodle: {pooling: max}\n", "did you mean model?"),
+        ("# @package _global_\nmodel: {pooling: fancy}\n", "model.pooling=fancy"),
+        ("# @package _global_\nmodel: 7\n", "model=7"),
+        ("# @package _global_\nmodel: [1,\n", "wrong.yaml"),
+        ("# @package _global_\ndefaults:\n  - override /model: resnet99\n", "model=resnet99"),
+        ("# @package _global_\nrecipe: {optimizer: {_target_: torch.optim.Nope}}\n", "torch.optim.Nope"),
+    ],
+)
+def test_nonsense_in_an_experiment_file_is_one_line(monkeypatch, capfd, tmp_path, content, says):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "wrong.yaml").write_text(content)
+    assert says in refusal(monkeypatch, capfd, tmp_path, "--config-dir", str(tmp_path), "experiment=wrong")
+
+
+def unreachable(*arguments, **keywords):
+    raise urllib.error.URLError("no route")
+
+
+def test_a_missing_data_folder_is_one_line_that_names_the_way_out(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    line = refusal(monkeypatch, capfd, tmp_path, "data=mnist", f"data.root={tmp_path}/nothing")
+    for words in (f"{tmp_path}/nothing", "train-images-idx3-ubyte", "no route", "data=digits"):
+        assert words in line
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_folder_that_holds_a_run_is_not_taken_again(monkeypatch, capfd, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    line = refusal(monkeypatch, capfd, tmp_path, f"hydra.run.dir={folder}", "logger=csv")
+    assert f"{folder} holds a run already" in line
+    assert (folder / "run.json").read_text() == "{}"
+
+
+def test_two_new_runs_never_share_a_folder():
+    assert len({config._new_run_folder(None, "runs") for _ in range(1000)}) == 1000

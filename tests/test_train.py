@@ -1,0 +1,299 @@
+"""python -m cnnlit.train as a user types it, in a process of its own, from a folder that is not the checkout's."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from cnnlit.results.metrics_file import read_metrics
+from cnnlit.results.runs import read
+
+ROOT = Path(__file__).parents[1]
+SHORT = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002")
+
+
+def environment(**extra):
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
+    return {**clean, "PYTHONPATH": str(ROOT), **extra}
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "cnnlit.train", *arguments]
+
+
+def run(folder, *arguments, **extra):
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=environment(**extra), capture_output=True, text=True, timeout=240
+    )
+
+
+def weights(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with everything at its default but its length."""
+    folder = tmp_path_factory.mktemp("user")
+    outcome = run(folder, *SHORT)
+    assert outcome.returncode == 0, outcome.stderr
+    (made,) = folder.glob("runs/*/*")
+    return outcome, made
+
+
+def test_a_run_leaves_a_folder_that_says_everything(finished):
+    _, folder = finished
+    record = json.loads((folder / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert record["seed"] == 0
+    assert record["command"] == f"python -m cnnlit.train {' '.join(SHORT)}"
+    assert {"commit", "versions", "device", "seconds"} <= set(record)
+    test = json.loads((folder / "test.json").read_text())
+    assert test["test/num_images"] == 360
+    assert test["test/error"] == test["test/num_errors"] / 360
+    assert test["test/loss"] > 0
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    assert settings["model"]["num_classes"] == 10
+    assert settings["recipe"]["epochs"] == 2
+    assert [row["epoch"] for row in read_metrics(folder)] == ["0", "1"]
+    assert {"train/loss", "train/error", "val/loss", "val/error", "learning_rate", "seconds"} <= set(
+        read_metrics(folder)[0]
+    )
+    pictures = {path.name for path in (folder / "pictures").iterdir()}
+    assert pictures == {"learning_curves.png", "confusion_matrix.png", "errors.png", "filters.png"}
+    assert len((folder / "test_predictions.csv").read_text().splitlines()) == 361
+    assert not [path for path in folder.rglob(".*") if path.is_file() and path.parent.name != "wandb"]
+
+
+def test_a_checkpoint_is_plain_and_describes_itself(finished):
+    _, folder = finished
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["config"] == yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def test_elsewhere_than_on_a_terminal_there_is_a_plain_line_per_epoch_and_per_result(finished):
+    outcome, folder = finished
+    lines = outcome.stderr.splitlines()
+    assert len(lines) == 2, outcome.stderr
+    assert re.match(r"epoch 1/2  loss \d+\.\d+  train error \d+\.\d+%  val error \d+\.\d+%", lines[0])
+    assert outcome.stdout.startswith("test error: ")
+    assert f"run: {folder}" in outcome.stdout
+    assert "\x1b" not in outcome.stdout + outcome.stderr
+
+
+def records(path):
+    """The records of W&B's log: LevelDB's format in blocks of 32 KiB after a header of 7 bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    content, position, parts = path.read_bytes(), 7, b""
+    while position + 7 <= len(content):
+        if 32768 - position % 32768 < 7:
+            position += 32768 - position % 32768
+            continue
+        length, kind = int.from_bytes(content[position + 4 : position + 6], "little"), content[position + 6]
+        parts = (parts if kind in (3, 4) else b"") + content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(parts)
+            yield record
+
+
+def test_wandb_has_configuration_curves_pictures_and_the_exit_code_without_an_account(finished):
+    outcome, folder = finished
+    (log,) = folder.glob("wandb/offline-run-*/*.wandb")
+    assert f"wandb sync {log.parent}" in outcome.stdout
+    config, history, media, exit_code = {}, [], set(), None
+    for record in records(log):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            assert record.run.run_id == read(folder)["id"]
+        for update in (*record.run.config.update, *record.config.update):
+            if update.key:
+                config[update.key] = json.loads(update.value_json)
+        if kind == "history":
+            history.append({item.key or "/".join(item.nested_key): item.value_json for item in record.history.item})
+        if kind == "exit":
+            exit_code = record.exit.exit_code
+    media = {path.name.split("_")[0] for path in log.parent.rglob("*.png")}
+    assert config["model"]["pooling"] == "subsample"
+    assert config["recipe"]["optimizer"]["lr"] == 0.002
+    assert sum("val/error" in row for row in history) == 2
+    assert any("test/error" in row for row in history)
+    assert {"errors", "confusion", "learning", "filters"} <= media
+    assert exit_code == 0
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_bit(finished, tmp_path):
+    _, folder = finished
+    outcome = run(tmp_path, *SHORT, "logger=csv", f"hydra.run.dir={tmp_path}/again")
+    assert outcome.returncode == 0, outcome.stderr
+    assert equal(weights(folder), weights(tmp_path / "again"))
+
+
+BREAKS = """
+from cnnlit.models.lenet5 import LeNet5
+
+class Breaks(LeNet5):
+    steps = 0
+
+    def forward(self, images):
+        self.steps += self.training
+        if self.steps == 5:
+            raise RuntimeError("the fifth step")
+        return super().forward(images)
+"""
+
+
+def test_a_run_that_breaks_is_marked_failed_here_and_in_wandb(tmp_path):
+    (tmp_path / "breaks.py").write_text(BREAKS)
+    outcome = run(
+        tmp_path, *SHORT, "model._target_=breaks.Breaks", f"hydra.run.dir={tmp_path}/run",
+        PYTHONPATH=f"{ROOT}:{tmp_path}",
+    )  # fmt: skip
+    assert outcome.returncode == 1
+    assert "RuntimeError: the fifth step" in outcome.stderr
+    record = read(tmp_path / "run")
+    assert record["state"] == "failed"
+    assert record["error"] == "RuntimeError: the fifth step"
+    (log,) = (tmp_path / "run").glob("wandb/offline-run-*/*.wandb")
+    assert [record.exit.exit_code for record in records(log) if record.WhichOneof("record_type") == "exit"] == [1]
+
+
+LONGER = ("recipe.epochs=6", "data.passes_per_epoch=3", "logger=csv", "model.dropout=0.2")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_run_that_is_cut_off_goes_on_to_the_same_bits(tmp_path, number):
+    whole = run(tmp_path, *LONGER, f"hydra.run.dir={tmp_path}/whole")
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        command(*LONGER, f"hydra.run.dir={tmp_path}/cut"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
+    )
+    assert b"epoch 1/6" in process.stderr.readline()
+    process.send_signal(number)
+    process.wait(timeout=60)
+    assert process.returncode == (143 if number == signal.SIGTERM else -9)
+    assert read(tmp_path / "cut")["state"] == "interrupted"
+    resumed = run(tmp_path, f"resume={tmp_path}/cut")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch 6/6" in resumed.stderr
+    assert "epoch 1/6" not in resumed.stderr
+    assert read(tmp_path / "cut")["state"] == "finished"
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    assert (tmp_path / "whole/test.json").read_text() == (tmp_path / "cut/test.json").read_text()
+    columns = ("epoch", "step", "train/loss", "train/error", "val/loss", "val/error", "learning_rate")
+    one, other = ([[row[name] for name in columns] for row in read_metrics(tmp_path / run)] for run in ("whole", "cut"))
+    assert one == other
+
+
+def test_resuming_takes_no_other_options(finished, tmp_path):
+    _, folder = finished
+    outcome = run(tmp_path, f"resume={folder}", "seed=2")
+    assert outcome.returncode == 2
+    assert "leave out seed=2" in outcome.stderr
+    assert (folder / "run.json").is_file()
+
+
+def test_on_a_terminal_there_is_one_bar_and_a_table(tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command(*SHORT, "logger=csv"), cwd=tmp_path, env=environment(TERM="xterm", COLUMNS="120"),
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown, deadline = b"", time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+    assert process.wait(timeout=10) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "epoch 2/2" in text
+    assert "100 %" in text
+    assert "test error" in text
+    assert "Warning" not in text
+    assert "\n" not in text[: text.index("epoch 1/2")].strip(), "a quiet start"
+
+
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
+def test_help_and_configuration_are_answered_without_the_heavy_imports(tmp_path, flag):
+    script = (
+        "import sys, atexit; atexit.register(lambda: print('heavy:', 'torch' in sys.modules, file=sys.stderr));"
+        f"sys.argv = ['train.py', *{flag.split('=')!r}];"
+        "from cnnlit.train import main; main()"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert "heavy: False" in outcome.stderr
+    for words in ("pooling: subsample", "epochs: 20"):
+        assert words in outcome.stdout
+    if flag == "--help":
+        for words in ("experiment: lenet5, lenet5_1998, lenet5_distorted, lenet5_modern", "data: digits, mnist"):
+            assert words in outcome.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_shell_completes_groups_choices_and_keys(tmp_path):
+    install = run(tmp_path, "--shell-completion", "install=bash")
+    assert "complete" in install.stdout
+    for typed, completed in (("model=l", "model=lenet5"), ("model.pool", "model.pooling="), ("data=m", "data=mnist")):
+        line = f"cnnlit-train {typed}"
+        query = run(tmp_path, "--shell-completion", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+        assert completed in query.stdout.split(), (typed, query.stdout, query.stderr)
+
+
+def test_a_wheel_brings_its_configuration_along(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    outcome = run(tmp_path, "--cfg", "job", PYTHONPATH=str(tmp_path / "site"))
+    assert outcome.returncode == 0, outcome.stderr
+    assert "_target_: cnnlit.models.lenet5.LeNet5" in outcome.stdout
+    configured = {str(path.relative_to(ROOT / "conf")) for path in (ROOT / "conf").rglob("*.yaml")}
+    packed = tmp_path / "site" / "cnnlit" / "conf"
+    assert {str(path.relative_to(packed)) for path in packed.rglob("*.yaml")} == configured
+
+
+def test_the_version_is_stated_once():
+    from cnnlit import __version__
+
+    assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+def test_real_mnist_trains_from_one_command(real_mnist, tmp_path):
+    outcome = run(
+        tmp_path, "data=mnist", f"data.root={real_mnist}", "recipe.epochs=1", "logger=tensorboard",
+        f"hydra.run.dir={tmp_path}/run",
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome.stderr
+    test = json.loads((tmp_path / "run" / "test.json").read_text())
+    assert test["test/num_images"] == 10_000
+    assert test["test/error"] < 0.05
+    assert test["errors_of_1998/published_errors"] == 82
+    assert "errors of 1998:" in outcome.stdout
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))

@@ -1,0 +1,180 @@
+"""A run that was cut off and resumed is bitwise the run that was not."""
+
+import signal
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, Trainer, seed_everything
+from torch.optim import AdamW
+
+from cnnlit.callbacks.checkpoints import StopOnSignal, WholeCheckpoints, last_checkpoint
+from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.models.lenet5 import LeNet5
+from cnnlit.results.metrics_file import MetricsFile, read_metrics
+from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
+from cnnlit.training.optimizers import StochasticDiagonalLM
+from cnnlit.training.recipe import Recipe
+from cnnlit.training.schedules import Passes, WarmupCosine
+from cnnlit.training.task import ImageClassification
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+EPOCHS, STEPS = 3, 7  # 1,257 images in batches of 200
+SEED = 4
+
+
+class CutOff(StopOnSignal):
+    """Gets a signal in step number `step`; or, without one, is killed before the second epoch's first step."""
+
+    def __init__(self, path: Path, step: int | None) -> None:
+        super().__init__(path)
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if self.step is None and trainer.global_step == STEPS:
+            raise SystemExit
+
+    def on_train_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
+        if trainer.global_step == self.step:
+            self._receive(signal.SIGTERM, None)
+        super().on_train_batch_end(trainer, *arguments)
+
+
+def modern() -> Recipe:
+    return Recipe(
+        batch_size=200,
+        epochs=EPOCHS,
+        order="fresh",
+        loss=MaximumAPosteriori(10.0),
+        optimizer=partial(AdamW, lr=0.005),
+        schedule=WarmupCosine,
+    )
+
+
+def lecun1998() -> Recipe:
+    rates: Any = {"rates": [5e-4, 2e-4], "passes": [1, 2]}
+    return Recipe(
+        batch_size=200,
+        epochs=EPOCHS,
+        order="constant",
+        loss=MeanSquaredDistance(),
+        optimizer=partial(StochasticDiagonalLM, lr=5e-4, num_samples=50),
+        schedule=partial(Passes, **rates),
+    )
+
+
+def fit(folder: Path, recipe: Recipe, *callbacks: Callback, resume: bool = False, **data: Any) -> Any:
+    """Three epochs as the train command runs them; the last state on the disk."""
+    seed_everything(SEED, workers=True, verbose=False)
+    path = folder / "last.ckpt"
+    digits = HandwrittenDigits(
+        val_split=180, batch_size=200, order=recipe.order, distortion="affine1998", seed=SEED, **data
+    )
+    digits.setup()
+    task = ImageClassification(
+        LeNet5(dropout=0.3, initialization="lecun1998_sqrt"),
+        recipe=recipe,
+        config={"seed": SEED, "data": {"num_classes": 10}},
+    )
+    loop = Trainer(
+        accelerator="cpu",
+        max_epochs=EPOCHS,
+        callbacks=[last_checkpoint(path), *callbacks],
+        plugins=[WholeCheckpoints()],
+        logger=MetricsFile(folder),
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+    loop.fit(task, datamodule=digits, ckpt_path=path if resume else None, weights_only=True)
+    return torch.load(path, weights_only=True)
+
+
+def assert_same_state(resumed: Any, whole: Any) -> None:
+    """Equal to the bit, but for the paths and times that are a run's own."""
+    assert resumed["global_step"] == whole["global_step"] == EPOCHS * STEPS
+    assert resumed["epoch"] == whole["epoch"]
+    assert resumed["lr_schedulers"] == whole["lr_schedulers"]
+    assert resumed["state_dict"].keys() == whole["state_dict"].keys()
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(resumed["state_dict"][name], tensor), name
+    (one,), (other,) = resumed["optimizer_states"], whole["optimizer_states"]
+    assert one["param_groups"] == other["param_groups"]
+    for number, state in other["state"].items():
+        for name, tensor in state.items():
+            assert torch.equal(one["state"][number][name], tensor), name
+
+
+def curves(folder: Path) -> list[dict[str, str]]:
+    rows = read_metrics(folder)
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Any, list[dict[str, str]]]]:
+    """The state and the curves of a run without interruption, of each recipe once."""
+    known: dict[Any, Any] = {}
+
+    def run(recipe: Callable[[], Recipe], **data: Any) -> tuple[Any, list[dict[str, str]]]:
+        key = recipe, *data.items()
+        if key not in known:
+            folder = tmp_path_factory.mktemp("whole")
+            known[key] = fit(folder, recipe(), **data), curves(folder)
+        return known[key]
+
+    return run
+
+
+@pytest.mark.parametrize("recipe", [modern, lecun1998])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(3, id="in_the_first_epoch"),
+        pytest.param(STEPS, id="on_the_last_batch_of_the_first_epoch"),
+        pytest.param(None, id="at_the_end_of_the_first_epoch"),
+        pytest.param(2 * STEPS + 1, id="on_the_first_batch_of_the_last_epoch"),
+        pytest.param(3 * STEPS - 1, id="in_the_last_epoch"),
+        pytest.param(3 * STEPS, id="on_the_last_batch_of_all"),
+    ],
+)
+def test_a_resumed_run_is_bitwise_the_uninterrupted_one(
+    tmp_path: Path, whole: Any, recipe: Callable[[], Recipe], step: int | None
+) -> None:
+    done = step == EPOCHS * STEPS  # a signal too late to stop anything
+    with nullcontext() if done else pytest.raises(SystemExit):
+        fit(tmp_path, recipe(), CutOff(tmp_path / "last.ckpt", step))
+    resumed = fit(tmp_path, recipe(), resume=True)
+    state, rows = whole(recipe)
+    assert_same_state(resumed, state)
+    assert len(rows) == EPOCHS
+    assert curves(tmp_path) == rows
+
+
+def test_a_run_can_be_cut_off_twice_in_an_epoch(tmp_path: Path, whole: Any) -> None:
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(SystemExit):
+        fit(tmp_path, modern(), CutOff(path, STEPS + 2))
+    with pytest.raises(SystemExit):
+        fit(tmp_path, modern(), CutOff(path, STEPS + 5), resume=True)
+    resumed = fit(tmp_path, modern(), resume=True)
+    state, rows = whole(modern)
+    assert_same_state(resumed, state)
+    assert curves(tmp_path) == rows
+
+
+def test_a_run_with_fixed_copies_resumes_in_their_sweep(tmp_path: Path, whole: Any) -> None:
+    with pytest.raises(SystemExit):
+        fit(tmp_path, modern(), CutOff(tmp_path / "last.ckpt", STEPS + 3), distortion_copies=2)
+    resumed = fit(tmp_path, modern(), resume=True, distortion_copies=2)
+    state, rows = whole(modern, distortion_copies=2)
+    assert_same_state(resumed, state)
+    assert curves(tmp_path) == rows
