@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -66,6 +68,7 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
     def main() -> None:
         nonlocal composing
         composing = True
+        ConfigLoaderImpl.get_group_options = _group_options  # type: ignore[method-assign]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
@@ -75,6 +78,17 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
             _refuse(_composition_message(error, function.__name__))
 
     return main
+
+
+def _group_options(
+    loader: ConfigLoaderImpl,
+    group_name: str,
+    results_filter: ObjectType | None = ObjectType.CONFIG,
+    config_name: str | None = None,
+    overrides: list[str] | None = None,
+) -> list[str]:
+    # Hydra's own copies all its files in memory for each group that --help lists, which doubles the time of --help.
+    return loader.repository.get_group_options(group_name, results_filter)
 
 
 def build(node: Node, *args: Any, **keywords: Any) -> Any:

@@ -3,6 +3,7 @@
 What can be configured is in conf/train.yaml and the groups that it names; --help lists it.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,6 +114,9 @@ def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule:
         use_distributed_sampler=False,
         default_root_dir=str(run.folder),
     )
+    if loop.strategy.root_device.type == "cpu":
+        # Lightning sets this to find GPUs without starting CUDA; left set, every optimizer step looks for them again.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     return loop
 
 

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from cnnlit.results.runs import Run
 
-REFRESH_SECONDS = 0.2
+REFRESH_SECONDS = 0.5
+"""A drawing takes 10 ms."""
 
 
 class TrainingProgress(ProgressBar):
