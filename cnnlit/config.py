@@ -68,7 +68,7 @@ def command(function: Callable[..., Any]) -> Callable[[], None]:
     def main() -> None:
         nonlocal composing
         composing = True
-        ConfigLoaderImpl.get_group_options = _group_options  # type: ignore[method-assign]
+        ConfigLoaderImpl.get_group_options = _group_options  # type: ignore[assignment]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
