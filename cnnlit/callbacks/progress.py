@@ -16,8 +16,8 @@ from rich.text import Text
 
 from cnnlit.results.runs import Run
 
-REFRESH_SECONDS = 0.5
-"""A drawing takes 10 ms."""
+REFRESH_SECONDS = 1.0
+"""A drawing takes 10 ms, which is a percent of this."""
 
 
 class TrainingProgress(ProgressBar):
@@ -98,7 +98,7 @@ class TrainingProgress(ProgressBar):
 
     @staticmethod
     def _numbers(trainer: Trainer, pl_module: Any) -> str:
-        running = pl_module.running()
+        running = pl_module.running.compute()
         text = f"loss {running['train/loss']:.4f}  train error {running['train/error']:.2%}"
         if "val/error" in trainer.callback_metrics:
             text += f"  val error {float(trainer.callback_metrics['val/error']):.2%}"

@@ -33,3 +33,46 @@ class TopKError(Metric):
 
     def compute(self) -> Tensor:
         return self.errors.double() / self.images
+
+
+class RunningTotals:
+    """Loss and error of the epoch that is being trained, as plain sums, and the last learning rate.
+
+    Updating a metric for each costs 0.2 ms a step, as much as a small network's layer; these cost a tenth.
+    """
+
+    def __init__(self) -> None:
+        self.loss = torch.tensor(0.0)
+        self.errors = torch.tensor(0)
+        self.images = 0
+        self.learning_rate = 0.0
+
+    def to(self, device: torch.device) -> None:
+        self.loss, self.errors = self.loss.to(device), self.errors.to(device)
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor, learning_rate: float) -> None:
+        """Count a batch: its mean loss, logits [N, K], labels int64 [N]. Does not wait for the device."""
+        self.learning_rate = learning_rate
+        self.loss.add_(loss.detach(), alpha=len(labels))
+        self.errors.add_((logits.detach().argmax(dim=1) != labels).sum())
+        self.images += len(labels)
+
+    def compute(self) -> dict[str, float]:
+        """The means so far; waits for the device."""
+        images = max(1, self.images)
+        return {
+            "train/loss": self.loss.item() / images,
+            "train/error": self.errors.item() / images,
+            "learning_rate": self.learning_rate,
+        }
+
+    def reset(self) -> None:
+        self.loss.zero_()
+        self.errors.zero_()
+        self.images = 0
+
+    def state_dict(self) -> dict[str, Tensor | float]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Tensor | float]) -> None:
+        vars(self).update(state)
