@@ -178,28 +178,36 @@ def test_a_run_that_breaks_is_marked_failed_here_and_in_wandb(tmp_path):
 LONGER = ("recipe.epochs=6", "data.passes_per_epoch=3", "logger=csv", "model.dropout=0.2")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_a_run_that_is_cut_off_goes_on_to_the_same_bits(tmp_path, number):
-    whole = run(tmp_path, *LONGER, f"hydra.run.dir={tmp_path}/whole")
-    assert whole.returncode == 0, whole.stderr
+def cut_off(folder, number):
+    """A run that gets the signal `number` in its third epoch, and is resumed."""
     process = subprocess.Popen(
-        command(*LONGER, f"hydra.run.dir={tmp_path}/cut"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
+        command(*LONGER, f"hydra.run.dir={folder}"), cwd=folder.parent, env=environment(), stderr=subprocess.PIPE
     )
-    assert b"epoch 1/6" in process.stderr.readline()
+    for epoch in (b"epoch 1/6", b"epoch 2/6"):
+        assert epoch in process.stderr.readline()
     process.send_signal(number)
     process.wait(timeout=60)
     assert process.returncode == (143 if number == signal.SIGTERM else -9)
-    assert read(tmp_path / "cut")["state"] == "interrupted"
-    resumed = run(tmp_path, f"resume={tmp_path}/cut")
+    assert read(folder)["state"] == "interrupted"
+    resumed = run(folder.parent, f"resume={folder}")
     assert resumed.returncode == 0, resumed.stderr
     assert "epoch 6/6" in resumed.stderr
     assert "epoch 1/6" not in resumed.stderr
-    assert read(tmp_path / "cut")["state"] == "finished"
-    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
-    assert (tmp_path / "whole/test.json").read_text() == (tmp_path / "cut/test.json").read_text()
+
+
+def test_a_run_that_is_cut_off_goes_on_to_the_same_bits(tmp_path):
+    whole = run(tmp_path, *LONGER, f"hydra.run.dir={tmp_path}/whole")
+    assert whole.returncode == 0, whole.stderr
     columns = ("epoch", "step", "train/loss", "train/error", "val/loss", "val/error", "learning_rate")
-    one, other = ([[row[name] for name in columns] for row in read_metrics(tmp_path / run)] for run in ("whole", "cut"))
-    assert one == other
+    curves = [[row[name] for name in columns] for row in read_metrics(tmp_path / "whole")]
+    assert len(curves) == 6
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        folder = tmp_path / number.name
+        cut_off(folder, number)
+        assert read(folder)["state"] == "finished"
+        assert equal(weights(tmp_path / "whole"), weights(folder))
+        assert (tmp_path / "whole/test.json").read_text() == (folder / "test.json").read_text()
+        assert [[row[name] for name in columns] for row in read_metrics(folder)] == curves
 
 
 def test_resuming_takes_no_other_options(finished, tmp_path):
