@@ -54,7 +54,8 @@ def measure(root: str) -> list[Claim]:
     def by_kornia(batch: Tensor, matrices: Tensor) -> Tensor:
         ink = batch[:, None].float() * ((INK - BACKGROUND) / 255)
         size = (IMAGE_SIZE, IMAGE_SIZE)
-        return kornia.geometry.transform.warp_affine(ink, matrices, size, align_corners=True) + BACKGROUND
+        warped: Tensor = kornia.geometry.transform.warp_affine(ink, matrices, size, align_corners=True)
+        return warped + BACKGROUND
 
     apart = (warp(images, maps, IMAGE_SIZE) - by_kornia(images, kornia_maps)).abs().max().item()
     if apart > TOLERANCE:

@@ -113,6 +113,7 @@ def quieten() -> None:
         ".*does not have many workers.*",  # a batch is an index: there is nothing for workers to do
         ".*your dataloader is not resumable.*",  # its sampler is: cnnlit.data.order
         ".*Checkpoint directory .* exists and is not empty.*",  # as it is when a run is resumed
+        ".*The dirpath has changed.*",  # as it has when a run's folder was moved
         ".*is a wandb run already in progress.*",  # ours
         ".*smaller than the logging interval.*",  # this project logs once per epoch
         ".*LeafSpec.*",  # between Lightning and torch

@@ -403,11 +403,10 @@ def test_a_picture_cut_off_while_it_is_written_leaves_the_old_one(
 ) -> None:
     before = after_a_test(tmp_path).paths["filters"].read_bytes()
 
-    def half(_: Figure, path: Path, **__: object) -> None:
-        path.write_bytes(PNG_SIGNATURE)
+    def full(_: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", half)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(UserWarning, match=r"pictures/filters.png left out: OSError: No space"):
         after_a_test(tmp_path)
     assert (tmp_path / "pictures/filters.png").read_bytes() == before
