@@ -1,5 +1,6 @@
-"""What two papers share and torch lacks: activation and pooling layers by name."""
+"""What two papers share and torch lacks: layers by name, response normalisation, initial values."""
 
+import math
 from typing import Literal
 
 import torch
@@ -8,7 +9,8 @@ from torch.nn import functional
 
 Activation = Literal["scaled_tanh", "tanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu"]
 Pooling = Literal["max", "average", "subsample"]
-Normalization = Literal["none", "batch"]
+Normalization = Literal["none", "lrn", "batch"]
+Initialization = Literal["krizhevsky2012", "zeiler2013", "simonyan2014", "glorot2010", "he2015"]
 
 
 class ScaledTanh(nn.Module):
@@ -106,8 +108,63 @@ class FullConv2d(nn.Conv2d):
         return functional.linear(maps.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
 
 
-def activation_layer(name: Activation) -> nn.Module:
-    """A new layer for the activation function `name`."""
+class LocalResponseNorm(nn.Module):
+    """Each value divided by the activity of its neighbour maps at the same place, [N, C, H, W] of any size.
+
+        b_i = a_i / (k + alpha * sum of a_j^2 over the `size` maps j around i) ^ beta
+
+    with `alpha` as the paper prints it: torch.nn.LocalResponseNorm divides its own by `size`, so the same function
+    there has alpha = 5e-4. The sum over maps is a product with a band matrix and the power 3/4 two square roots,
+    which takes a third of the time of torch's.
+
+    Paper: Krizhevsky et al. 2012, Sec. 3.3.
+
+    Args:
+        channels: number of maps C.
+        groups: the maps fall into this many halves or parts, and neighbours are of the same part.
+        size: n, the number of maps in the sum, itself included; odd.
+        alpha: of the sum.
+        beta: the power.
+        k: the constant.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        groups: int = 1,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 2.0,
+    ) -> None:
+        super().__init__()
+        self.channels, self.groups, self.size = channels, groups, size
+        self.alpha, self.beta, self.k = alpha, beta, k
+        part = torch.arange(channels) // (channels // groups)
+        apart = (torch.arange(channels)[:, None] - torch.arange(channels)).abs()
+        near = (apart <= size // 2) & (part[:, None] == part)
+        self.neighbours: Tensor
+        self.register_buffer("neighbours", near.float()[:, :, None, None], persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        kernels = (self.alpha * self.neighbours).to(maps.dtype)
+        activity = functional.conv2d(maps.square(), kernels) + self.k
+        if self.beta == 0.75:
+            return maps * torch.rsqrt(activity * activity.sqrt())
+        return maps * activity**-self.beta
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, groups={self.groups}, size={self.size}, k={self.k}"
+
+
+def activation_layer(name: Activation, inplace: bool = False) -> nn.Module:
+    """A new layer for the activation function `name`.
+
+    Args:
+        name: the function.
+        inplace: let a rectifier overwrite its input, which saves memory and time.
+    """
     layers: dict[str, type[nn.Module]] = {
         "scaled_tanh": ScaledTanh,
         "tanh": nn.Tanh,
@@ -118,11 +175,64 @@ def activation_layer(name: Activation) -> nn.Module:
         "gelu": nn.GELU,
         "silu": nn.SiLU,
     }
-    return layers[name]()
+    return nn.ReLU(inplace) if name == "relu" else layers[name]()
 
 
-def pooling_layer(name: Pooling, channels: int, window: int, stride: int) -> nn.Module:
-    """A new layer that reduces [N, channels, H, W] by windows of `window` pixels, `stride` pixels apart."""
+def pooling_layer(
+    name: Pooling, channels: int, window: int, stride: int, *, padding: int = 0, ceil: bool = False
+) -> nn.Module:
+    """A new layer that reduces [N, channels, H, W] by windows of `window` pixels, `stride` pixels apart.
+
+    Args:
+        name: the kind.
+        channels: number of maps.
+        window: side of the square window, in pixels.
+        stride: step of the window, in pixels.
+        padding: pixels around the maps that count as nothing.
+        ceil: keep a last window that overhangs the edge (not for `subsample`).
+    """
     if name == "subsample":
         return Subsample(channels, window, stride)
-    return {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[name](window, stride)
+    if name == "max":
+        return nn.MaxPool2d(window, stride, padding, ceil_mode=ceil)
+    return nn.AvgPool2d(window, stride, padding, ceil_mode=ceil, count_include_pad=False)
+
+
+def pooled(side: int, window: int, stride: int, *, padding: int = 0, ceil: bool = False) -> int:
+    """The side of what convolution and pooling leave of `side` pixels; below 1 where nothing is left."""
+    steps = (side + 2 * padding - window) / stride
+    size = (math.ceil(steps) if ceil else math.floor(steps)) + 1
+    # As torch has it: a window that would begin beyond the edge is none.
+    return size - 1 if ceil and (size - 1) * stride >= side + padding else size
+
+
+def scaled(channels: int, width: float) -> int:
+    """The number of channels of a layer in a network `width` times as wide: even, for two groups, and at least 2."""
+    return max(2, 2 * round(channels * width / 2))
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, law: Initialization) -> None:
+    """Draw the weights of all convolutions and linear layers of `model` anew; their biases become zero.
+
+    ==============  ===================================  ==========================================
+    law             weights                              source
+    ==============  ===================================  ==========================================
+    krizhevsky2012  normal, 0.01                         Krizhevsky et al. 2012, Sec. 5
+    zeiler2013      normal, 0.01                         Zeiler, Fergus 2013, Sec. 3 ("10^-2")
+    simonyan2014    normal, 0.01                         Simonyan, Zisserman 2014, Sec. 3.1, see VGG
+    glorot2010      uniform, sqrt(6 / (fan-in+fan-out))  Glorot, Bengio 2010, eq. 16
+    he2015          normal, sqrt(2 / fan-in)             He et al. 2015 (rectifiers), eq. 10
+    ==============  ===================================  ==========================================
+    """
+    for layer in model.modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        if law == "glorot2010":
+            nn.init.xavier_uniform_(layer.weight)
+        elif law == "he2015":
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        else:
+            nn.init.normal_(layer.weight, std=0.01)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -10,11 +10,11 @@ from torch.nn import functional
 from cnnlit.models.layers import (
     Activation,
     FullConv2d,
-    Normalization,
     Pooling,
     Subsample,
     UnfoldedConv2d,
     activation_layer,
+    pooled,
     pooling_layer,
     unfolded_conv2d,
 )
@@ -157,14 +157,14 @@ class LeNet5(nn.Module):
         pool_stride: Annotated[int, Ge(1)] = 2,
         c3: Literal["table", "full"] = "table",
         head: Literal["rbf", "linear"] = "rbf",
-        normalization: Normalization = "none",
+        normalization: Literal["none", "batch"] = "none",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         initialization: Literal["lecun1998", "lecun1998_sqrt", "he2015"] = "lecun1998",
     ) -> None:
         super().__init__()
         if head == "rbf" and num_classes != 10:
             raise ValueError(f"head=rbf has codes for ten digits, not num_classes={num_classes}; use head=linear")
-        side = _pooled(_pooled(image_size - 4, pool_window, pool_stride) - 4, pool_window, pool_stride)
+        side = pooled(pooled(image_size - 4, pool_window, pool_stride) - 4, pool_window, pool_stride)
         if side < 1:
             raise ValueError(
                 f"image_size={image_size} with pool_window={pool_window} and pool_stride={pool_stride} "
@@ -220,7 +220,3 @@ def _fan_in(layer: Any) -> tuple[Tensor, Tensor]:
         return torch.tensor(per_kernel)[:, None, None], torch.tensor(fan_in)
     size = layer.window**2 if isinstance(layer, Subsample) else layer.weight[0].numel()
     return torch.tensor(size), torch.tensor(size)
-
-
-def _pooled(side: int, window: int, stride: int) -> int:
-    return (side - window) // stride + 1

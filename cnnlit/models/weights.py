@@ -1,0 +1,117 @@
+"""Where a network's first values come from when they are not drawn: published weights, an earlier run."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+Published = Literal["IMAGENET1K_V1", "IMAGENET1K_V2"]
+
+log = logging.getLogger("cnnlit")
+
+
+def from_torchvision(state: Mapping[str, Tensor], names: Mapping[str, str]) -> State:
+    """A state dict of torchvision's under this project's names.
+
+    Args:
+        state: torchvision's, parameter by parameter.
+        names: torchvision's name of each layer -> ours.
+
+    Raises:
+        KeyError: for a layer that `names` does not have.
+    """
+    renamed = {}
+    for key, value in state.items():
+        layer, _, parameter = key.rpartition(".")
+        renamed[f"{names[layer]}.{parameter}"] = value
+    return renamed
+
+
+def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str, str], heads: tuple[str, ...]) -> None:
+    """Fill `model` with the weights that torchvision publishes, downloaded once and verified by their hash.
+
+    Where the model has another number of classes, its heads keep the values that they were drawn with, and a
+    line says so.
+
+    Args:
+        model: in the form of torchvision's.
+        name: torchvision's name of the architecture (`resnet50`).
+        weights: torchvision's name of the weights (`IMAGENET1K_V1`).
+        names: torchvision's name of each layer -> ours.
+        heads: our names of the layers that have one output per class.
+
+    Raises:
+        ValueError: where torchvision publishes no such weights, or the model's shapes are not theirs.
+        OSError: without a network, or when the file that came is damaged.
+    """
+    from torchvision.models import get_model_weights
+
+    published = {entry.name: entry for entry in get_model_weights(name)}
+    if weights not in published:
+        raise ValueError(f"model.weights={weights}: for {name} torchvision publishes {', '.join(published)}")
+    url = published[weights].url
+    try:
+        state = published[weights].get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"model.weights={weights}: {url} cannot be had ({error}); without a network put the file into "
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or leave model.weights out"
+        ) from None
+    fill(model, from_torchvision(state, names), f"model.weights={weights}", heads)
+
+
+def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) -> None:
+    """Load `state`, all of it but heads for another number of classes.
+
+    Args:
+        model: whose parameters and buffers are set.
+        state: under the model's names.
+        source: what the state is called in messages.
+        heads: names of the layers that have one output per class.
+
+    Raises:
+        ValueError: naming the first parameter that does not fit.
+    """
+    own = model.state_dict()
+    renewed = [head for head in heads if f"{head}.weight" in own and _classes(own, head) != _classes(state, head)]
+    wanted = {key: value for key, value in state.items() if key.rpartition(".")[0] not in renewed and key in own}
+    missing = [key for key in own if key not in wanted and key.rpartition(".")[0] not in renewed]
+    unlike = [key for key, value in wanted.items() if value.shape != own[key].shape]
+    if missing or unlike:
+        raise ValueError(f"{source} does not fit: {_first_misfit(own, wanted, missing, unlike)}")
+    model.load_state_dict(wanted, strict=False)
+    for head in renewed:
+        log.warning(
+            "%s has %s classes, the model %d: %s starts anew", source, _classes(state, head), len(own[f"{head}.weight"]), head
+        )
+
+
+def read_run(folder: str) -> State:
+    """The network of a run's last checkpoint.
+
+    Args:
+        folder: of a run.
+
+    Raises:
+        FileNotFoundError: where there is no checkpoint.
+    """
+    path = Path(folder) / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(f"model.init_from={folder}: there is no {path}; name the folder of a finished run")
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+
+
+def _classes(state: Mapping[str, Tensor], head: str) -> int | None:
+    return len(state[f"{head}.weight"]) if f"{head}.weight" in state else None
+
+
+def _first_misfit(own: State, wanted: State, missing: list[str], unlike: list[str]) -> str:
+    if missing:
+        return f"it has no {missing[0]}"
+    key = unlike[0]
+    return f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here; leave the widths as published"
