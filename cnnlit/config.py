@@ -138,6 +138,10 @@ def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
         if isinstance(value, dict) and "_target_" in value:
             check(value, _import(value["_target_"], name), name)
             continue
+        if isinstance(value, list) and any(isinstance(each, dict) and "_target_" in each for each in value):
+            for number, each in enumerate(value):
+                check(each, _import(each["_target_"], f"{name}[{number}]"), f"{name}[{number}]")
+            continue
         annotation = parameters[key]
         if annotation is inspect.Parameter.empty:
             continue

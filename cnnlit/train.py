@@ -5,7 +5,7 @@ What can be configured is in conf/train.yaml and the groups that it names; --hel
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -28,7 +28,7 @@ def train(
     trainer: Node,
     logger: Node,
     seed: Annotated[int, Ge(0)],
-    num_threads: Annotated[int, Ge(1)] | None,
+    num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None,
     compile: bool,  # noqa: A002  the word that torch has for it
     resume: str | None,
     run_root: str,
@@ -42,7 +42,8 @@ def train(
         trainer: a lightning.Trainer.
         logger: a tracker beside metrics.csv, or empty for none.
         seed: of everything random.
-        num_threads: of the processor, for the arithmetic; null for torch's choice.
+        num_threads: of the processor, for the arithmetic; null for torch's choice; auto is one for images of up to
+            32 pixels, which are too small to share out, and torch's choice for others.
         compile: run the network through torch.compile.
         resume: the folder of a run to go on with, by its own configuration.
         run_root: where new runs go.
@@ -64,10 +65,15 @@ def train(
         from cnnlit.training.task import ImageClassification
 
         quieten()
-        if settings["num_threads"]:
-            torch.set_num_threads(settings["num_threads"])
+        threads = settings["num_threads"]
+        if threads == "auto":
+            threads = 1 if settings["data"]["image_size"] <= 32 else None
+        if threads:
+            torch.set_num_threads(threads)
         seed_everything(settings["seed"], workers=True, verbose=False)
-        network = config.build(settings["model"])
+        # A run that goes on has its values in its checkpoint, wherever the first ones came from.
+        sources = {key: None for key in ("weights", "init_from") if resume and key in settings["model"]}
+        network = config.build({**settings["model"], **sources})
         if settings["compile"]:
             network.compile()
         hyperparameters = config.build(settings["recipe"])
@@ -97,16 +103,23 @@ def _settings_of(folder: Path) -> Node:
 
 def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule: Any) -> "Trainer":
     """Lightning's loop, and what this project hangs into it."""
+    from lightning.pytorch.callbacks import EMAWeightAveraging
+
     from cnnlit.callbacks.checkpoints import StopOnSignal, WholeCheckpoints, last_checkpoint
     from cnnlit.callbacks.progress import TrainingProgress
     from cnnlit.parallel.devices import check_devices
 
     check_devices(settings["trainer"]["accelerator"], settings["trainer"]["devices"])
     validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
+    recipe = settings["recipe"]
+    decay = recipe.get("averaging_decay")
+    averaging = [EMAWeightAveraging(decay=decay)] if decay else []
+    callbacks = [TrainingProgress(), last_checkpoint(run.checkpoint), StopOnSignal(run.checkpoint)]
     loop: Trainer = config.build(
         {**settings["trainer"], **validation},
-        max_epochs=settings["recipe"]["epochs"],
-        callbacks=[TrainingProgress(), last_checkpoint(run.checkpoint), StopOnSignal(run.checkpoint), pictures],
+        max_epochs=recipe["epochs"],
+        gradient_clip_val=recipe.get("gradient_clip_norm"),
+        callbacks=[*averaging, *callbacks, pictures],
         plugins=[WholeCheckpoints()],
         logger=False,
         enable_model_summary=False,

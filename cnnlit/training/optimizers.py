@@ -1,17 +1,50 @@
-"""The optimizer of LeNet-5. Everyone else's are in torch.optim."""
+"""The optimizer of LeNet-5, and what papers do beside a step. Everyone else's optimizers are in torch.optim."""
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.func import functional_call
 
+Exempt = Literal["biases", "normalization"]
+
 SELECTIONS = (nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d)
 """Layers that copy some of their inputs: a second derivative passes them as a first one does."""
 
 NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+
+
+def parameter_groups(model: nn.Module, decay_exempt: Collection[Exempt]) -> list[dict[str, Any]]:
+    """The model's parameters for an optimizer, those that weight decay leaves alone in a group of their own.
+
+    Args:
+        model: the network.
+        decay_exempt: `biases` of convolutions and linear layers, scale and shift of every `normalization`.
+    """
+    exempt: list[nn.Parameter] = []
+    for layer in model.modules():
+        normalizes = isinstance(layer, NORMALIZATIONS)
+        for name, parameter in layer.named_parameters(recurse=False):
+            kind: Exempt | None = "normalization" if normalizes else "biases" if name == "bias" else None
+            if kind in decay_exempt:
+                exempt.append(parameter)
+    apart = {id(parameter) for parameter in exempt}
+    groups = [{"params": [parameter for parameter in model.parameters() if id(parameter) not in apart]}]
+    return [*groups, {"params": exempt, "weight_decay": 0.0}] if exempt else groups
+
+
+@torch.no_grad()
+def limit_filters(model: nn.Module, max_rms: float) -> None:
+    """Scale every filter of a convolution whose root mean square exceeds `max_rms` down to it.
+
+    Paper: Zeiler, Fergus 2013, Sec. 3: keeps a few filters of the first layer from dominating.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            rms = layer.weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            layer.weight.mul_((max_rms / rms).clamp(max=1.0))
 
 
 class StochasticDiagonalLM(torch.optim.Optimizer):

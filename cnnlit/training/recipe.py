@@ -1,13 +1,15 @@
 """A recipe: how a paper, or today's practice, trains."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from cnnlit.training.optimizers import Exempt, parameter_groups
 
 
 @dataclass(kw_only=True)
@@ -21,6 +23,15 @@ class Recipe:
         loss: (logits float [N, K], labels int64 [N]) -> the mean over the batch.
         optimizer: parameters -> optimizer.
         schedule: (optimizer, steps_per_epoch, epochs) -> schedule, stepped once per batch.
+        decay_exempt: parameters that the optimizer's weight decay leaves alone.
+        gradient_clip_norm: the gradient of all parameters together is scaled down to this length; null for never.
+        max_filter_rms: after each step a convolution's filter with a larger root mean square is scaled down to it
+            (Zeiler, Fergus 2013, Sec. 3); null for never.
+        averaging_decay: of the running mean of the weights that is validated and tested in their place (Polyak);
+            null for none.
+        dropout: the model's, as `model.dropout` reads it; null for the model's own.
+        initialization: the model's, as `model.initialization` reads it; null for the model's own.
+        augmentation: what is done to the training images, in this order, as `data.augmentation` reads it.
     """
 
     batch_size: Annotated[int, Ge(1)]
@@ -29,6 +40,17 @@ class Recipe:
     loss: nn.Module
     optimizer: Callable[..., Optimizer]
     schedule: Callable[..., LRScheduler]
+    decay_exempt: list[Exempt] = field(default_factory=list)
+    gradient_clip_norm: Annotated[float, Gt(0)] | None = None
+    max_filter_rms: Annotated[float, Gt(0)] | None = None
+    averaging_decay: Annotated[float, Gt(0), Lt(1)] | None = None
+    dropout: Annotated[float, Ge(0), Lt(1)] | None = None
+    initialization: str | None = None
+    augmentation: list[Any] = field(default_factory=list)
+
+    def optimizer_for(self, network: nn.Module) -> Optimizer:
+        """The optimizer of all of the network's parameters, those that are exempt from weight decay apart."""
+        return self.optimizer(parameter_groups(network, self.decay_exempt))
 
     def try_on(self, network: nn.Module) -> None:
         """Build optimizer and schedule once and throw them away, so that what they refuse comes out early.
@@ -37,7 +59,7 @@ class Recipe:
             ValueError: what they refuse.
         """
         try:
-            optimizer = self.optimizer(network.parameters())
+            optimizer = self.optimizer_for(network)
         except ValueError as error:
             raise ValueError(f"recipe.optimizer: {error}") from None
         try:

@@ -3,9 +3,9 @@
 import math
 from typing import Annotated
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le, Lt
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 
 class Constant(LambdaLR):
@@ -81,3 +81,72 @@ class Passes(LambdaLR):
             return per_pass[min(step // steps_per_epoch, len(per_pass) - 1)] / base
 
         super().__init__(optimizer, factor)
+
+
+class Steps(LambdaLR):
+    """The optimizer's rate, multiplied by a factor at the beginning of some epochs.
+
+    Args:
+        optimizer: whose rate is the first one.
+        steps_per_epoch: batches per epoch.
+        epochs: length of the training.
+        at: the epochs, counted from 0, that begin with a new rate.
+        factor: multiplies the rate.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+        epochs: int,
+        at: list[int],
+        factor: Annotated[float, Gt(0), Lt(1)] = 0.1,
+    ) -> None:
+        super().__init__(optimizer, lambda step: factor ** sum(step // steps_per_epoch >= epoch for epoch in at))
+
+
+class Exponential(LambdaLR):
+    """The optimizer's rate, multiplied by a factor every few epochs.
+
+    Args:
+        optimizer: whose rate is the first one.
+        steps_per_epoch: batches per epoch.
+        epochs: length of the training.
+        every_epochs: how long each rate is kept.
+        factor: multiplies the rate.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+        epochs: int,
+        every_epochs: Annotated[int, Ge(1)],
+        factor: Annotated[float, Gt(0), Lt(1)],
+    ) -> None:
+        super().__init__(optimizer, lambda step: factor ** (step // (steps_per_epoch * every_epochs)))
+
+
+class Plateau(ReduceLROnPlateau):
+    """The optimizer's rate, multiplied by a factor when the error has stopped improving; stepped once per epoch.
+
+    Args:
+        optimizer: whose rate is the first one.
+        steps_per_epoch: batches per epoch.
+        epochs: length of the training.
+        factor: multiplies the rate.
+        patience: epochs without a new lowest error that are waited for.
+        times: how often the rate is lowered at most.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+        epochs: int,
+        factor: Annotated[float, Gt(0), Lt(1)] = 0.1,
+        patience: Annotated[int, Ge(0)] = 5,
+        times: Annotated[int, Ge(1)] = 3,
+    ) -> None:
+        lowest = [group["lr"] * factor**times for group in optimizer.param_groups]
+        super().__init__(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=lowest)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from cnnlit.training.metrics import RunningTotals, TopKError
-from cnnlit.training.optimizers import StochasticDiagonalLM
+from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters
 from cnnlit.training.recipe import Recipe
+from cnnlit.training.schedules import Plateau
 
 
 class Predictions(NamedTuple):
@@ -33,7 +34,8 @@ class ImageClassification(LightningModule):
     Losses are means over images, errors fractions of images, whatever the batches.
 
     Args:
-        model: images float [N, C, H, W] -> logits [N, num_classes].
+        model: images float [N, C, H, W] -> logits [N, num_classes]; or, in training, a NamedTuple of the logits and
+            those of auxiliary heads, each of which adds `model.auxiliary_weight` times its loss.
         recipe: the loss, the optimizer and the schedule.
         config: the resolved configuration in plain containers, kept in every checkpoint; its `seed` decides
             what the model draws while it trains (dropout), its data's `num_classes` what is measured.
@@ -72,10 +74,13 @@ class ImageClassification(LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer = self.recipe.optimizer(self.model.parameters())
+        optimizer = self._optimizer = self.recipe.optimizer_for(self.model)
         epochs = self.recipe.epochs
         steps = int(self.trainer.estimated_stepping_batches) // epochs
         schedule = self.recipe.schedule(optimizer, steps_per_epoch=steps, epochs=epochs)
+        if isinstance(schedule, Plateau):
+            watched = "val/error" if self.trainer.limit_val_batches else "train/error"
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": watched}}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
@@ -98,10 +103,18 @@ class ImageClassification(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
-        logits = self.model(images)
+        outputs = self.model(images)
+        # Heads in the middle of the network come after the logits, and count less (Szegedy et al. 2014, Sec. 5).
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss: Tensor = self.loss(logits, labels)
+        for head in auxiliary:
+            loss = loss + self.model.auxiliary_weight * self.loss(head, labels)
         self.running.update(loss, logits, labels, self._optimizer.param_groups[0]["lr"])
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.recipe.max_filter_rms:
+            limit_filters(self.model, self.recipe.max_filter_rms)
 
     def on_train_epoch_end(self) -> None:
         self.log_dict({**self.running.compute(), "seconds": self.seconds}, sync_dist=True)
