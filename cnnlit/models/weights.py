@@ -86,7 +86,11 @@ def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) ->
     model.load_state_dict(wanted, strict=False)
     for head in renewed:
         log.warning(
-            "%s has %s classes, the model %d: %s starts anew", source, _classes(state, head), len(own[f"{head}.weight"]), head
+            "%s has %s classes, the model %d: %s starts anew",
+            source,
+            _classes(state, head),
+            len(own[f"{head}.weight"]),
+            head,
         )
 
 

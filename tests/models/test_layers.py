@@ -3,11 +3,23 @@
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnlit.models.layers import FullConv2d, ScaledTanh, Subsample, UnfoldedConv2d
+from cnnlit.models.layers import (
+    FullConv2d,
+    LocalResponseNorm,
+    ScaledTanh,
+    Subsample,
+    UnfoldedConv2d,
+    activation_layer,
+    initialize,
+    pooled,
+    pooling_layer,
+    scaled,
+)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -94,3 +106,87 @@ def test_full_conv2d_is_torchs(batch: int) -> None:
     reference = nn.Conv2d(3, 4, 5).double()
     reference.load_state_dict(layer.state_dict())
     assert_same(layer, reference, random(batch, 3, 5, 5))
+
+
+def paper_lrn(maps: Tensor, groups: int, *, n: int, alpha: float, beta: float, k: float) -> Tensor:
+    """The sum of Sec. 3.3 of Krizhevsky et al. 2012, term by term, within each of the groups."""
+    a = maps.numpy()
+    b = np.empty_like(a)
+    part = a.shape[1] // groups
+    for i in range(a.shape[1]):
+        first = i // part * part
+        near = range(max(first, i - n // 2), min(first + part - 1, i + n // 2) + 1)
+        b[:, i] = a[:, i] / (k + alpha * sum(a[:, j] ** 2 for j in near)) ** beta
+    return torch.from_numpy(b)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("constants", [{}, {"size": 3, "alpha": 0.3, "beta": 0.5, "k": 1.0}, {"alpha": 0.2, "k": 1.0}])
+def test_response_normalization_is_the_papers_formula(groups: int, constants: Any) -> None:
+    maps = 3 * random(2, 12, 3, 4)
+    printed = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2.0} | constants
+    expected = paper_lrn(maps, groups, n=printed.pop("size"), **printed)
+    layer = LocalResponseNorm(12, groups=groups, **constants).double()
+    torch.testing.assert_close(layer(maps), expected)
+
+
+def test_torchs_response_normalization_has_five_times_the_alpha() -> None:
+    theirs = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+    assert_same(LocalResponseNorm(12).double(), theirs, 30 * random(2, 12, 3, 4))
+
+
+def test_response_normalization_has_nothing_to_learn_or_to_load() -> None:
+    assert not LocalResponseNorm(8).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("side", "window", "stride", "padding", "ceil"),
+    [
+        case
+        for case in product([5, 6, 7, 13, 55], [1, 2, 3], [1, 2, 3], [0, 1], [False, True])
+        if case[3] <= case[1] / 2
+    ],
+)
+def test_pooled_is_the_side_that_torch_leaves(side: int, window: int, stride: int, padding: int, ceil: bool) -> None:
+    layer = pooling_layer("max", 1, window, stride, padding=padding, ceil=ceil)
+    assert layer(torch.zeros(1, 1, side, side)).shape[-1] == pooled(side, window, stride, padding=padding, ceil=ceil)
+
+
+def test_padding_and_overhang_count_as_nothing_in_an_average() -> None:
+    layer = pooling_layer("average", 1, 3, 2, padding=1, ceil=True)
+    torch.testing.assert_close(layer(torch.full((1, 1, 6, 6), 7.0)), torch.full((1, 1, 4, 4), 7.0))
+
+
+@pytest.mark.parametrize(("width", "channels"), [(1.0, 96), (0.5, 48), (0.26, 24), (0.001, 2), (2.0, 192)])
+def test_a_width_keeps_channels_even(width: float, channels: int) -> None:
+    assert scaled(96, width) == channels
+
+
+@pytest.mark.parametrize(
+    ("law", "deviation"),
+    [
+        ("krizhevsky2012", 0.01),
+        ("zeiler2013", 0.01),
+        ("simonyan2014", 0.01),
+        ("glorot2010", (2 / (9 * 40 + 9 * 80)) ** 0.5),
+        ("he2015", (2 / (9 * 40)) ** 0.5),
+    ],
+)
+def test_initial_weights_follow_their_law(law: Any, deviation: float) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(40, 80, 3)
+    initialize(layer, law)
+    error = 4 / layer.weight.numel() ** 0.5
+    assert layer.weight.std().item() == pytest.approx(deviation, rel=error)
+    assert abs(layer.weight.mean().item()) < deviation * error
+    assert not layer.bias.any()
+    # A uniform law ends at the square root of three deviations, a normal one does not.
+    assert (layer.weight.abs().max().item() < 1.74 * deviation) == (law == "glorot2010")
+
+
+def test_a_rectifier_in_place_overwrites_its_input() -> None:
+    maps = torch.tensor([-1.0, 1.0])
+    activation_layer("relu", inplace=True)(maps)
+    assert maps.tolist() == [0.0, 1.0]
+    activation_layer("tanh", inplace=True)(maps)
+    assert maps.tolist() == [0.0, 1.0]
