@@ -41,7 +41,6 @@ from torchvision import transforms
 from benchmarks.distortions import random_affine, to_the_network
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
 from cnnlit import config
-from cnnlit.callbacks.pictures import Pictures
 from cnnlit.callbacks.progress import TrainingProgress, quieten
 from cnnlit.data.distortions import pad
 from cnnlit.data.mnist import find_mnist, read_mnist
@@ -216,7 +215,7 @@ class Epochs:
         datamodule.setup()
         task = ImageClassification(network, recipe=self.recipe, config=settings)
         run = Run(self._new_folder())
-        loop: Any = _build_trainer(settings, run, Pictures(run.folder), datamodule)
+        loop: Any = _build_trainer(settings, run, datamodule)
         loop.loggers = [MetricsFile(run.folder)]
         stopwatch = Stopwatch()
         loop.callbacks = [stopwatch, *loop.callbacks]

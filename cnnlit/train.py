@@ -84,7 +84,7 @@ def train(
         task = ImageClassification(network, recipe=hyperparameters, config=settings)
         run = Run(config.run_folder())
         pictures = Pictures(run.folder)
-        loop = _build_trainer(settings, run, pictures, datamodule)
+        loop = _build_trainer(settings, run, datamodule)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
     return _fit_and_test(run, task, datamodule, loop, pictures)
 
@@ -101,25 +101,26 @@ def _settings_of(folder: Path) -> Node:
     return settings
 
 
-def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule: Any) -> "Trainer":
+def _build_trainer(settings: Node, run: "Run", datamodule: Any) -> "Trainer":
     """Lightning's loop, and what this project hangs into it."""
     from lightning.pytorch.callbacks import EMAWeightAveraging
 
-    from cnnlit.callbacks.checkpoints import StopOnSignal, WholeCheckpoints, last_checkpoint
-    from cnnlit.callbacks.progress import TrainingProgress
-    from cnnlit.parallel.devices import check_devices
+    from cnnlit.callbacks.checkpoints import LastCheckpoint, StopOnSignal, WholeCheckpoints
+    from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
+    from cnnlit.parallel.devices import check_devices, keep_freed_memory
 
     check_devices(settings["trainer"]["accelerator"], settings["trainer"]["devices"])
     validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
     recipe = settings["recipe"]
     decay = recipe.get("averaging_decay")
     averaging = [EMAWeightAveraging(decay=decay)] if decay else []
-    callbacks = [TrainingProgress(), last_checkpoint(run.checkpoint), StopOnSignal(run.checkpoint)]
+    callbacks = [TrainingProgress(), LastCheckpoint(run.checkpoint), StopOnSignal(run.checkpoint)]
     loop: Trainer = config.build(
         {**settings["trainer"], **validation},
         max_epochs=recipe["epochs"],
         gradient_clip_val=recipe.get("gradient_clip_norm"),
-        callbacks=[*averaging, *callbacks, pictures],
+        callbacks=[*averaging, *callbacks],
+        profiler=NoProfiler(),
         plugins=[WholeCheckpoints()],
         logger=False,
         enable_model_summary=False,
@@ -128,6 +129,7 @@ def _build_trainer(settings: Node, run: "Run", pictures: "Pictures", datamodule:
         default_root_dir=str(run.folder),
     )
     if loop.strategy.root_device.type == "cpu":
+        keep_freed_memory()
         # Lightning sets this to find GPUs without starting CUDA; left set, every optimizer step looks for them again.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     return loop
@@ -154,6 +156,7 @@ def _fit_and_test(
         checkpoint = str(run.checkpoint) if run.checkpoint.is_file() else None
         loop.fit(task, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         objective = loop.callback_metrics.get("val/error")
+        loop.callbacks.append(pictures)  # type: ignore[attr-defined]  # not before: each callback costs every step
         loop.test(task, datamodule=datamodule, verbose=False)
         test = task.test_result()
         if pictures.comparison:

@@ -24,11 +24,20 @@ class WholeCheckpoints(TorchCheckpointIO):
         write_whole(Path(path), content.getvalue())
 
 
-def last_checkpoint(path: Path) -> ModelCheckpoint:
-    """Keeps the state at the end of the last epoch at `path`."""
-    return ModelCheckpoint(
-        dirpath=path.parent, filename=path.stem, save_on_train_epoch_end=True, enable_version_counter=False
-    )
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps the state at the end of the last epoch.
+
+    Args:
+        path: of the checkpoint.
+    """
+
+    state_key = "LastCheckpoint"
+    """There is one; Lightning asks for its name ten times a step, and ModelCheckpoint would spell its settings out."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            dirpath=path.parent, filename=path.stem, save_on_train_epoch_end=True, enable_version_counter=False
+        )
 
 
 class StopOnSignal(Callback):

@@ -4,11 +4,13 @@ import logging
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.profilers import PassThroughProfiler
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -103,6 +105,15 @@ class TrainingProgress(ProgressBar):
         if "val/error" in trainer.callback_metrics:
             text += f"  val error {float(trainer.callback_metrics['val/error']):.2%}"
         return text
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measures nothing, as Lightning's own default does, in a tenth of the time: it is asked 90 times a step."""
+
+    _nothing: ClassVar[AbstractContextManager[None]] = nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        return self._nothing
 
 
 def quieten() -> None:

@@ -166,6 +166,9 @@ class HandwrittenDigits(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._eval_dataloader("test")
 
+    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
+        return batch  # which is there already
+
     def curvature_sample(self, count: int, epoch: int) -> Batch:
         """Training images as the network will see them in this epoch, drawn at random, and their labels."""
         random = generator(self.hparams["seed"], epoch, 2)

@@ -94,7 +94,7 @@ class AlexNet(nn.Module):
         pool_stride: step of their windows, in pixels.
         normalization: null as the variant has it (lrn, none).
         groups: null as the variant has it (2, 1).
-        dropout: fraction of the outputs of fc6 and fc7 set to zero in training.
+        dropout: fraction of the outputs of fc6 and fc7 set to zero in training; null for 0.5.
         initialization: law of the first weights; null for the variant's (krizhevsky2012, he2015). With
             `krizhevsky2012` the biases of conv2, conv4, conv5, fc6 and fc7 are one.
         weights: published weights, of `variant="torchvision"`.
@@ -118,7 +118,7 @@ class AlexNet(nn.Module):
         pool_stride: Annotated[int, Ge(1)] = 2,
         normalization: Normalization | None = None,
         groups: Literal[1, 2] | None = None,
-        dropout: Annotated[float, Ge(0), Lt(1)] = 0.5,
+        dropout: Annotated[float, Ge(0), Lt(1)] | None = None,
         initialization: Initialization | None = None,
         weights: Literal["IMAGENET1K_V1"] | None = None,
     ) -> None:
@@ -166,12 +166,13 @@ class AlexNet(nn.Module):
         self.fc7 = nn.Linear(units, units)
         self.fc8 = nn.Linear(units, num_classes)
         self.activation = activation_layer(activation, inplace=True)
+        dropout = 0.5 if dropout is None else dropout
         before, after = (dropout, 0.0) if variant == "torchvision" else (0.0, dropout)
         self.dropout_before, self.dropout = nn.Dropout(before), nn.Dropout(after)
         initialize(self, initialization)
         if initialization == "krizhevsky2012":  # Paper: Sec. 5, so that the rectifiers start on their slope
             for layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7):
-                nn.init.ones_(layer.bias)
+                layer.bias.data.fill_(1.0)
         if weights:
             load_published(self, "alexnet", weights, TORCHVISION_NAMES, heads=("fc8",))
 

@@ -1,9 +1,14 @@
-"""Which devices this machine has."""
+"""Which devices this machine has, and how its memory is used."""
 
+import ctypes
 import os
 import re
+from contextlib import suppress
 
 import torch
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""What glibc's malloc.h calls them."""
 
 
 def check_devices(accelerator: str, devices: int | str | list[int]) -> None:
@@ -33,3 +38,15 @@ def check_devices(accelerator: str, devices: int | str | list[int]) -> None:
         raise ValueError(f"trainer.accelerator={accelerator}: this machine has no GPU; use cpu or auto")
     if not 1 <= count <= available:
         raise ValueError(f"trainer.devices={devices}: this machine has {available} {kind}")
+
+
+def keep_freed_memory() -> None:
+    """Let the processor's memory that one training step frees serve the next one.
+
+    The C library returns freed memory to the system and is given it back page by page, each page cleared: a tenth of
+    a step of AlexNet, a twentieth of one of LeNet-5. Does nothing where the C library is not glibc.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(M_MMAP_MAX, 0)

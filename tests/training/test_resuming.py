@@ -12,7 +12,7 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from torch.optim import AdamW
 
-from cnnlit.callbacks.checkpoints import StopOnSignal, WholeCheckpoints, last_checkpoint
+from cnnlit.callbacks.checkpoints import LastCheckpoint, StopOnSignal, WholeCheckpoints
 from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.results.metrics_file import MetricsFile, read_metrics
@@ -84,7 +84,7 @@ def fit(folder: Path, recipe: Recipe, *callbacks: Callback, resume: bool = False
     loop = Trainer(
         accelerator="cpu",
         max_epochs=EPOCHS,
-        callbacks=[last_checkpoint(path), *callbacks],
+        callbacks=[LastCheckpoint(path), *callbacks],
         plugins=[WholeCheckpoints()],
         logger=MetricsFile(folder),
         enable_model_summary=False,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from cnnlit.training.schedules import Constant, Passes, WarmupCosine
+from cnnlit.training.schedules import Constant, Exponential, Passes, Plateau, Steps, WarmupCosine
 
 RATES: Any = {"rates": [5e-4, 2e-4, 1e-4, 5e-5, 1e-5], "passes": [2, 3, 3, 4, 8]}
 
@@ -63,3 +63,25 @@ def test_warmup_cosine_is_half_a_cosine() -> None:
 
 def test_constant_is_constant() -> None:
     assert rates(Constant, 5, steps_per_epoch=2, epochs=3) == [0.1] * 5
+
+
+def test_krizhevskys_rate_falls_to_a_tenth_at_epochs_25_51_and_79() -> None:
+    used = rates(Steps, 90 * 2, lr=0.01, steps_per_epoch=2, epochs=90, at=[25, 51, 79])
+    expected = [0.01] * 50 + [1e-3] * 52 + [1e-4] * 56 + [1e-5] * 22
+    assert used == pytest.approx(expected)
+
+
+def test_szegedys_rate_falls_by_four_percent_every_eight_epochs() -> None:
+    used = rates(Exponential, 17 * 3, lr=0.01, steps_per_epoch=3, epochs=17, every_epochs=8, factor=0.96)
+    assert used == pytest.approx([0.01] * 24 + [0.0096] * 24 + [0.009216] * 3)
+
+
+def test_the_rate_falls_on_a_plateau_three_times_and_no_more() -> None:
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    schedule = Plateau(optimizer, steps_per_epoch=5, epochs=99, patience=1, times=3)
+    used = []
+    for error in [0.9, 0.8, 0.8, 0.8, 0.7, 0.7, 0.71, 0.7, 0.7, 0.7, 0.7]:
+        optimizer.step()
+        schedule.step(error)
+        used.append(optimizer.param_groups[0]["lr"])
+    assert used == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4])
