@@ -1,4 +1,4 @@
-"""python -m benchmarks [--root FOLDER] [lenet5_epoch | distortions | startup ...]: all of them, or those named.
+"""python -m benchmarks [--root FOLDER] [startup | distortions | lenet5_epoch | training_step ...]: all of them, or those named.
 
 Prints one table: each ratio, its target, and whether it holds. Exit code 1 if one does not.
 """
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.timing import Claim, machine
 
-BENCHMARKS = ("startup", "distortions", "lenet5_epoch")
+BENCHMARKS = ("startup", "distortions", "lenet5_epoch", "training_step")
 
 
 def main() -> int:
