@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DPI = 150
 TILE = 84  # pixels: a digit's 28, three times
+LIST_WIDTH = 3.4  # inches
 FAINT = "#767676"
 SPLITS = {"train": ("train", "#4477aa"), "val": ("validation", "#cc3311"), "test": ("test", "#111111")}
 
@@ -103,7 +104,7 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequen
     """How often each label (row) was given each answer (column).
 
     Only errors are coloured: correct answers are a hundred times as many, and would hide them. Up to 20 classes,
-    the counts are written.
+    the counts are written; of more, the most frequent confusions are listed beside the matrix.
 
     Args:
         labels: int64 [N].
@@ -121,8 +122,9 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequen
     most = max(1, int(confusions.max()))
 
     side = max(6.4, 1.5 * num_classes / DPI)  # inches; no cell smaller than a pixel
-    figure = Figure(figsize=(side, side), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
+    many = num_classes > 20
+    figure = Figure(figsize=(side + LIST_WIDTH * many, side), dpi=DPI, layout="constrained")
+    axes, *beside = figure.subplots(1, 1 + many, squeeze=False, width_ratios=[side, LIST_WIDTH][: 1 + many])[0]
     axes.imshow(_blank_zeros(torch.eye(num_classes)), cmap="Greys", vmin=0, vmax=9, interpolation="nearest")
     # The square root keeps a single error visible beside the most frequent one.
     norm = PowerNorm(0.5, 0, most)
@@ -131,8 +133,9 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequen
     axes.set_xlabel("predicted")
     axes.set_ylabel("label")
     axes.tick_params(length=0)
-    if num_classes > 20:
-        figure.colorbar(image, label="errors", shrink=0.7, ticks=MaxNLocator(integer=True))
+    if many:
+        figure.colorbar(image, ax=axes, label="errors", shrink=0.7, ticks=MaxNLocator(integer=True))
+        _list_confusions(beside[0], confusions, class_names)
         return figure
     names_are_long = max(map(len, class_names)) > 3
     axes.set_xticks(range(num_classes), class_names, rotation=90 if names_are_long else 0)
@@ -149,17 +152,34 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequen
     return figure
 
 
+def _list_confusions(axes: "Axes", confusions: Tensor, class_names: Sequence[str], limit: int = 30) -> None:
+    """Write how often the most frequent confusions occurred; of as many, those of the first labels."""
+    axes.set_axis_off()
+    most = confusions.flatten().argsort(descending=True, stable=True)[:limit].tolist()
+    names = _short(class_names, 20)
+    lines = ["Most frequent, label->answer", ""]
+    for place in most:
+        label, answer = divmod(place, len(class_names))
+        if confusions[label, answer]:
+            lines.append(f"{confusions[label, answer]:>4}  {names[label]}->{names[answer]}")
+    axes.text(0, 0.98, "\n".join(lines), va="top", fontsize=7, linespacing=1.5, transform=axes.transAxes)
+
+
+def _short(names: Sequence[str], length: int) -> list[str]:
+    return [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
+
+
 def _blank_zeros(counts: Tensor) -> "NDArray[np.float32]":
     return counts.float().masked_fill(counts == 0, math.nan).numpy()
 
 
 def draw_errors(
-    images: Tensor,
+    images: Sequence[Tensor] | Tensor,
     labels: Tensor,
     predicted: Tensor,
     confidence: Tensor,
     class_names: Sequence[str],
-    limit: int = 200,
+    limit: int | None = None,
 ) -> "Figure":
     """Every picture that was answered wrong, in the order of the test set, as Fig. 8 of LeCun et al. 1998.
 
@@ -167,12 +187,12 @@ def draw_errors(
     more than `limit` errors, those with the most confidence are drawn.
 
     Args:
-        images: uint8 [N, H, W], 255 is ink, or [N, 3, H, W].
+        images: N of uint8 [H, W], 255 is ink, or [3, H, W]. Only those that are drawn are asked for.
         labels: int64 [N].
         predicted: int64 [N].
         confidence: float [N], 0 to 1.
         class_names: the name of each class.
-        limit: the largest number of pictures.
+        limit: the largest number of pictures; None for 200, or 60 that are larger than 100 pixels.
 
     Raises:
         ValueError: if there is not one image to each label.
@@ -181,27 +201,31 @@ def draw_errors(
         raise ValueError(f"{len(labels)} predictions for {len(images)} images")
     labels, predicted, confidence = labels.cpu(), predicted.cpu(), confidence.cpu()
     wrong = (predicted != labels).nonzero()[:, 0]
+    side = max(images[0].shape[-2:])
+    limit = limit or (200 if side <= 100 else 60)
     shown = wrong[confidence[wrong].argsort(descending=True)[:limit]].sort().values
     title = _error_rate(len(wrong), len(labels))
     if len(shown) < len(wrong):
         title += f" ({len(shown)} of {len(wrong)} shown, the most confident)"
-    names = [name if len(name) <= 12 else f"{name[:11]}…" for name in class_names]
-    captions = [f"{names[labels[index]]}->{names[predicted[index]]}" for index in shown]
-    tile = TILE if max(images.shape[-2:]) <= TILE else 2 * TILE
-    fontsize = 8.5 if max(map(len, names)) <= 3 else 6
-    width = max([tile, *(math.ceil(1.4 * fontsize * len(caption)) for caption in captions)])
+    names = _short(class_names, 14)
+    digits = max(map(len, names)) <= 3
+    between, lines, fontsize = ("->", 1, 8.5) if digits else ("\n->", 2, 6)
+    captions = [f"{names[labels[index]]}{between}{names[predicted[index]]}" for index in shown]
+    tile = TILE if side <= TILE // 2 else 2 * TILE // side * side or 2 * TILE
+    width = max([tile, *(math.ceil(1.4 * fontsize * len(line)) for text in captions for line in text.split("\n"))])
+    above = 19 + 16 * (lines - 1)
     sheet = _Sheet(
         title,
         "above: label->answer; below: test index, confidence" if len(shown) else "",
         tiles=len(shown),
         columns=min(1800 // width, max(8, math.ceil(math.sqrt(1.6 * len(shown))))),
-        cell=(width, tile + 38),
+        cell=(width, tile + above + 19),
     )
     for index, caption, (x, y) in zip(shown.tolist(), captions, sheet.corners, strict=True):
         image = images[index].cpu()
         pixels = image.movedim(0, -1) if image.ndim == 3 else 255 - image
-        right, bottom = sheet.show(pixels, x, y + 19, tile, value_range=(0, 255))
-        sheet.axes.text(x, y + 14, caption, fontsize=fontsize, fontweight="bold")
+        right, bottom = sheet.show(pixels, x, y + above, tile, value_range=(0, 255))
+        sheet.axes.text(x, y + above - 5, caption, fontsize=fontsize, fontweight="bold", linespacing=1.2)
         sheet.axes.text(x, bottom + 15, str(index), fontsize=6, color=FAINT)
         sheet.axes.text(right, bottom + 15, f"{confidence[index]:.0%}", fontsize=6, color=FAINT, ha="right")
     return sheet.figure

@@ -172,7 +172,7 @@ class AlexNet(nn.Module):
         initialize(self, initialization)
         if initialization == "krizhevsky2012":  # Paper: Sec. 5, so that the rectifiers start on their slope
             for layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7):
-                layer.bias.data.fill_(1.0)
+                nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # there is one
         if weights:
             load_published(self, "alexnet", weights, TORCHVISION_NAMES, heads=("fc8",))
 

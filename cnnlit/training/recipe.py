@@ -31,6 +31,7 @@ class Recipe:
             null for none.
         dropout: the model's, as `model.dropout` reads it; null for the model's own.
         initialization: the model's, as `model.initialization` reads it; null for the model's own.
+        normalization: the scale of the input, as `data.normalization` reads it.
         augmentation: what is done to the training images, in this order, as `data.augmentation` reads it.
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     averaging_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     dropout: Annotated[float, Ge(0), Lt(1)] | None = None
     initialization: str | None = None
+    normalization: str = "mean_std"
     augmentation: list[Any] = field(default_factory=list)
 
     def optimizer_for(self, network: nn.Module) -> Optimizer:

@@ -1,0 +1,156 @@
+"""Changes of colour and the scale of the input, on whole batches, on the device that trains."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol, runtime_checkable
+
+import torch
+from annotated_types import Ge, Len
+from torch import Tensor
+
+Range = Annotated[Sequence[Annotated[float, Ge(0)]], Len(2, 2)]
+Normalization = Literal["mean_std", "mean_rgb", "mean_image"]
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet's training images, 0 to 1, as torchvision's published weights expect them."""
+
+EIGENVALUES = (0.2175, 0.0188, 0.0045)
+EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+"""Of the covariance of ImageNet's colours, 0 to 1: rows R, G, B, a column for each eigenvalue.
+
+Unspecified: the paper does not print its own; these are in common use. (Its authors' code takes their square roots.)
+"""
+
+LUMA = (0.2989, 0.587, 0.114)
+"""Weights of R, G, B in grey. Source: ITU-R BT.601, with torchvision's digits."""
+
+
+@runtime_checkable
+class ColourStep(Protocol):
+    """A step on pixels, in training alone.
+
+    Attributes:
+        num_draws: random numbers that it uses for each presentation.
+    """
+
+    num_draws: int
+
+    def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
+        """Images float32 [N, 3, H, W], 0 to 255, after it, which are overwritten; `uniform` float32 [N, num_draws]."""
+        ...
+
+
+class PCAColour:
+    """Add to all pixels of an image the principal components of ImageNet's colours, by a random amount.
+
+    Adds p1 a1 l1 + p2 a2 l2 + p3 a3 l3 to (R, G, B), where p and l are eigenvectors and eigenvalues, and a is drawn
+    once per presentation. The result may leave 0 to 255.
+
+    Paper: Krizhevsky et al. 2012, Sec. 4.1.
+
+    Args:
+        sigma: standard deviation of a1, a2, a3, which are normal about 0.
+    """
+
+    num_draws = 3
+
+    def __init__(self, *, sigma: Annotated[float, Ge(0)] = 0.1) -> None:
+        self.sigma = sigma
+        self.components = torch.tensor(EIGENVECTORS) * torch.tensor(EIGENVALUES) * 255  # [RGB, component]
+
+    def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
+        # Drawn in steps of 2^-24, of which the first is 0, where the normal distribution has no end.
+        normal = torch.special.ndtri(uniform.clamp(min=2**-25, max=1 - 2**-24))
+        shift: Tensor = self.sigma * normal @ self.components.to(images.device).T  # [N, RGB]
+        return images.add_(shift[:, :, None, None])
+
+
+class ColourJitter:
+    """Change brightness, contrast and saturation by random factors, in random order.
+
+    With a factor f an image becomes f times itself and 1 - f times black, its mean grey, or itself in grey; then it is
+    cut off at 0 and 255.
+
+    Paper: Szegedy et al. 2014, Sec. 6, names "the photometric distortions by Andrew Howard"; these are: brightness,
+    contrast and colour by 0.5 to 1.5 in random order (A. Howard, *Some improvements on deep convolutional neural
+    network based image classification*, 2013, Sec. 2.2).
+
+    Args:
+        brightness: range of the factor.
+        contrast: range of the factor.
+        saturation: range of the factor.
+
+    Raises:
+        ValueError: for a range that is none.
+    """
+
+    num_draws = 4
+    ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+    def __init__(
+        self, *, brightness: Range = (0.5, 1.5), contrast: Range = (0.5, 1.5), saturation: Range = (0.5, 1.5)
+    ) -> None:
+        for name, (low, high) in {"brightness": brightness, "contrast": contrast, "saturation": saturation}.items():
+            if low > high:
+                raise ValueError(f"ColourJitter: {name}=[{low}, {high}] is no range [low, high]")
+        self.ranges = torch.tensor([brightness, contrast, saturation])
+
+    def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
+        ranges = self.ranges.to(images.device)
+        factors = torch.lerp(ranges[:, 0], ranges[:, 1], uniform[:, :3])  # [N, 3]
+        orders = torch.tensor(self.ORDERS, device=images.device)
+        order = orders[(uniform[:, 3] * len(self.ORDERS)).long().clamp(max=len(self.ORDERS) - 1)]  # [N, 3]
+        for change in order.unbind(1):
+            factor = factors.gather(1, change[:, None])[:, :, None, None]
+            grey = _grey(images)  # [N, 1, H, W]
+            towards = torch.where(change[:, None, None, None] == 1, grey.mean(dim=(2, 3), keepdim=True), grey)
+            towards = towards * (change != 0)[:, None, None, None]
+            images = torch.lerp(towards, images, factor).clamp_(0, 255)
+        return images
+
+
+def _grey(images: Tensor) -> Tensor:
+    red, green, blue = images.unbind(1)
+    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
+
+
+class Normalize:
+    """Bring images to the scale of the network's input.
+
+    `mean_std`: less ImageNet's mean colour, over its standard deviation, as torchvision's published weights expect.
+    `mean_rgb`: less the training images' mean colour. Paper: Simonyan, Zisserman 2014, Sec. 2.1.
+    `mean_image`: less the training images' mean, pixel by pixel. Paper: Krizhevsky et al. 2012, Sec. 2; He et al. 2015,
+    Sec. 3.4.
+    The latter two come out in units of a byte, -255 to 255, as in the papers, whose first weights count on that.
+
+    Args:
+        by: one of the above.
+
+    Attributes:
+        mean_image: float32 [3, H, W], 0 to 255, of the training images; to be set before the first use, if needed.
+    """
+
+    def __init__(self, by: Normalization) -> None:
+        self.by = by
+        self.mean_image: Tensor | None = None
+        self._mean_std: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def needs_mean_image(self) -> bool:
+        return self.by != "mean_std"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images [N, 3, H, W], 0 to 255, on that scale; float32."""
+        mean, std = self._on(images.device)
+        return torch.sub(images, mean).div_(std)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if self._mean_std is None or self._mean_std[0].device != device:
+            mean, std = 255 * torch.tensor(MEAN)[:, None, None], 255 * torch.tensor(STD)[:, None, None]
+            if self.needs_mean_image:
+                assert self.mean_image is not None
+                whole = self.mean_image
+                mean = whole.mean(dim=(1, 2), keepdim=True) if self.by == "mean_rgb" else whole
+                std = torch.ones(())
+            self._mean_std = mean.to(device), std.to(device)
+        return self._mean_std

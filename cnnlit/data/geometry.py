@@ -1,0 +1,268 @@
+"""Which part of a picture is shown, and how large: scales, crops and reflections as arithmetic on rectangles.
+
+Each step turns windows into windows, for a whole batch at once and without a pixel; the one resampling comes at the
+end. Sizes are in the pixels of the paper whose recipe it is. Where `image_size` is not the size of the recipe's last
+crop, all of them are multiplied by the same factor: 256 and 224 become 73 and 64, and 32 padded by 4 becomes 64 padded
+by 8.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple, Protocol, Self, runtime_checkable
+
+import torch
+from annotated_types import Ge, Gt, Len
+from torch import Tensor
+
+Pixels = Annotated[int, Ge(1)]
+
+
+class Windows(NamedTuple):
+    """A rectangle in each of N pictures, and the size at which it is seen.
+
+    What lies beyond the picture's edge is black.
+    """
+
+    box: Tensor
+    """float64 [N, 4]: left, top, right, bottom in pixels of the picture; left > right is a mirrored view."""
+    size: Tensor
+    """float64 [N, 2]: height and width in pixels, whole numbers."""
+
+    @classmethod
+    def whole(cls, sizes: Tensor) -> Self:
+        """All of pictures of these sizes, [N, 2] heights and widths."""
+        size = sizes.double()
+        zero = torch.zeros(len(size), dtype=torch.float64)
+        return cls(torch.stack([zero, zero, size[:, 1], size[:, 0]], dim=1), size)
+
+    def crop(self, top: Tensor, left: Tensor, size: Tensor, shown: Tensor | None = None) -> Self:
+        """The part at [N] `top` and `left` of [N, 2] `size`, as it is seen; then at size `shown`."""
+        origin, extent = self.box[:, :2], self.box[:, 2:] - self.box[:, :2]
+        first = torch.stack([left, top], dim=1)
+        scale = extent / self.size.flip(1)
+        box = torch.cat([origin + first * scale, origin + (first + size.flip(1)) * scale], dim=1)
+        return type(self)(box, size if shown is None else shown)
+
+    def squares(self, side: int) -> Tensor:
+        """The size [N, 2] of squares, one for each window."""
+        return torch.full_like(self.size, side)
+
+
+@runtime_checkable
+class Geometry(Protocol):
+    """A step on windows.
+
+    Attributes:
+        num_draws: random numbers that it uses for each presentation.
+        crop_pixels: side of the square that it leaves, or None.
+    """
+
+    num_draws: int
+
+    @property
+    def crop_pixels(self) -> int | None: ...
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        """The windows after it: `uniform` float64 [N, num_draws] in 0 to 1, all pixels multiplied by `factor`."""
+        ...
+
+    def for_evaluation(self) -> "list[Geometry]":
+        """The steps without chance that take its place when the network is tested."""
+        ...
+
+
+class ShorterSide:
+    """Bring the shorter side to a length, the longer in proportion, rounded down.
+
+    Paper: Krizhevsky et al. 2012, Sec. 2 (256); Simonyan, Zisserman 2014, Sec. 3.1 (256 to 512 at random, "scale
+    jittering"); He et al. 2015, Sec. 3.4 (256 to 480 at random). In a range all whole numbers are as frequent.
+    In evaluation: the middle of the range, as Simonyan, Zisserman 2014, Sec. 4.1.
+
+    Args:
+        pixels: the length, or the shortest and the longest.
+
+    Raises:
+        ValueError: for a range that is none.
+    """
+
+    crop_pixels = None
+
+    def __init__(self, *, pixels: Pixels | Annotated[list[Pixels], Len(2, 2)]) -> None:
+        self.low, self.high = (pixels, pixels) if isinstance(pixels, int) else pixels
+        if self.low > self.high:
+            raise ValueError(f"ShorterSide: pixels=[{self.low}, {self.high}] is no range [low, high]")
+        self.num_draws = 0 if self.low == self.high else 1
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        low, high = round(self.low * factor), round(self.high * factor)
+        drawn = uniform.sum(dim=1, keepdim=True)  # [N, 1]; without a range, nothing is drawn and this is 0
+        side = low + (drawn * (high - low + 1)).floor()
+        shorter = windows.size.min(dim=1, keepdim=True).values
+        # Multiplied first: a shorter side times itself over itself is exact.
+        return windows._replace(size=(windows.size * side / shorter).floor().clamp(min=1))
+
+    def for_evaluation(self) -> list[Geometry]:
+        return [ShorterSide(pixels=(self.low + self.high) // 2)]
+
+
+class CenterCrop:
+    """The square in the middle.
+
+    Paper: Krizhevsky et al. 2012, Sec. 2.
+
+    Args:
+        pixels: side of the square.
+    """
+
+    num_draws = 0
+
+    def __init__(self, *, pixels: Pixels) -> None:
+        self.crop_pixels = pixels
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        side = round(self.crop_pixels * factor)
+        top, left = ((windows.size - side) / 2).round().unbind(1)
+        return windows.crop(top, left, windows.squares(side))
+
+    def for_evaluation(self) -> list[Geometry]:
+        return [self]
+
+
+class RandomCrop:
+    """A square anywhere, all positions as frequent.
+
+    Paper: Krizhevsky et al. 2012, Sec. 4.1 (224 of 256); with padding, He et al. 2015, Sec. 4.2 (32, padded by 4).
+    Unspecified: what the padding is made of; black here.
+    In evaluation: the square in the middle.
+
+    Args:
+        pixels: side of the square.
+        padding: by how much it may reach beyond each edge.
+    """
+
+    num_draws = 2
+
+    def __init__(self, *, pixels: Pixels, padding: Annotated[int, Ge(0)] = 0) -> None:
+        self.crop_pixels = pixels
+        self.padding = padding
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        side, padding = round(self.crop_pixels * factor), round(self.padding * factor)
+        room = windows.size + 2 * padding - side
+        # Without room, the middle.
+        offset = torch.where(room < 0, (room / 2).round(), (uniform * (room + 1)).floor()) - padding
+        top, left = offset.unbind(1)
+        return windows.crop(top, left, windows.squares(side))
+
+    def for_evaluation(self) -> list[Geometry]:
+        return [CenterCrop(pixels=self.crop_pixels)]
+
+
+class TenPositions:
+    """One of ten views: the four corners and the middle, each as it is and mirrored.
+
+    Paper: Zeiler, Fergus 2013, Sec. 3 ("10 different sub-crops of size 224x224 (corners + center with(out) horizontal
+    flips)"). Unspecified: how the ten are used; here one of them at each presentation, at random.
+    In evaluation: the square in the middle.
+
+    Args:
+        pixels: side of the square.
+    """
+
+    num_draws = 1
+
+    def __init__(self, *, pixels: Pixels) -> None:
+        self.crop_pixels = pixels
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        side = round(self.crop_pixels * factor)
+        view = (uniform[:, 0] * 10).floor()
+        corner, mirrored = view % 5, view >= 5
+        bottom, right = (windows.size - side).unbind(1)
+        middle = ((windows.size - side) / 2).round()
+        top = torch.where(corner == 4, middle[:, 0], bottom * (corner >= 2))
+        left = torch.where(corner == 4, middle[:, 1], right * (corner % 2))
+        return _mirror(windows.crop(top, left, windows.squares(side)), mirrored)
+
+    def for_evaluation(self) -> list[Geometry]:
+        return [CenterCrop(pixels=self.crop_pixels)]
+
+
+class RandomResizedCrop:
+    """A rectangle of random area and shape, anywhere, brought to a square.
+
+    Paper: Szegedy et al. 2014, Sec. 6 ("size … evenly distributed between 8% and 100% of the image area … aspect
+    ratio … between 3/4 and 4/3"). Unspecified: the law of the aspect ratio; here its logarithm is uniform, and what
+    does not fit into the picture is drawn again, ten times, then the middle is taken: as torchvision has it.
+    In evaluation: shorter side 256 for a square of 224, and the square in the middle.
+
+    Args:
+        pixels: side of the square.
+        area: range of the rectangle's area, a fraction of the picture's.
+        aspect_ratio: range of width over height.
+
+    Raises:
+        ValueError: for a range that is none.
+    """
+
+    ATTEMPTS = 10
+    num_draws = 2 * ATTEMPTS + 2
+
+    def __init__(
+        self,
+        *,
+        pixels: Pixels,
+        area: Annotated[Sequence[Annotated[float, Gt(0)]], Len(2, 2)] = (0.08, 1.0),
+        aspect_ratio: Annotated[Sequence[Annotated[float, Gt(0)]], Len(2, 2)] = (0.75, 4 / 3),
+    ) -> None:
+        for name, (low, high) in {"area": area, "aspect_ratio": aspect_ratio}.items():
+            if low > high or (name == "area" and high > 1):
+                raise ValueError(f"RandomResizedCrop: {name}=[{low}, {high}] is no range [low, high]")
+        self.crop_pixels = pixels
+        self.area = torch.tensor(area, dtype=torch.float64)
+        self.log_ratio = torch.tensor(aspect_ratio, dtype=torch.float64).log()
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        height, width = windows.size[:, :, None].unbind(1)  # [N, 1] each
+        area = torch.lerp(self.area[0], self.area[1], uniform[:, : self.ATTEMPTS]) * height * width  # [N, attempts]
+        ratio = torch.lerp(self.log_ratio[0], self.log_ratio[1], uniform[:, self.ATTEMPTS : -2]).exp()
+        sizes = torch.stack([(area / ratio).sqrt().round(), (area * ratio).sqrt().round()], dim=2).clamp(min=1)
+        fits = (sizes <= windows.size[:, None]).all(dim=2)
+        first = fits.byte().argmax(dim=1)  # the first attempt that fits
+        size = sizes[torch.arange(len(sizes)), first]
+        found = fits.any(dim=1, keepdim=True)
+        size = torch.where(found, size, self._largest(height, width))
+        room = windows.size - size
+        top, left = torch.where(found, (uniform[:, -2:] * (room + 1)).floor(), (room / 2).floor()).unbind(1)
+        return windows.crop(top, left, size, shown=windows.squares(round(self.crop_pixels * factor)))
+
+    def _largest(self, height: Tensor, width: Tensor) -> Tensor:
+        """The largest part [N, 2] of the pictures in the range of shapes."""
+        narrow, wide = self.log_ratio.exp()
+        return torch.cat(
+            [torch.minimum(height, (width / narrow).round()), torch.minimum(width, (height * wide).round())], 1
+        )
+
+    def for_evaluation(self) -> list[Geometry]:
+        return [ShorterSide(pixels=round(self.crop_pixels * 256 / 224)), CenterCrop(pixels=self.crop_pixels)]
+
+
+class Flip:
+    """Left for right, in half of the presentations.
+
+    Paper: Krizhevsky et al. 2012, Sec. 4.1 ("horizontal reflections").
+    In evaluation: none.
+    """
+
+    num_draws = 1
+    crop_pixels = None
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        return _mirror(windows, uniform[:, 0] < 0.5)
+
+    def for_evaluation(self) -> list[Geometry]:
+        return []
+
+
+def _mirror(windows: Windows, mirrored: Tensor) -> Windows:
+    """Left and right change places where `mirrored` bool [N]."""
+    return windows._replace(box=torch.where(mirrored[:, None], windows.box[:, [2, 1, 0, 3]], windows.box))

@@ -1,0 +1,151 @@
+"""A network's layer table with the paper's numbers beside it, as one object; the difference of two of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from cnnlit.results.layer_table import Detail, Layer, LayerTable
+from cnnlit.results.published import Published, Statement, compare
+
+TOTALS = ("parameters", "parameters_inference", "macs", "units", "connections", "activation_bytes")
+COMPARED = ("operation", "output", "parameters", "macs", "units", "receptive_field", "stride")
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that is told about a network.
+
+    Args:
+        model: what it is called.
+        image: shape of its images, [C, H, W].
+        table: its layers.
+        detail: of the rows that are told.
+        published: what the paper prints about it, if it is the paper's.
+        unlike: the keywords that make it another network than the paper's.
+    """
+
+    model: str
+    image: tuple[int, int, int]
+    table: LayerTable
+    detail: Detail
+    published: Published | None
+    unlike: Mapping[str, Any]
+
+    @property
+    def layers(self) -> list[Layer]:
+        return self.table.rows(self.detail)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        return {name: getattr(self.table, name) for name in TOTALS}
+
+    def statements(self) -> list[Statement]:
+        """The paper's numbers for what is told here."""
+        if self.published is None:
+            return []
+        # A count in a paper is that of the network that answers.
+        totals = {**self.totals, "parameters": self.table.parameters_inference}
+        return compare(self.published, self.layers, totals)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain containers: totals, `layers`, `shares` per kind, and `paper` (null: the network is not a paper's)."""
+        statements = self.statements()
+        layers = []
+        for layer in self.layers:
+            printed = {each.quantity: each.printed for each in statements if each.layer == layer.name}
+            layers.append({**asdict(layer), "output": list(layer.output), "paper": printed})
+        return {
+            "model": self.model,
+            "image": list(self.image),
+            **self.totals,
+            "shares": {kind: self._share(kind) for kind in self.table.shares},
+            "layers": layers,
+            "paper": self._paper(statements),
+            "unlike_the_paper": dict(self.unlike),
+        }
+
+    def _share(self, kind: str) -> dict[str, float]:
+        share = self.table.shares[kind]
+        return {
+            **share._asdict(),
+            "parameters_share": share.parameters / max(1, self.table.parameters_inference),
+            "macs_share": share.macs / max(1, self.table.macs),
+        }
+
+    def _paper(self, statements: list[Statement]) -> dict[str, Any] | None:
+        if self.published is None:
+            return None
+        differences = [
+            {"layer": each.layer or None, "quantity": each.quantity, "here": _plain(each.here)}
+            | {"paper": each.printed, "why": each.note}
+            for each in statements
+            if not each.agrees
+        ]
+        return {"source": self.published.source, "totals": self.published.totals, "differences": differences}
+
+
+class Change(NamedTuple):
+    """A quantity of a layer that two networks have, or a total of theirs."""
+
+    layer: str
+    quantity: str
+    one: Any
+    other: Any
+
+
+class Difference(NamedTuple):
+    """What two networks do not have in common.
+
+    Args:
+        only_one: layers of the first alone.
+        only_other: layers of the second alone.
+        changed: quantities of layers that have the same name in both.
+        totals: of both, differing or not.
+        same: number of layers that are the same in everything compared.
+    """
+
+    only_one: list[Layer]
+    only_other: list[Layer]
+    changed: list[Change]
+    totals: list[Change]
+    same: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain containers; `totals` with their ratio, second to first."""
+        return {
+            "only_first": [layer.name for layer in self.only_one],
+            "only_second": [layer.name for layer in self.only_other],
+            "changed": [{**each._asdict(), "one": _plain(each.one), "other": _plain(each.other)} for each in self.changed],
+            "totals": {
+                each.quantity: {"first": each.one, "second": each.other, "ratio": ratio(each)} for each in self.totals
+            },
+            "same": self.same,
+        }
+
+
+def difference(one: Description, other: Description) -> Difference:
+    """Compare two networks, layer by layer of the same name."""
+    first, second = ({layer.name: layer for layer in each.layers} for each in (one, other))
+    common = [name for name in first if name in second]
+    changed = [
+        Change(name, quantity, before, after)
+        for name in common
+        for quantity in COMPARED
+        if (before := getattr(first[name], quantity)) != (after := getattr(second[name], quantity))
+    ]
+    return Difference(
+        only_one=[layer for name, layer in first.items() if name not in second],
+        only_other=[layer for name, layer in second.items() if name not in first],
+        changed=changed,
+        totals=[Change("", name, one.totals[name], other.totals[name]) for name in TOTALS],
+        same=len(common) - len({change.layer for change in changed}),
+    )
+
+
+def ratio(change: Change) -> float | None:
+    """The second total to the first; None where there is none in the first."""
+    return change.other / change.one if change.one else None
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
