@@ -103,8 +103,7 @@ def _settings_of(folder: Path) -> Node:
 
 def _build_trainer(settings: Node, run: "Run", datamodule: Any) -> "Trainer":
     """Lightning's loop, and what this project hangs into it."""
-    from lightning.pytorch.callbacks import EMAWeightAveraging
-
+    from cnnlit.callbacks.averaging import PolyakAveraging
     from cnnlit.callbacks.checkpoints import LastCheckpoint, StopOnSignal, WholeCheckpoints
     from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
     from cnnlit.parallel.devices import check_devices, keep_freed_memory
@@ -113,7 +112,7 @@ def _build_trainer(settings: Node, run: "Run", datamodule: Any) -> "Trainer":
     validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
     recipe = settings["recipe"]
     decay = recipe.get("averaging_decay")
-    averaging = [EMAWeightAveraging(decay=decay)] if decay else []
+    averaging = [PolyakAveraging(decay)] if decay else []
     callbacks = [TrainingProgress(), LastCheckpoint(run.checkpoint), StopOnSignal(run.checkpoint)]
     loop: Trainer = config.build(
         {**settings["trainer"], **validation},

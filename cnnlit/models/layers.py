@@ -49,14 +49,14 @@ class Subsample(nn.Module):
         self.stride = stride
         self.coefficient = nn.Parameter(torch.full((channels,), 1 / window**2))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.columns: Tensor
-        self.register_buffer("columns", torch.empty(0), persistent=False)
+        # No buffer: its shape follows the images, and whoever averages networks copies buffers into others.
+        self.columns = torch.empty(0)
 
     def forward(self, maps: Tensor) -> Tensor:
         # The rows of a window side by side, [N, channels, H', window * W], sum up in one matrix product; a third
         # faster than torch's pooling on a processor. Without overlap the reshape copies nothing.
         rows = maps.unfold(2, self.window, self.stride).transpose(3, 4).flatten(3)
-        if len(self.columns) != rows.shape[3]:
+        if len(self.columns) != rows.shape[3] or self.columns.device != maps.device:
             with torch.inference_mode(False):  # also where the first images are predicted, and others train later
                 self.columns = _window_columns(maps.shape[3], self.window, self.stride).to(maps.device, maps.dtype)
         sums = rows @ self.columns.to(rows.dtype)
