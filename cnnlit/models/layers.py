@@ -162,15 +162,16 @@ class _ResponseNorm(torch.autograd.Function):
     def forward(
         a: Tensor, groups: int, size: int, alpha: float, beta: float, k: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        activity = _neighbourhood(a.square(), groups, size).mul_(alpha).add_(k)
+        activity = torch.add(a.new_tensor(k), _neighbourhood(a.square(), groups, size), alpha=alpha)
         # The usual power 3/4 is two square roots, for which processors have instructions.
-        power = (activity.sqrt() * activity).rsqrt() if beta == 0.75 else activity**-beta
+        power = activity.sqrt().mul_(activity).rsqrt_() if beta == 0.75 else activity**-beta
         return a * power, activity, power
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         _, activity, power = output
         ctx.mark_non_differentiable(activity, power)
+        ctx.set_materialize_grads(False)  # nor are there gradients of zeros for them
         ctx.save_for_backward(inputs[0], activity, power)
         ctx.constants = inputs[1:]
 
@@ -179,8 +180,8 @@ class _ResponseNorm(torch.autograd.Function):
         a, activity, power = ctx.saved_tensors
         groups, size, alpha, beta, _ = ctx.constants
         scaled = gradients[0] * power
-        through = _neighbourhood(scaled * a / activity, groups, size)
-        return torch.addcmul(scaled, through, a, value=-2 * alpha * beta), None, None, None, None, None
+        through = _neighbourhood((scaled * a).div_(activity), groups, size)
+        return scaled.addcmul_(through, a, value=-2 * alpha * beta), None, None, None, None, None
 
 
 def _neighbourhood(maps: Tensor, groups: int, size: int) -> Tensor:
