@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -30,6 +30,9 @@ from yaml import YAMLError
 
 Node = dict[str, Any]
 """A part of the configuration as plain containers."""
+
+Values = Annotated[Node, "values"]
+"""A node that is only read: what its `_target_` names is not imported, nor are its keys checked against it."""
 
 
 def conf_dir() -> Path:
@@ -106,6 +109,31 @@ def overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
+def choice(group: str) -> str:
+    """What was chosen of a group (`model`)."""
+    return str(HydraConfig.get().runtime.choices[group])
+
+
+def composed(function: Callable[..., Any], line: list[str]) -> Node:
+    """What a command would be given by another command line, checked.
+
+    Args:
+        function: the command that is running.
+        line: overrides.
+
+    Raises:
+        ValueError: one line about what is wrong with them.
+    """
+    try:
+        node: Node = OmegaConf.to_container(  # type: ignore[assignment]
+            hydra.compose(function.__name__, line), resolve=True
+        )
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise ValueError(_composition_message(error, function.__name__)) from None
+    check(node, function)
+    return node
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Whatever the user got wrong in here ends the command with one line and exit code 2."""
@@ -135,7 +163,7 @@ def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
         name = f"{path}.{key}" if path else key
         if key not in parameters:
             raise ValueError(f"{name}: no such option{_nearest(key, parameters)}")
-        if isinstance(value, dict) and "_target_" in value:
+        if isinstance(value, dict) and "_target_" in value and parameters[key] != Values:
             check(value, _import(value["_target_"], name), name)
             continue
         if isinstance(value, list) and any(isinstance(each, dict) and "_target_" in each for each in value):

@@ -60,7 +60,8 @@ def describe(
     from rich.console import Console
 
     from cnnlit.results.description import difference
-    from cnnlit.results.description_page import as_markdown, compared, described, print_page
+    from cnnlit.results.description_page import compared, described
+    from cnnlit.results.sheets import as_markdown, print_page
 
     page = compared(one, other, difference(one, other)) if other else described(one)
     if format == "markdown":
@@ -81,13 +82,14 @@ def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Descrip
     """Build the network as an outline, and read what its paper prints about it."""
     from cnnlit.results.description import Description
     from cnnlit.results.layer_table import LayerTable
-    from cnnlit.results.published import find
+    from cnnlit.results.statements import find
 
     keywords = {key: value for key, value in model.items() if key != "_target_"}
-    target = hydra.utils.get_class(model["_target_"])
+    target = hydra.utils.get_object(model["_target_"])
     defaults = {key: parameter.default for key, parameter in inspect.signature(target).parameters.items()}
     published, unlike = find(target.__name__, keywords, defaults)
-    image = (keywords["in_channels"], keywords["image_size"], keywords["image_size"])
+    shape = {**data, **keywords}
+    image = (shape["in_channels"], shape["image_size"], shape["image_size"])
     table = LayerTable(_outline(model), image)
     return Description(name, image, table, detail, published, {key: keywords[key] for key in unlike})
 
@@ -125,12 +127,15 @@ def _quoted(word: str) -> str:
     return f"{key}='{value}'" if key == "against" and "=" in value and value[0] not in "'\"" else word
 
 
+command = config.command(describe)
+
+
 def main() -> None:
     """The command. A process this short leaves no garbage worth looking for, and looking takes 0.3 s of its 2."""
     gc.disable()
     sys.argv[1:] = map(_quoted, sys.argv[1:])
     try:
-        config.command(describe)()
+        command()
     finally:
         gc.enable()
 

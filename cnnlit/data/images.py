@@ -145,6 +145,9 @@ class Images(LightningDataModule):
         hparams = self.hparams
         batches = self._batches(self.num_images["train"], hparams["batch_size"], order=hparams["order"])
         batches.skip(self._batches_to_skip)
+        if self.trainer:
+            # Lightning does so too, but workers begin before that, with what a resumed run would show first of all.
+            batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         return self._loader("train", self._augmentation, batches)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:

@@ -28,8 +28,8 @@ def resample(pictures: Tensor, windows: Windows) -> Tensor:
         return _gather(pictures, windows.box, height, width)
     box = windows.box[:1] if bool((windows.box == windows.box[0]).all()) else windows.box
     left, top, right, bottom = box.to(torch.float32).to(pictures.device).unbind(1)
-    rows = _triangles(top, bottom, pictures.shape[2], height, _beyond(box[:, 1::2], pictures.shape[2]))
-    columns = _triangles(left, right, pictures.shape[3], width, _beyond(box[:, ::2], pictures.shape[3]))
+    rows = _triangles(top, bottom, pictures.shape[2], height, _beyond(box[:, 1::2], pictures.shape[2], height))
+    columns = _triangles(left, right, pictures.shape[3], width, _beyond(box[:, ::2], pictures.shape[3], width))
     wide = torch.matmul(pictures.float().flatten(1, 2), columns.mT)  # [N, 3 * H, w]
     # Channel by channel: with all at once, torch copies the weights for each.
     return torch.stack([torch.matmul(rows, channel) for channel in wide.chunk(3, dim=1)], dim=1)  # [N, 3, h, w]
@@ -52,9 +52,11 @@ def _gather(pictures: Tensor, box: Tensor, height: int, width: int) -> Tensor:
     return pixels.mul_(inside[:, None])
 
 
-def _beyond(ends: Tensor, length: int) -> int:
-    """How many pixels at most the windows' ends [N, 2] lie beyond a side of this length."""
-    return max(0, math.ceil(-float(ends.min())), math.ceil(float(ends.max())) - length)
+def _beyond(ends: Tensor, length: int, count: int) -> int:
+    """How many pixels at most are seen beyond a side of this length, in windows [N, 2] that reach over its ends."""
+    over = max(-float(ends.min()), float(ends.max()) - length)
+    triangle = max(1.0, float((ends[:, 1] - ends[:, 0]).abs().max()) / count)
+    return math.ceil(over + triangle) if over > 0 else 0
 
 
 def _triangles(first: Tensor, last: Tensor, length: int, count: int, beyond: int) -> Tensor:
@@ -65,7 +67,7 @@ def _triangles(first: Tensor, last: Tensor, length: int, count: int, beyond: int
         last: likewise.
         length: of the picture's side.
         count: of the result.
-        beyond: how far the windows may reach over the side's ends, where all is black.
+        beyond: how far the windows that reach over the side's ends see beyond them, where all is black.
 
     Returns:
         float32 [N, count, length].
@@ -77,10 +79,10 @@ def _triangles(first: Tensor, last: Tensor, length: int, count: int, beyond: int
     weights = (middles * sharpness[:, None])[:, :, None] - (pixels * sharpness[:, None])[:, None, :]
     weights = weights.abs_().neg_().add_(1).clamp_(min=0)
     if beyond:
-        # Of the black, a window has what it reaches over, not what others in the batch do.
-        low = torch.minimum(first, last).floor().clamp(max=0)[:, None]
-        high = torch.maximum(first, last).ceil().clamp(min=length)[:, None]
-        weights *= ((pixels > low) & (pixels < high))[:, None]
+        # A window that stays inside sees no black, whatever the others in the batch do.
+        over_low = torch.minimum(first, last)[:, None] < 0
+        over_high = torch.maximum(first, last)[:, None] > length
+        weights *= ((over_low | (pixels > 0)) & (over_high | (pixels < length)))[:, None]
     weights /= weights.sum(dim=2, keepdim=True)
     return weights[:, :, beyond : beyond + length]
 
@@ -98,12 +100,14 @@ def show(picture: Image.Image, box: Tensor, size: Tensor) -> "np.ndarray[tuple[i
     """
     left, top, right, bottom = box.tolist()
     near, far = min(left, right), max(left, right)
-    # The filter sees a window's surroundings, which may be black.
-    x, y = min(0, math.floor(near)), min(0, math.floor(top))
-    outer = (x, y, max(picture.width, math.ceil(far)), max(picture.height, math.ceil(bottom)))
-    if outer != (0, 0, picture.width, picture.height):
-        picture = picture.crop(outer)
     height, width = (int(side) for side in size.tolist())
+    # The filter sees what surrounds a window: beyond an edge that it reaches over, black.
+    wide, high = max(1, (far - near) / width), max(1, (bottom - top) / height)
+    x, y = (math.floor(first - more) if first < 0 else 0 for first, more in ((near, wide), (top, high)))
+    end_x = math.ceil(far + wide) if far > picture.width else picture.width
+    end_y = math.ceil(bottom + high) if bottom > picture.height else picture.height
+    if (x, y, end_x, end_y) != (0, 0, picture.width, picture.height):
+        picture = picture.crop((x, y, end_x, end_y))
     seen = picture.resize((width, height), Image.Resampling.BILINEAR, box=(near - x, top - y, far - x, bottom - y))
     pixels = np.asarray(seen)
     return pixels[:, ::-1] if left > right else pixels

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from cnnlit.results.layer_table import Detail, Layer, LayerTable
-from cnnlit.results.published import Published, Statement, compare
+from cnnlit.results.published import Published
+from cnnlit.results.statements import Statement, compare
 
 TOTALS = ("parameters", "parameters_inference", "macs", "units", "connections", "activation_bytes")
 COMPARED = ("operation", "output", "parameters", "macs", "units", "receptive_field", "stride")
@@ -115,7 +116,9 @@ class Difference(NamedTuple):
         return {
             "only_first": [layer.name for layer in self.only_one],
             "only_second": [layer.name for layer in self.only_other],
-            "changed": [{**each._asdict(), "one": _plain(each.one), "other": _plain(each.other)} for each in self.changed],
+            "changed": [
+                {**each._asdict(), "one": _plain(each.one), "other": _plain(each.other)} for each in self.changed
+            ],
             "totals": {
                 each.quantity: {"first": each.one, "second": each.other, "ratio": ratio(each)} for each in self.totals
             },

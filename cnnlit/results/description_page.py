@@ -1,50 +1,18 @@
-"""A description for people: tables for a terminal of any width, or Markdown."""
+"""A description, or the difference of two, as tables for people."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from cnnlit.results.description import Change, Description, Difference, ratio
 from cnnlit.results.layer_table import Layer
-from cnnlit.results.published import Statement
+from cnnlit.results.sheets import Column, Page, Sheet
+from cnnlit.results.statements import Statement
 
 LEGEND = (
     "MACs: multiply-adds of convolutions and matrices for one image, without biases. units: outputs of layers with "
     "weights. field, stride: side of the square of pixels that an output depends on, and distance of neighbours, in "
     "pixels of the image. memory: outputs of the layers for one image, float32; activation functions overwrite theirs."
 )
-LEFT = {"layer", "operation", "output", "kind", "quantity"}
-"""Heads of the columns that are words."""
-
-GAP = 2
-"""Blanks between columns, one of which is the box's."""
-
-FILE_WIDTH = 240
-"""Columns of characters where there is no terminal: wider than any table here."""
-
-
-class Column(NamedTuple):
-    """A column and, where the paper prints something, what it prints beside it."""
-
-    head: str
-    cells: list[str]
-    paper: list[str] = []
-
-
-class Sheet(NamedTuple):
-    """A table with a heading; the rows of these numbers are sums."""
-
-    heading: str
-    columns: list[Column]
-    sums: tuple[int, ...] = ()
-
-
-Page = list[Sheet | str]
-"""Tables and paragraphs."""
 
 
 def short(count: float) -> str:
@@ -87,6 +55,8 @@ def described(description: Description) -> Page:
     statements = description.statements()
     notes = list(dict.fromkeys(each.note for each in statements if each.note))
     page: Page = [_layers(description, statements, notes), _kinds(description)]
+    if description.table.parameters > description.table.parameters_inference:
+        page.append("Below the total: what is there in training alone, and the parameters of all.")
     if description.published:
         page.append(f"paper: {description.published.source}. Numbers in brackets: what differs, and why.")
     elif description.unlike:
@@ -101,7 +71,7 @@ def compared(one: Description, other: Description, found: Difference) -> Page:
     alike = all(each.table.parameters == each.table.parameters_inference for each in (one, other))
     untold = {"connections"} | ({"parameters"} if alike else set())
     totals = [_total_row(each) for each in found.totals if each.quantity not in untold]
-    page: Page = [_sheet("Totals", ("quantity", *names, "ratio"), totals)]
+    page: Page = [Sheet.of("Totals", ("quantity", *names, "ratio"), totals)]
     page += [
         Sheet(f"Only in {name}", list(_columns(layers)))
         for name, layers in zip(names, (found.only_one, found.only_other), strict=True)
@@ -109,10 +79,15 @@ def compared(one: Description, other: Description, found: Difference) -> Page:
     ]
     if found.changed:
         rows = [
-            (each.layer, QUANTITIES[each.quantity].head, _cell(each.quantity, each.one), _cell(each.quantity, each.other))
+            (
+                each.layer,
+                QUANTITIES[each.quantity].head,
+                _cell(each.quantity, each.one),
+                _cell(each.quantity, each.other),
+            )
             for each in found.changed
         ]
-        page.append(_sheet("In both, and not the same", ("layer", "quantity", *names), rows))
+        page.append(Sheet.of("In both, and not the same", ("layer", "quantity", *names), rows))
     return [*page, f"The same in both: {found.same} layers.", LEGEND]
 
 
@@ -126,14 +101,16 @@ def _layers(description: Description, statements: list[Statement], notes: list[s
     rows: list[Any] = [*answering, totals, *training]
     sums = [len(answering)]
     if training:
-        rows.append({"name": "total in training", "parameters": table.parameters})
+        rows.append({"name": "in training", "parameters": table.parameters})
         sums.append(len(rows) - 1)
     channels, height, width = description.image
     heading = f"{description.model}: images {channels}x{height}x{width}"
     return Sheet(heading, list(_columns(rows, statements, notes)), tuple(sums))
 
 
-def _columns(rows: list[Any], statements: list[Statement] | None = None, notes: list[str] | None = None) -> Iterator[Column]:
+def _columns(
+    rows: list[Any], statements: list[Statement] | None = None, notes: list[str] | None = None
+) -> Iterator[Column]:
     """A column for each quantity; rows are layers, or quantities by name."""
     printed = {
         (each.layer or "total", each.quantity): each.printed + _mark(each, notes or []) for each in statements or []
@@ -175,7 +152,7 @@ def _kinds(description: Description) -> Sheet:
         )
         for kind, share in table.shares.items()
     ]
-    return _sheet("Shares", ("kind", "layers", "parameters", "share", "MACs", "share", "memory"), rows)
+    return Sheet.of("Shares", ("kind", "layers", "parameters", "share", "MACs", "share", "memory"), rows)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -195,77 +172,5 @@ def _times(quotient: float | None) -> str:
     return f"{quotient:,.2f}" if quotient >= 0.1 else f"{quotient:.2g}"
 
 
-def _sheet(heading: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Sheet:
-    cells = zip(*rows, strict=True) if rows else [()] * len(heads)
-    return Sheet(heading, [Column(head, list(column)) for head, column in zip(heads, cells, strict=True)])
-
-
 def _word(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
-
-
-def as_markdown(page: Page) -> str:
-    """The page as GitHub's Markdown."""
-    return "\n\n".join(part if isinstance(part, str) else _markdown(part) for part in page) + "\n"
-
-
-def _markdown(sheet: Sheet) -> str:
-    columns = list(_flat(sheet.columns))
-    rows = [[head for head, _ in columns], ["---" if head in LEFT else "---:" for head, _ in columns]]
-    rows += [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([f"**{sheet.heading}**", "", *lines])
-
-
-def print_page(page: Page, console: Console) -> None:
-    """Print the page. Where a table is wider than the terminal, the columns that are too many go on below."""
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    for part in page:
-        if isinstance(part, str):
-            console.print(Text(part, style="dim" if part == LEGEND else ""), soft_wrap=not console.is_terminal)
-        else:
-            console.print(Text(part.heading, style="bold"))
-            for columns in _fitting(part.columns, console.width):
-                console.print(_drawn(columns, part.sums))
-        console.print()
-
-
-def _flat(columns: list[Column]) -> Iterator[tuple[str, list[str]]]:
-    for column in columns:
-        yield column.head, column.cells
-        if column.paper:
-            yield "paper", column.paper
-
-
-def _fitting(columns: list[Column], width: int) -> Iterator[list[Column]]:
-    """The columns, in as many parts as the width asks for; each part begins with the first column."""
-    first, *others = columns
-    part = [first]
-    for column in others:
-        if len(part) > 1 and _width([*part, column]) > width:
-            yield part
-            part = [first]
-        part.append(column)
-    yield part
-
-
-def _width(columns: list[Column]) -> int:
-    return sum(max(map(len, [head, *cells])) + GAP for head, cells in _flat(columns)) - GAP
-
-
-def _drawn(columns: list[Column], sums: tuple[int, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
-    shown = list(_flat(columns))
-    for head, _ in shown:
-        table.add_column(head, justify="left" if head in LEFT else "right", no_wrap=True)
-    for number, row in enumerate(zip(*(cells for _, cells in shown), strict=True)):
-        cells = [_colored(cell, head == "paper") for (head, _), cell in zip(shown, row, strict=True)]
-        table.add_row(*cells, style="bold" if number in sums else "")
-    return table
-
-
-def _colored(cell: str, paper: bool) -> Text:
-    if not paper:
-        return Text(cell)
-    return Text(cell, style="red" if cell.endswith("]") else "green")
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

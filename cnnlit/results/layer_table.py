@@ -1,35 +1,16 @@
 """What each layer of a network costs and how far it sees, counted in a forward pass that holds no memory."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch._ops import OpOverload
+from torch import nn
 
-from cnnlit.results.outlines import Outlined, tensors_in
-from cnnlit.results.receptive_field import Field, ReceptiveFields
+from cnnlit.results.calls import Call, ForwardPass, kind_of
 
 Detail = Literal["blocks", "layers"]
 FLOAT_BYTES = 4
-
-KINDS = {
-    "Conv2d": "convolution",
-    "TableConv2d": "convolution",
-    "Linear": "fully connected",
-    "RadialBasisFunctions": "radial basis functions",
-    "MaxPool2d": "pooling",
-    "AvgPool2d": "pooling",
-    "AdaptiveAvgPool2d": "pooling",
-    "Subsample": "pooling",
-    "_BatchNorm": "normalization",
-    "LocalResponseNorm": "normalization",
-    "ZeroPadding": "shortcut",
-}
-"""Name of a class, or of one that it is derived from -> kind of layer."""
 
 
 @dataclass(frozen=True)
@@ -78,29 +59,6 @@ class Share(NamedTuple):
     activation_bytes: int
 
 
-@dataclass
-class Call:
-    """One call of a module in a forward pass.
-
-    Args:
-        path: of the module.
-        module: that was called.
-        input: its first argument.
-        repeated: it was called before.
-        parts: the calls within this one.
-        output: what it returned, for a batch; the first of several.
-        field: that of the output.
-    """
-
-    path: str
-    module: nn.Module
-    input: Tensor
-    repeated: bool
-    parts: list["Call"] = field(default_factory=list)
-    output: Tensor | None = None
-    field: Field | None = None
-
-
 class LayerTable:
     """The layers of a network in the order of their execution, and what they come to.
 
@@ -110,15 +68,15 @@ class LayerTable:
     """
 
     def __init__(self, network: nn.Module, image: tuple[int, int, int]) -> None:
-        answering = _Pass(network, image, training=False)
-        self._calls, self._more_calls = answering.root.parts, list[Call]()
+        answering = ForwardPass(network, image, training=False)
+        self._calls, self._more_calls = answering.calls, list[Call]()
         self.parameters = sum(p.numel() for p in network.parameters())
         used = answering.used
         self.parameters_inference = sum(p.numel() for p in network.parameters() if id(p) in used)
         if self.parameters_inference < self.parameters:
-            training = _Pass(network, image, training=True)
-            called = {call.path for call in _all(self._calls)}
-            self._more_calls = [call for call in training.root.parts if call.path not in called]
+            called = {call.path for call in self._calls}
+            training = ForwardPass(network, image, training=True)
+            self._more_calls = [call for call in training.calls if call.path not in called]
         layers = [layer for layer in self.rows("layers") if not layer.training_only]
         self.macs = sum(layer.macs for layer in layers)
         self.units = sum(layer.units for layer in layers)
@@ -136,74 +94,16 @@ class LayerTable:
         return [*_rows(self._calls, detail), *more]
 
 
-class _Pass(Outlined):
-    """A forward pass of two images, for batch normalisation in training refuses one, and what was called in it."""
-
-    def __init__(self, network: nn.Module, image: tuple[int, int, int], *, training: bool) -> None:
-        super().__init__()
-        images = torch.empty(2, *image, device="meta")
-        self.root = Call("", network, images, repeated=False)
-        self.used: set[int] = set()
-        self._fields = ReceptiveFields(images)
-        self._open = [self.root]
-        self._seen: set[int] = set()
-        was_training = network.training
-        network.train(training)
-        with torch.no_grad(), _hooked(network, self._enter, self._leave), self:
-            network(images)
-        network.train(was_training)
-
-    def note(self, operation: OpOverload, args: tuple[Any, ...], outputs: Any) -> None:
-        self.used.update(id(tensor) for tensor in tensors_in(args))
-        self._fields.follow(operation, args, outputs)
-
-    def _enter(self, path: str, module: nn.Module, inputs: Any) -> None:
-        call = Call(path, module, next(tensors_in(inputs)), repeated=id(module) in self._seen)
-        self._seen.add(id(module))
-        self._open[-1].parts.append(call)
-        self._open.append(call)
-
-    def _leave(self, path: str, module: nn.Module, inputs: Any, outputs: Any) -> None:
-        call = self._open.pop()
-        call.output = next(tensors_in(outputs))
-        seen, window = self._fields.of(call.input), getattr(module, "window", None)
-        # What these layers do is known, with whatever arithmetic they do it.
-        if seen and _kind(module) == "normalization":
-            self._fields.put(call.output, seen)
-        elif seen and isinstance(window, int):
-            self._fields.put(call.output, seen.through(window, module.stride))
-        call.field = self._fields.of(call.output)
-
-
-@contextmanager
-def _hooked(network: nn.Module, enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
-    """Within the block all modules below the network say when they are called, and with what."""
-    handles = []
-    for path, module in network.named_modules():
-        if module is not network:
-            handles.append(module.register_forward_pre_hook(lambda m, i, path=path: enter(path, m, i)))
-            handles.append(module.register_forward_hook(lambda m, i, o, path=path: leave(path, m, i, o)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _all(calls: list[Call]) -> Iterator[Call]:
-    for call in calls:
-        yield call
-        yield from _all(call.parts)
-
-
 def _rows(calls: list[Call], detail: Detail) -> Iterator[Layer]:
     for call in calls:
         if not list(call.module.children()):
             yield from _layer(call)
-        elif detail == "layers" or type(call.module) is nn.Sequential:
-            yield from _rows(call.parts, detail)
-        else:
-            yield from _block(call)
+            continue
+        layers = list(_rows(call.parts, detail))
+        if len(layers) > 1 and (detail == "layers" or type(call.module) is nn.Sequential):
+            yield from layers
+        elif layers:
+            yield _block(call)
 
 
 def _layer(call: Call) -> Iterator[Layer]:
@@ -211,7 +111,7 @@ def _layer(call: Call) -> Iterator[Layer]:
     module, output, seen = call.module, call.output, call.field
     assert output is not None
     assert seen is not None
-    kind = _kind(module)
+    kind = kind_of(module)
     parameters = list(module.parameters())
     if kind == "other" and not parameters and output.numel() == call.input.numel():
         return
@@ -245,20 +145,14 @@ def _layer(call: Call) -> Iterator[Layer]:
     )
 
 
-def _kind(module: nn.Module) -> str:
-    return next((KINDS[each.__name__] for each in type(module).__mro__ if each.__name__ in KINDS), "other")
-
-
-def _block(call: Call) -> Iterator[Layer]:
-    """The row of a block of layers; none where it has no layers."""
+def _block(call: Call) -> Layer:
+    """The row of a block of layers."""
     layers = list(_rows(call.parts, "layers"))
-    if not layers:
-        return
     assert call.output is not None
     assert call.field is not None
     kinds = {layer.kind for layer in layers if layer.macs} or {layer.kind for layer in layers}
     few = ", ".join(layer.operation for layer in layers)
-    yield Layer(
+    return Layer(
         name=_name(call.path),
         module=call.path,
         kind=kinds.pop() if len(kinds) == 1 else "block",
@@ -282,7 +176,7 @@ def _name(path: str) -> str:
 
 
 def _tally(layers: list[Layer]) -> str:
-    counts = {"conv": "convolution", "linear": "fully connected"}
+    counts = {"conv": "convolution", "fc": "fully connected"}
     found = {short: sum(layer.kind == kind for layer in layers) for short, kind in counts.items()}
     return ", ".join(f"{count} {short}" for short, count in found.items() if count)
 
@@ -310,7 +204,7 @@ def _side(window: Any) -> str:
     return f"{height}x{width}"
 
 
-def _step(module: nn.Module) -> str:
+def _step(module: Any) -> str:
     stride = getattr(module, "stride", 1)
     step = stride if isinstance(stride, int) else stride[0]
     return f"/{step}" if step > 1 else ""

@@ -37,8 +37,11 @@ class Window(NamedTuple):
         return count - 1 if self.ceil and (count - 1) * stride >= side + padding else count
 
 
-class Outlined(TorchDispatchMode):
+class Outlined(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within this context what is built has its parameters on the meta device, and what is run makes outlines alone."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -4,18 +4,11 @@ A number stands beside the layer that it is about, so that a table of ours can b
 as maps x rows x columns.
 """
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cnnlit.results.layer_table import Layer
-
 Numbers = Mapping[str, str]
 """Quantity, one of a Layer's -> number as printed. A number without a unit is exact, unless `about` is before it."""
-
-COUNTS_ALONE = {"activation", "dropout", "initialization", "weights", "init_from", "auxiliary_weight", "transform_input"}
-"""Keywords of the models that change none of the numbers here."""
 
 
 class Published(NamedTuple):
@@ -36,80 +29,6 @@ class Published(NamedTuple):
     notes: Mapping[str, str] = {}
     form: Mapping[str, tuple[Any, ...]] = {}
     kilo: int = 1000
-
-
-class Statement(NamedTuple):
-    """A number of a paper, beside ours."""
-
-    layer: str
-    quantity: str
-    printed: str
-    here: Any
-    agrees: bool
-    note: str | None
-
-
-def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Published | None, list[str]]:
-    """What is published about a model.
-
-    Args:
-        model: name of its class.
-        keywords: that it is built with.
-        defaults: of its constructor.
-
-    Returns:
-        The publication, or None and the keywords that make the model another network than any published one.
-    """
-    unlike: list[list[str]] = []
-    for published in PUBLISHED.get(model, ()):
-        allowed = {name: (default,) for name, default in defaults.items()} | dict(published.form)
-        other = [name for name in keywords if name not in COUNTS_ALONE and keywords[name] not in allowed[name]]
-        if not other:
-            return published, []
-        unlike.append(other)
-    return None, min(unlike, key=len, default=[])
-
-
-def compare(published: Published, layers: list[Layer], totals: Mapping[str, int]) -> list[Statement]:
-    """Each number of a publication that there is a layer for, and then those of the whole network."""
-    statements = []
-    for layer in layers:
-        for name, numbers in published.layers.items():
-            for quantity, printed in numbers.items():
-                inside = layer.name.startswith(f"{name}.") and _is_size(printed)
-                if layer.name == name or inside:
-                    statements.append(_state(published, name, quantity, printed, layer, getattr(layer, quantity)))
-    for quantity, printed in published.totals.items():
-        statements.append(_state(published, "", quantity, printed, None, totals[quantity]))
-    return statements
-
-
-def _state(
-    published: Published, name: str, quantity: str, printed: str, layer: Layer | None, here: Any
-) -> Statement:
-    if quantity == "output":
-        agrees = "x".join(map(str, here[-2:] if _is_size(printed) else here)) == printed
-    else:
-        agrees = agreement(here, printed, published.kilo)
-    note = None if agrees else published.notes.get(f"{name}.{quantity}")
-    return Statement(layer.name if layer else "", quantity, printed, here, agrees, note)
-
-
-def agreement(count: int, printed: str, kilo: int = 1000) -> bool:
-    """Whether `count`, rounded or cut off to the digits that are printed, is what is printed."""
-    match = re.fullmatch(r"(about )?([\d,]+)(?:\.(\d+))?(K|M|e9| million| billion)?", printed)
-    assert match is not None, printed
-    about, whole, decimals, unit = match.groups()
-    whole, decimals = whole.replace(",", ""), decimals or ""
-    factor = {None: 1, "K": kilo, "M": 10**6, " million": 10**6, "e9": 10**9, " billion": 10**9}[unit]
-    digits = int(whole + decimals)
-    zeros = len(whole) - len(whole.rstrip("0")) if about else 0
-    step = factor * 10**zeros / 10 ** len(decimals)
-    return digits // 10**zeros in (math.floor(count / step), math.floor(count / step + 0.5))
-
-
-def _is_size(printed: str) -> bool:
-    return printed.count("x") == 1
 
 
 def _each(quantity: str, **printed: str) -> dict[str, Numbers]:
@@ -188,7 +107,9 @@ STEM = (
     "9,408 weights and 118.0M multiply-adds follow from 7x7x3x64. The paper's 2.7K and 34M would be those of "
     "(7+7)x3x64 = 2,688 weights."
 )
-REDUCED = "The paper's row is conv2_reduce and conv2 together: 4,096 + 110,592 weights = 112 x 1024, 360M multiply-adds."
+REDUCED = (
+    "The paper's row is conv2_reduce and conv2 together: 4,096 + 110,592 weights = 112 x 1024, 360M multiply-adds."
+)
 ROWS = (
     "Table 1 counts weights without biases, K = 1024. This one does not follow from the numbers of filters in its own "
     "row; the multiply-adds that the paper gives for the row do."

@@ -109,4 +109,3 @@ def _adapted(field: Field, rows: int, output_rows: int) -> Field:
     widest = max(end - start for start, end in windows)
     step = rows // output_rows if rows % output_rows == 0 else rows / output_rows
     return Field(field.start, field.size + (widest - 1) * field.stride, field.stride * step)
-
