@@ -1,4 +1,4 @@
-"""python -m benchmarks [--root FOLDER] [startup | distortions | lenet5_epoch | training_step ...]: all of them, or those named.
+"""python -m benchmarks [--root FOLDER] [startup | distortions | lenet5_epoch | training_step]: all, or those named.
 
 Prints one table: each ratio, its target, and whether it holds. Exit code 1 if one does not.
 """

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision import transforms  # type: ignore[import-untyped]
-from torchvision.transforms import v2  # type: ignore[import-untyped]
+from torchvision import transforms
+from torchvision.transforms import v2
 
 from benchmarks.timing import Claim, interleaved, ratio, seconds, timed
 from cnnlit.data.distortions import BACKGROUND, BOTTOM, INK, AffineDistortion, warp

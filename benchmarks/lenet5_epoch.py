@@ -27,7 +27,7 @@ from typing import Any
 
 import hydra
 import torch
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger

@@ -1,4 +1,4 @@
-"""A training step of each network beside torchvision's nearest one of the same multiply-adds: forward, backward, update.
+"""A training step (forward, backward, update) of each network beside torchvision's nearest of the same multiply-adds.
 
 ours:        cnnlit's network as published; AlexNet and GoogLeNet, where torchvision's is another network, in
              `variant="torchvision"`, which is the same one.
@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -48,7 +48,7 @@ class Step:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.train().to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=1e-3, momentum=0.9)
         random = torch.Generator().manual_seed(0)
         images = torch.randn(BATCH, 3, 224, 224, generator=random)
@@ -61,7 +61,7 @@ class Step:
         clock.start()
         outputs: Any = self.network(self.images)
         heads: list[Tensor] = list(outputs) if isinstance(outputs, tuple) else [outputs]
-        loss = functional.cross_entropy(heads[0], self.labels)
+        loss: Any = functional.cross_entropy(heads[0], self.labels)
         for head in heads[1:]:
             loss = loss + 0.3 * functional.cross_entropy(head, self.labels)
         self.optimizer.zero_grad()

@@ -256,7 +256,10 @@ def test_help_and_configuration_are_answered_without_the_heavy_imports(tmp_path,
     for words in ("pooling: subsample", "epochs: 20"):
         assert words in outcome.stdout
     if flag == "--help":
-        for words in ("experiment: lenet5, lenet5_1998, lenet5_distorted, lenet5_modern", "data: digits, mnist"):
+        for words in (
+            "experiment: lenet5, lenet5_1998, lenet5_distorted, lenet5_modern",
+            "data: digits, imagenet, mnist",
+        ):
             assert words in outcome.stdout
     assert not list(tmp_path.iterdir())
 

@@ -2,14 +2,17 @@
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def read_picture(path: str | Path) -> Image.Image:
@@ -64,9 +67,19 @@ def read_all(paths: Sequence[str]) -> Tensor:
 
     chunks = list(_chunks(len(paths), 500))
     with ThreadPoolExecutor(num_cores()) as threads:
-        for _ in threads.map(read, chunks):
+        for _ in progress(threads.map(read, chunks), "reading pictures", len(chunks)):
             pass
     return torch.from_numpy(pictures).movedim(3, 1).contiguous()
+
+
+def progress(work: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """The same, with a bar on a terminal's stderr while it lasts, if it is more than a moment's work."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    quiet = total < 20 or not console.is_terminal
+    yield from track(work, what, total, console=console, transient=True, disable=quiet)
 
 
 def num_cores() -> int:

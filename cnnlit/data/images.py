@@ -147,7 +147,7 @@ class Images(LightningDataModule):
         batches.skip(self._batches_to_skip)
         if self.trainer:
             # Lightning does so too, but workers begin before that, with what a resumed run would show first of all.
-            batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+            batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return self._loader("train", self._augmentation, batches)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:

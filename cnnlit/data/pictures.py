@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.augmentation import Augmentation
-from cnnlit.data.decoding import in_rgb, read_picture
+from cnnlit.data.decoding import in_rgb, progress, read_picture
 from cnnlit.data.image_folders import Files
 from cnnlit.data.order import Batches, Presentations, generator
 from cnnlit.data.resampling import resample, show
@@ -144,6 +144,6 @@ def mean_image(dataset: ResidentPictures | Photographs, seed: int, num_workers: 
         shown = (dataset.shown(batch).images for batch in batches)
     else:
         loader = DataLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
-        shown = (batch.images for batch in loader)
+        shown = (batch.images for batch in progress(loader, "mean image", len(batches)))
     total = torch.stack([images.sum(dim=0, dtype=torch.float64) for images in shown]).sum(dim=0)
     return (total / count).float().cpu()

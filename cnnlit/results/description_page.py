@@ -58,7 +58,8 @@ def described(description: Description) -> Page:
     if description.table.parameters > description.table.parameters_inference:
         page.append("Below the total: what is there in training alone, and the parameters of all.")
     if description.published:
-        page.append(f"paper: {description.published.source}. Numbers in brackets: what differs, and why.")
+        why = " Numbers in brackets: what differs, and why." if notes else ""
+        page.append(f"paper: {description.published.source}.{why}")
     elif description.unlike:
         keys = ", ".join(f"{key}={_word(value)}" for key, value in description.unlike.items())
         page.append(f"Without the paper's numbers: with {keys} this is another network.")

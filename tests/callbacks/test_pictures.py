@@ -173,8 +173,36 @@ def test_confusion_matrix_is_titled_with_error_and_number() -> None:
 def test_confusion_matrix_of_many_classes_has_a_colour_bar_and_no_counts() -> None:
     labels = torch.arange(300) % 30
     figure = draw_confusion_matrix(labels, labels.roll(1), [str(number) for number in range(30)])
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 3  # the matrix, the list, the bar
     assert not figure.axes[0].texts
+
+
+def test_of_many_classes_the_most_frequent_confusions_are_listed() -> None:
+    labels = torch.arange(3000) % 300
+    predicted = labels.clone()
+    predicted[labels == 7] = 250
+    predicted[(labels == 8).nonzero()[:4]] = 9
+    predicted[300:306] = 299  # one each of the first classes
+    names = [f"class {number}, of a name that is long" for number in range(300)]
+    names[250] = "alp"
+    written = draw_confusion_matrix(labels, predicted, names).axes[1].texts[0].get_text().splitlines()
+    assert written[2:4] == ["  10  class 7, of a name …->alp", "   4  class 8, of a name …->class 9, of a name …"]
+    assert written[4].split()[0] == "1"
+    assert len(written) == 2 + 2 + 6
+
+
+def test_confusion_matrix_of_a_thousand_classes_has_no_text_over_the_matrix(tmp_path: Path) -> None:
+    labels = torch.arange(5000) % 1000
+    figure = draw_confusion_matrix(labels, labels.roll(1), ["a name of thirty characters …"] * 1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(tmp_path / "confusion_matrix.png")
+    matrix, beside, _ = figure.axes
+    written = beside.texts[0].get_window_extent()
+    assert written.x0 >= matrix.get_window_extent().x1
+    assert figure.bbox.x0 <= written.x0
+    assert written.x1 <= figure.bbox.x1
+    assert matrix.get_window_extent().width >= 1000  # a pixel for each class
 
 
 # Errors
@@ -241,6 +269,51 @@ def test_gallery_has_no_text_over_another() -> None:
         boxes = [text.get_window_extent() for text in figure.axes[0].texts]
         assert not [1 for number, box in enumerate(boxes) for other in boxes[:number] if box.overlaps(other)]
         assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in boxes)
+
+
+def test_gallery_writes_long_names_on_two_lines_and_shortens_them() -> None:
+    names = ["king penguin, Aptenodytes patagonica", *DIGITS[1:]]
+    figure = draw_errors(random_images(20, 3, 64, 64), *answers(20, {10: 6, 17: 0}), names)
+    assert {"king penguin,…\n->6", "7\n->king penguin,…"} <= set(texts(figure))
+
+
+def test_gallery_of_photographs_has_no_text_over_another() -> None:
+    wrong = {index: (index + 3) % 10 for index in range(100)}
+    names = ["American Staffordshire terrier", "West Highland white terrier", "Madagascar cat", "MRI machine"] + [
+        "x"
+    ] * 6
+    figure = draw_errors(random_images(100, 3, 224, 224), *answers(100, wrong), names)
+    assert len(figure.axes[0].images) == 60
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not [1 for number, box in enumerate(boxes) for other in boxes[:number] if box.overlaps(other)]
+
+
+def test_gallery_magnifies_small_pictures_by_whole_numbers_and_reduces_large_ones() -> None:
+    for side, tile in ((28, 84), (64, 128), (224, 168), (96, 96)):
+        (axes,) = draw_errors(random_images(20, 3, side, side), *answers(20, {7: 1}), DIGITS).axes
+        left, right, bottom, top = axes.images[0].get_extent()
+        assert (right - left, bottom - top) == (tile, tile)
+
+
+def test_gallery_asks_for_no_picture_that_it_does_not_draw() -> None:
+    class Lazy:
+        """As photographs come, which are decoded when they are asked for."""
+
+        def __init__(self) -> None:
+            self.images = random_images(300, 3, 40, 40)
+            self.asked: set[int] = set()
+
+        def __len__(self) -> int:
+            return len(self.images)
+
+        def __getitem__(self, index: int) -> Tensor:
+            self.asked.add(index)
+            return self.images[index]
+
+    images: Any = Lazy()
+    draw_errors(images, *answers(300, {4: 6, 17: 1, 250: 8}), DIGITS, limit=2)
+    assert images.asked == {0, 17, 250}  # the first, for its size
 
 
 def test_gallery_refuses_predictions_for_other_images() -> None:

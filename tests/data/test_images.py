@@ -110,7 +110,9 @@ def test_the_test_is_the_validation_folder_in_its_order(photographs: Path) -> No
     paths = sorted((photographs / "val").rglob("*.JPEG"))
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     for image, path in zip(images, paths, strict=True):
-        shown = torchvision.center_crop(torchvision.resize(Image.open(path), [round(256 * SIDE / 224)]), [SIDE])
+        shorter = round(256 * SIDE / 224)
+        square = torchvision.center_crop(torchvision.resize(Image.open(path), [shorter]), [shorter])
+        shown = torchvision.center_crop(square, [SIDE])
         expected = torchvision.normalize(torchvision.to_tensor(shown), MEAN, STD)
         assert (image - expected).abs().max() <= 1.01 / 255 / min(STD)
 

@@ -30,7 +30,7 @@ VARIANTS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "googlenet": (GoogLeNet, SMALL | {"width": 0.25}),
     "googlenet without reductions": (GoogLeNet, SMALL | {"width": 0.125, "reductions": False, "auxiliary_weight": 0.0}),
     "googlenet of torchvision": (GoogLeNet, SMALL | {"width": 0.25, "variant": "torchvision"}),
-    **{f"resnet18 {name}": (ResNet, SMALL | {"width": 0.125, "depth": 18, "shortcut": name}) for name in ("A", "B", "C")},
+    **{f"resnet18 {name}": (ResNet, SMALL | {"width": 0.125, "depth": 18, "shortcut": name}) for name in "ABC"},
     "plain18": (ResNet, SMALL | {"width": 0.125, "depth": 18, "shortcut": "none"}),
     "resnet50": (ResNet, SMALL | {"width": 0.125, "depth": 50}),
     "resnet50 of torchvision": (ResNet, SMALL | {"width": 0.125, "depth": 50, "variant": "torchvision"}),
@@ -47,8 +47,9 @@ def small(name: str) -> tuple[nn.Module, Tensor]:
     """A network of the variant, and eight images of noise for it."""
     torch.manual_seed(0)
     architecture, knobs = VARIANTS[name]
-    images = torch.randn(8, knobs.get("in_channels", 1 if architecture is LeNet5 else 3), *[knobs.get("image_size", 32)] * 2)
-    return architecture(**knobs), images
+    network = architecture(**knobs)
+    size = knobs.get("image_size", 32)
+    return network, torch.randn(8, 1 if name == "lenet5 of 1998" else 3, size, size)
 
 
 def losses(model: Any, outputs: Any, labels: Tensor) -> Tensor:
