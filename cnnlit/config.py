@@ -168,7 +168,10 @@ def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
             continue
         if isinstance(value, list) and any(isinstance(each, dict) and "_target_" in each for each in value):
             for number, each in enumerate(value):
-                check(each, _import(each["_target_"], f"{name}[{number}]"), f"{name}[{number}]")
+                place = f"{name}[{number}]"
+                if not isinstance(each, dict) or "_target_" not in each:
+                    raise ValueError(f"{place}={_shown(each)}: must be keys with a _target_")
+                check(each, _import(each["_target_"], place), place)
             continue
         annotation = parameters[key]
         if annotation is inspect.Parameter.empty:

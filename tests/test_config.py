@@ -82,6 +82,17 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (
+            ["recipe.augmentation=[{_target_: cnnlit.data.geometry.Flip}, 3]"],
+            ["recipe.augmentation[1]=3", "must be keys with a _target_"],
+        ),
+        (
+            ["recipe.augmentation=[{_target_: cnnlit.data.geometry.RandomCrop, pixel: 8}]"],
+            ["recipe.augmentation[0].pixel", "did you mean pixels?"],
+        ),
+        (["model=alexnet"], ["ImageNet's class folders", "data=synthetic needs nothing"]),
+        (["model=alexnet", "data=synthetic", "model.groups=3"], ["model.groups=3", "1 or 2"]),
+        (["model=vgg16", "data=synthetic", "model.weights=IMAGENET1K_V1"], ["model.variant=torchvision"]),
         (["modle=lenet5"], ["modle", "did you mean model?"]),
         (["model=lenet6"], ["model=lenet6", "did you mean lenet5?"]),
         (["recipe/optimizr=sgd"], ["recipe/optimizr", "did you mean recipe/optimizer?"]),

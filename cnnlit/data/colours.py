@@ -1,7 +1,7 @@
 """Changes of colour and the scale of the input, on whole batches, on the device that trains."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Len
@@ -132,12 +132,24 @@ class Normalize:
 
     def __init__(self, by: Normalization) -> None:
         self.by = by
-        self.mean_image: Tensor | None = None
+        self._mean_image: Tensor | None = None
         self._mean_std: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def mean_image(self) -> Tensor | None:
+        return self._mean_image
+
+    @mean_image.setter
+    def mean_image(self, mean_image: Tensor | None) -> None:
+        self._mean_image = mean_image
+        self._mean_std = None
 
     @property
     def needs_mean_image(self) -> bool:
         return self.by != "mean_std"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_mean_std": None}  # which may lie on a device that worker processes do not know
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images [N, 3, H, W], 0 to 255, on that scale; float32."""

@@ -12,6 +12,7 @@ from cnnlit.data.digits import read_digits
 from cnnlit.data.distortions import AffineDistortion, pad
 from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
 from cnnlit.data.order import Batches, Presentations, generator
+from cnnlit.data.splits import hold_out
 
 Range = Annotated[list[float], Len(2, 2)]
 Batch = tuple[Tensor, Tensor]
@@ -118,7 +119,7 @@ class HandwrittenDigits(LightningDataModule):
         hparams = self.hparams
         mnist = hparams["source"] == "mnist"
         images, labels, test_images, test_labels = read_mnist(hparams["root"]) if mnist else read_digits()
-        train, val = _hold_out(labels, hparams["val_split"], hparams["split_seed"])
+        train, val = hold_out(labels, hparams["val_split"], hparams["split_seed"])
         if hparams["batch_size"] > len(train):
             raise ValueError(f"recipe.batch_size={hparams['batch_size']} is more than the {len(train)} training images")
         if hparams["distortion"] != "none":
@@ -206,20 +207,3 @@ class HandwrittenDigits(LightningDataModule):
         rank, replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         seed = self.hparams["seed"]
         return Batches(self.num_images[split], batch_size, seed=seed, rank=rank, num_replicas=replicas, **order)
-
-
-def _hold_out(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the images to train on and of the `count` held out, stratified by label."""
-    everything = torch.arange(len(labels))
-    if count == 0:
-        return everything, everything[:0]
-    num_classes = len(torch.unique(labels))
-    if not num_classes <= count <= len(labels) - num_classes:
-        raise ValueError(
-            f"data.val_split={count}: hold out 0, or {num_classes} to {len(labels) - num_classes} "
-            f"of the {len(labels)} training images"
-        )
-    from sklearn.model_selection import train_test_split
-
-    train, val = train_test_split(everything, test_size=count, stratify=labels, random_state=seed)
-    return train, val

@@ -145,5 +145,5 @@ def mean_image(dataset: ResidentPictures | Photographs, seed: int, num_workers: 
     else:
         loader = DataLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
         shown = (batch.images for batch in progress(loader, "mean image", len(batches)))
-    total = torch.stack([images.sum(dim=0, dtype=torch.float64) for images in shown]).sum(dim=0)
+    total = sum((images.sum(dim=0, dtype=torch.float64) for images in shown), start=torch.zeros(()))
     return (total / count).float().cpu()

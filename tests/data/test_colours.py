@@ -92,6 +92,13 @@ def test_bytes_are_normalized_as_numbers() -> None:
     assert torch.equal(Normalize("mean_std")(whole), Normalize("mean_std")(whole.float()))
 
 
+def test_another_mean_image_takes_the_place_of_the_first() -> None:
+    normalize = Normalize("mean_image")
+    for mean in images(2):
+        normalize.mean_image = mean
+        assert torch.equal(normalize(mean[None]), torch.zeros(1, *mean.shape))
+
+
 @pytest.mark.parametrize("by", ["mean_rgb", "mean_image"])
 def test_means_are_subtracted_in_units_of_a_byte(by: Any) -> None:
     normalize = Normalize(by)

@@ -1,5 +1,6 @@
 """Pictures come split exactly, augmented alike wherever they are decoded, and a run finds its place again."""
 
+import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -194,6 +195,15 @@ def test_whatever_a_file_holds_comes_out_in_rgb(photographs: Path, tmp_path: Pat
         assert (image - torch.from_numpy(np.asarray(grey).copy()).int()).abs().max() <= tolerance
         assert torch.equal(image[0], image[1])
         assert torch.equal(image[0], image[2])
+
+
+def test_photographs_can_be_handed_to_workers_that_are_not_forked(photographs: Path) -> None:
+    data = photographed(photographs, augmentation=(*GOOGLENET, PCAColour()), normalization="mean_image")
+    batches(data)
+    dataset = data._dataset("train", data._augmentation)
+    copy = pickle.loads(pickle.dumps(dataset))
+    for ours, theirs in zip(dataset[1, torch.arange(5)], copy[1, torch.arange(5)], strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_curvature_sample_is_drawn_anew_each_epoch_from_the_training_images(source: Any) -> None:
