@@ -56,6 +56,7 @@ def train(
     with config.refusing():
         if resume:
             settings = _settings_of(Path(resume))
+        _check_scale(settings["model"].get("weights"), settings["data"].get("normalization"))
         import torch
         from lightning import seed_everything
 
@@ -87,6 +88,15 @@ def train(
         loop = _build_trainer(settings, run, datamodule)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
     return _fit_and_test(run, task, datamodule, loop, pictures)
+
+
+def _check_scale(weights: str | None, normalization: str | None) -> None:
+    """Refuse published weights on images of another scale than theirs, with which they are silently worth nothing."""
+    if weights and normalization != "mean_std":
+        raise ValueError(
+            f"data.normalization={normalization}: model.weights={weights} expect mean_std; "
+            "add data.normalization=mean_std or recipe=modern_images"
+        )
 
 
 def _settings_of(folder: Path) -> Node:

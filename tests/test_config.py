@@ -92,7 +92,14 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
         ),
         (["model=alexnet"], ["ImageNet's class folders", "data=synthetic needs nothing"]),
         (["model=alexnet", "data=synthetic", "model.groups=3"], ["model.groups=3", "1 or 2"]),
-        (["model=vgg16", "data=synthetic", "model.weights=IMAGENET1K_V1"], ["model.variant=torchvision"]),
+        (
+            ["model=vgg16", "data=synthetic", "model.weights=IMAGENET1K_V1", "recipe=modern_images"],
+            ["model.variant=torchvision"],
+        ),
+        (
+            ["model=resnet18", "model.variant=torchvision", "model.weights=IMAGENET1K_V1", "data=synthetic"],
+            ["data.normalization=mean_image", "model.weights=IMAGENET1K_V1 expect mean_std", "recipe=modern_images"],
+        ),
         (["modle=lenet5"], ["modle", "did you mean model?"]),
         (["model=lenet6"], ["model=lenet6", "did you mean lenet5?"]),
         (["recipe/optimizr=sgd"], ["recipe/optimizr", "did you mean recipe/optimizer?"]),
