@@ -285,7 +285,7 @@ def _new_run_folder(resume: str | None, root: str) -> str:
     """Where a run goes: the folder that is resumed, or a new one that no other run can have."""
     if resume:
         return str(Path(resume).absolute())
-    return f"{root}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(3)}"
+    return f"{root}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(4)}"
 
 
 OmegaConf.register_new_resolver("run_folder", _new_run_folder, use_cache=True, replace=True)
