@@ -2,16 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-import torch
 from annotated_types import Ge, Len
-from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.digits import read_digits
 from cnnlit.data.distortions import AffineDistortion, pad
 from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
-from cnnlit.data.order import Batches, Presentations, generator
+from cnnlit.data.order import Presentations
+from cnnlit.data.resuming import ResumableData
 from cnnlit.data.splits import hold_out
 
 Range = Annotated[list[float], Len(2, 2)]
@@ -51,7 +50,7 @@ class ResidentDigits(Dataset[Batch]):
         return self.distortion(images, epoch, presentations, self.image_size), labels
 
 
-class HandwrittenDigits(LightningDataModule):
+class HandwrittenDigits(ResumableData):
     """Ten digits, 28x28 grey, from one of two sources, split into training, validation and test.
 
     Args:
@@ -105,7 +104,6 @@ class HandwrittenDigits(LightningDataModule):
         self.published_errors = PUBLISHED_ERRORS if source == "mnist" else None
         self._splits: dict[str, Batch] = {}
         self._distortion: AffineDistortion | None = None
-        self._batches_to_skip = 0
 
     def prepare_data(self) -> None:
         """Find or download the files; raises FileNotFoundError, in one line, where there is neither."""
@@ -150,15 +148,8 @@ class HandwrittenDigits(LightningDataModule):
         return self._splits["test"][0]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        hparams = self.hparams
-        batches = self._batches(
-            "train",
-            hparams["batch_size"],
-            order=hparams["order"],
-            versions=self._versions,
-            passes_per_epoch=hparams["passes_per_epoch"],
-        )
-        batches.skip(self._batches_to_skip)
+        passes: int = self.hparams["passes_per_epoch"]
+        batches = self._training_batches(versions=self._versions, passes_per_epoch=passes)
         return DataLoader(self._resident("train", self._distortion), batch_size=None, sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
@@ -172,22 +163,10 @@ class HandwrittenDigits(LightningDataModule):
 
     def curvature_sample(self, count: int, epoch: int) -> Batch:
         """Training images as the network will see them in this epoch, drawn at random, and their labels."""
-        random = generator(self.hparams["seed"], epoch, 2)
-        chosen = torch.randperm(self.num_images["train"], generator=random)[:count]
-        return self._resident("train", self._distortion)[epoch, chosen]
-
-    def state_dict(self) -> dict[str, int]:
-        """The place in the epoch, in batches."""
-        assert self.trainer is not None
-        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        return {"batches_done": done % len(self.trainer.fit_loop._combined_loader or [0])}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._batches_to_skip = state_dict["batches_done"]
+        return self._resident("train", self._distortion)[epoch, self._curvature_indices(count, epoch)]
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        batches = self._batches(split, self.hparams["eval_batch_size"], order="sequential")
-        return DataLoader(self._resident(split, None), batch_size=None, sampler=batches)
+        return DataLoader(self._resident(split, None), batch_size=None, sampler=self._eval_batches(split))
 
     def _resident(self, split: str, distortion: AffineDistortion | None) -> ResidentDigits:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
@@ -202,8 +181,3 @@ class HandwrittenDigits(LightningDataModule):
             passes: int = self.hparams["passes_per_epoch"]
             return passes
         return 1 + int(copies)
-
-    def _batches(self, split: str, batch_size: int, **order: Any) -> Batches:
-        rank, replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        seed = self.hparams["seed"]
-        return Batches(self.num_images[split], batch_size, seed=seed, rank=rank, num_replicas=replicas, **order)

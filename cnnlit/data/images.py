@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Lt
-from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -14,14 +13,15 @@ from cnnlit.data.augmentation import Augmentation
 from cnnlit.data.colours import Normalization, Normalize
 from cnnlit.data.decoding import num_cores, read_all
 from cnnlit.data.image_folders import Files, Listing, list_class_folders, list_tiny_imagenet
-from cnnlit.data.order import Batches, Order, generator
+from cnnlit.data.order import Batches
 from cnnlit.data.pictures import Batch, Gallery, Photographs, ResidentPictures, Shown, mean_image
+from cnnlit.data.resuming import ResumableData
 from cnnlit.data.splits import hold_out
 
 MOST_WORKERS = 16
 
 
-class Images(LightningDataModule):
+class Images(ResumableData):
     """Images in colour from one of three sources, split into training, validation and test.
 
     ImageNet's photographs are decoded each time that they are shown, by worker processes. Tiny ImageNet and drawn
@@ -80,7 +80,6 @@ class Images(LightningDataModule):
         chosen = Augmentation(evaluation, name="data.evaluation", **shared) if evaluation is not None else None
         self._evaluation = (chosen or self._augmentation).for_evaluation()
         self._splits: dict[str, Files | Batch] = {}
-        self._batches_to_skip = 0
 
     def setup(self, stage: str = "fit") -> None:
         """Find, read or draw the set, and split it, once.
@@ -142,13 +141,7 @@ class Images(LightningDataModule):
         return Gallery(Photographs(test, self._evaluation)) if isinstance(test, Files) else test[0]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        hparams = self.hparams
-        batches = self._batches(self.num_images["train"], hparams["batch_size"], order=hparams["order"])
-        batches.skip(self._batches_to_skip)
-        if self.trainer:
-            # Lightning does so too, but workers begin before that, with what a resumed run would show first of all.
-            batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-        return self._loader("train", self._augmentation, batches)
+        return self._loader("train", self._augmentation, self._training_batches())
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         return [self._eval_dataloader("val")] if self.num_images["val"] else []
@@ -171,9 +164,7 @@ class Images(LightningDataModule):
 
     def curvature_sample(self, count: int, epoch: int) -> Batch:
         """Training images as the network will see them in this epoch, drawn at random, and their labels."""
-        random = generator(self.hparams["seed"], epoch, 2)
-        chosen = torch.randperm(self.num_images["train"], generator=random)[:count]
-        sample = self._dataset("train", self._augmentation)[epoch, chosen]
+        sample = self._dataset("train", self._augmentation)[epoch, self._curvature_indices(count, epoch)]
         if isinstance(sample, Shown):
             images, labels, draws = (part.to(self._device) for part in sample)
             return self._augmentation.finish(images, draws), labels
@@ -181,19 +172,15 @@ class Images(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the epoch, in batches, and the training images' mean where it is subtracted."""
-        assert self.trainer is not None
-        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        place = {"batches_done": done % len(self.trainer.fit_loop._combined_loader or [0])}
         mean_image = self._normalize.mean_image
-        return place if mean_image is None else {**place, "mean_image": mean_image}
+        return super().state_dict() | ({} if mean_image is None else {"mean_image": mean_image})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._batches_to_skip = state_dict["batches_done"]
+        super().load_state_dict(state_dict)
         self._normalize.mean_image = state_dict.get("mean_image")
 
     def _eval_dataloader(self, split: str) -> DataLoader[Any]:
-        batches = self._batches(self.num_images[split], self.hparams["eval_batch_size"], order="sequential")
-        return self._loader(split, self._evaluation, batches)
+        return self._loader(split, self._evaluation, self._eval_batches(split))
 
     def _loader(self, split: str, augmentation: Augmentation, batches: Batches) -> DataLoader[Any]:
         dataset = self._dataset(split, augmentation)
@@ -231,11 +218,6 @@ class Images(LightningDataModule):
         chosen: int | None = self.hparams["num_workers"]
         shared = self.trainer.num_devices if self.trainer else 1
         return min(MOST_WORKERS, max(1, num_cores() // shared)) if chosen is None else chosen
-
-    def _batches(self, num_images: int, batch_size: int, *, order: Order) -> Batches:
-        rank, replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        seed = self.hparams["seed"]
-        return Batches(num_images, batch_size, order=order, seed=seed, rank=rank, num_replicas=replicas)
 
 
 def _subset(pictures: Files | Batch, indices: Tensor) -> Files | Batch:
