@@ -10,15 +10,16 @@ from torch.nn import functional
 from cnnlit.models.layers import (
     Activation,
     Initialization,
-    LocalResponseNorm,
     Normalization,
     activation_layer,
+    batch_norm_layer,
     initialize,
     pooled,
     pooling_layer,
+    response_norm_layer,
     scaled,
 )
-from cnnlit.models.weights import load_published
+from cnnlit.models.weights import check_variant, load_published
 
 
 class Form(NamedTuple):
@@ -127,8 +128,7 @@ class AlexNet(nn.Module):
         groups = groups or form.groups
         normalization = normalization or form.normalization
         initialization = initialization or form.initialization
-        if weights and variant != "torchvision":
-            raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+        check_variant(weights, variant)
         maps1, maps2, maps3, maps4, maps5 = (scaled(maps, width) for maps in form.maps)
         units = scaled(4096, width)
         padding, ceil = (2, False) if variant == "torchvision" else (0, True)
@@ -141,18 +141,18 @@ class AlexNet(nn.Module):
             raise ValueError(f"image_size={image_size} leaves nothing for fc6; use larger images or smaller steps")
 
         def norm(maps: int) -> nn.Module:
-            return nn.BatchNorm2d(maps) if normalization == "batch" else nn.Identity()
+            return batch_norm_layer(normalization, maps)
 
-        def lrn(maps: int) -> nn.Module:
-            return LocalResponseNorm(maps, groups=groups) if normalization == "lrn" else nn.Identity()
+        def lrn() -> nn.Module:
+            return response_norm_layer(normalization, groups=groups)
 
         def pool(maps: int) -> nn.Module:
             return pooling_layer(pooling, maps, pool_window, pool_stride, ceil=ceil)
 
         self.conv1 = nn.Conv2d(in_channels, maps1, 11, stride=4, padding=padding)
-        self.norm1, self.lrn1, self.pool1 = norm(maps1), lrn(maps1), pool(maps1)
+        self.norm1, self.lrn1, self.pool1 = norm(maps1), lrn(), pool(maps1)
         self.conv2 = nn.Conv2d(maps1, maps2, 5, padding=2, groups=groups)
-        self.norm2, self.lrn2, self.pool2 = norm(maps2), lrn(maps2), pool(maps2)
+        self.norm2, self.lrn2, self.pool2 = norm(maps2), lrn(), pool(maps2)
         self.conv3 = nn.Conv2d(maps2, maps3, 3, padding=1)
         self.norm3 = norm(maps3)
         self.conv4 = nn.Conv2d(maps3, maps4, 3, padding=1, groups=groups)

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from cnnlit.models.layers import (
     Activation,
     Initialization,
-    LocalResponseNorm,
     Normalization,
     activation_layer,
     initialize,
     pooled,
     pooling_layer,
+    response_norm_layer,
     scaled,
 )
-from cnnlit.models.weights import load_published
+from cnnlit.models.weights import check_variant, load_published
 
 
 class Widths(NamedTuple):
@@ -322,8 +322,7 @@ class GoogLeNet(nn.Module):
         form = FORMS[variant]
         normalization = normalization or form.normalization
         initialization = initialization or form.initialization
-        if weights and variant != "torchvision":
-            raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+        check_variant(weights, variant)
         if transform_input and in_channels != 3:
             raise ValueError(f"model.transform_input=true is for red, green and blue, not in_channels={in_channels}")
         last_window = min(pool_window, 2) if form.narrow_pool4 else pool_window
@@ -344,8 +343,8 @@ class GoogLeNet(nn.Module):
             convolution=convolution,
         )
 
-        def lrn(maps: int) -> nn.Module:
-            return LocalResponseNorm(maps, alpha=1e-4 / 5, k=1.0) if normalization == "lrn" else nn.Identity()
+        def lrn() -> nn.Module:
+            return response_norm_layer(normalization, alpha=1e-4 / 5, k=1.0)
 
         def pool(maps: int, window: int = pool_window) -> nn.Module:
             return pooling_layer(pooling, maps, window, pool_stride, ceil=True)
@@ -356,10 +355,10 @@ class GoogLeNet(nn.Module):
 
         maps1, maps2 = scaled(64, width), scaled(192, width)
         self.conv1 = convolution(in_channels, maps1, 7, stride=2)
-        self.pool1, self.lrn1 = pool(maps1), lrn(maps1)
+        self.pool1, self.lrn1 = pool(maps1), lrn()
         self.conv2_reduce = convolution(maps1, maps1, 1)
         self.conv2 = convolution(maps1, maps2, 3)
-        self.lrn2, self.pool2 = lrn(maps2), pool(maps2)
+        self.lrn2, self.pool2 = lrn(), pool(maps2)
         self.inception_3a = inception("inception_3a", maps2)
         self.inception_3b = inception("inception_3b", self.inception_3a.out_channels)
         self.pool3 = pool(self.inception_3b.out_channels)

@@ -14,6 +14,7 @@ from cnnlit.models.layers import (
     Subsample,
     UnfoldedConv2d,
     activation_layer,
+    batch_norm_layer,
     pooled,
     pooling_layer,
     unfolded_conv2d,
@@ -170,15 +171,14 @@ class LeNet5(nn.Module):
                 f"image_size={image_size} with pool_window={pool_window} and pool_stride={pool_stride} "
                 "leaves nothing for c5; use larger images or smaller steps"
             )
-        norm = nn.BatchNorm2d if normalization == "batch" else nn.Identity
         self.c1 = UnfoldedConv2d(in_channels, 6, 5)
-        self.norm1 = norm(6)
+        self.norm1 = batch_norm_layer(normalization, 6)
         self.s2 = pooling_layer(pooling, 6, pool_window, pool_stride)
         self.c3 = TableConv2d(6, C3_TABLE, 5) if c3 == "table" else nn.Conv2d(6, 16, 5)
-        self.norm3 = norm(16)
+        self.norm3 = batch_norm_layer(normalization, 16)
         self.s4 = pooling_layer(pooling, 16, pool_window, pool_stride)
         self.c5 = FullConv2d(16, 120, side)
-        self.norm5 = norm(120)
+        self.norm5 = batch_norm_layer(normalization, 120)
         self.f6 = nn.Linear(120, 84)
         self.output = RadialBasisFunctions(digit_codes()) if head == "rbf" else nn.Linear(84, num_classes)
         self.activation = activation_layer(activation)

@@ -7,8 +7,16 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnnlit.models.layers import Activation, Initialization, activation_layer, initialize, pooling_layer, scaled
-from cnnlit.models.weights import Published, load_published
+from cnnlit.models.layers import (
+    Activation,
+    Initialization,
+    activation_layer,
+    batch_norm_layer,
+    initialize,
+    pooling_layer,
+    scaled,
+)
+from cnnlit.models.weights import Published, check_variant, load_published
 
 Depth = Literal[18, 34, 50, 101, 152]
 Shortcut = Literal["A", "B", "C", "none"]
@@ -52,7 +60,7 @@ class Form(NamedTuple):
         return nn.Conv2d(in_channels, maps, side, stride, padding=side // 2, bias=bias)
 
     def norm(self, maps: int) -> nn.Module:
-        return nn.BatchNorm2d(maps) if self.normalization == "batch" else nn.Identity()
+        return batch_norm_layer(self.normalization, maps)
 
     def way_around(self, in_channels: int, maps: int, stride: int) -> nn.Module | None:
         """The shortcut of a block that makes `maps` maps of `in_channels`, at `stride`."""
@@ -255,8 +263,7 @@ class ResNet(nn.Module):
         block = BasicBlock if depth < 50 else Bottleneck
         if bottleneck_stride and block is BasicBlock:
             raise ValueError(f"model.bottleneck_stride={bottleneck_stride}: depth={depth} has no bottlenecks")
-        if weights and variant != "torchvision":
-            raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+        check_variant(weights, variant)
         if weights and (shortcut not in (None, "B") or normalization != "batch"):
             raise ValueError(f"model.weights={weights} are of a network with shortcut=B and normalization=batch")
         form = Form(

@@ -18,7 +18,7 @@ from cnnlit.models.layers import (
     pooling_layer,
     scaled,
 )
-from cnnlit.models.weights import State, load_published, read_run
+from cnnlit.models.weights import State, check_variant, load_published, read_run
 
 Configuration = Literal["A", "A-LRN", "B", "C", "D", "E"]
 
@@ -134,8 +134,7 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         normalization = normalization or ("lrn" if configuration == "A-LRN" else "none")
-        if weights and variant != "torchvision":
-            raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+        check_variant(weights, variant)
         if weights and init_from:
             raise ValueError(f"model.init_from={init_from}: model.weights={weights} are all of the weights; use one")
         if variant == "torchvision" and configuration not in TORCHVISION:
@@ -209,7 +208,7 @@ def convolutions(
             layers[f"norm{place}"] = nn.BatchNorm2d(maps)
         layers[f"activation{place}"] = activation_layer(activation, inplace=True)
         if normalization == "lrn" and place == "1_1":
-            layers[f"lrn{place}"] = LocalResponseNorm(maps)
+            layers[f"lrn{place}"] = LocalResponseNorm()
         channels = maps
     return nn.Sequential(layers)
 

@@ -31,6 +31,16 @@ def from_torchvision(state: Mapping[str, Tensor], names: Mapping[str, str]) -> S
     return renamed
 
 
+def check_variant(weights: str | None, variant: str) -> None:
+    """Refuse published weights, if there are any, for another network than torchvision's.
+
+    Raises:
+        ValueError: naming the weights and the variant that they are of.
+    """
+    if weights and variant != "torchvision":
+        raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+
+
 def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str, str], heads: tuple[str, ...]) -> None:
     """Fill `model` with the weights that torchvision publishes, downloaded once and verified by their hash.
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from cnnlit.models.layers import (
     Activation,
     Initialization,
-    LocalResponseNorm,
     Normalization,
     activation_layer,
+    batch_norm_layer,
     initialize,
     pooled,
     pooling_layer,
+    response_norm_layer,
     scaled,
 )
 
@@ -106,18 +107,15 @@ class ZFNet(nn.Module):
             raise ValueError(f"image_size={image_size} leaves nothing for fc6; use larger images or smaller pools")
 
         def norm(maps: int) -> nn.Module:
-            return nn.BatchNorm2d(maps) if normalization == "batch" else nn.Identity()
-
-        def lrn(maps: int) -> nn.Module:
-            return LocalResponseNorm(maps) if normalization == "lrn" else nn.Identity()
+            return batch_norm_layer(normalization, maps)
 
         def pool(maps: int) -> nn.Module:
             return pooling_layer(pooling, maps, pool_window, pool_stride, ceil=True)
 
         self.conv1 = nn.Conv2d(in_channels, maps1, 7, stride=2, padding=1)
-        self.norm1, self.pool1, self.lrn1 = norm(maps1), pool(maps1), lrn(maps1)
+        self.norm1, self.pool1, self.lrn1 = norm(maps1), pool(maps1), response_norm_layer(normalization)
         self.conv2 = nn.Conv2d(maps1, maps2, 5, stride=2)
-        self.norm2, self.pool2, self.lrn2 = norm(maps2), pool(maps2), lrn(maps2)
+        self.norm2, self.pool2, self.lrn2 = norm(maps2), pool(maps2), response_norm_layer(normalization)
         self.conv3 = nn.Conv2d(maps2, maps3, 3, padding=1)
         self.norm3 = norm(maps3)
         self.conv4 = nn.Conv2d(maps3, maps4, 3, padding=1)

@@ -126,17 +126,17 @@ def test_response_normalization_is_the_papers_formula(groups: int, constants: An
     maps = 3 * random(2, 12, 3, 4)
     printed = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2.0} | constants
     expected = paper_lrn(maps, groups, n=printed.pop("size"), **printed)
-    layer = LocalResponseNorm(12, groups=groups, **constants).double()
+    layer = LocalResponseNorm(groups=groups, **constants).double()
     torch.testing.assert_close(layer(maps), expected)
 
 
 def test_torchs_response_normalization_has_five_times_the_alpha() -> None:
     theirs = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-    assert_same(LocalResponseNorm(12).double(), theirs, 30 * random(2, 12, 3, 4))
+    assert_same(LocalResponseNorm().double(), theirs, 30 * random(2, 12, 3, 4))
 
 
 def test_response_normalization_has_nothing_to_learn_or_to_load() -> None:
-    assert not LocalResponseNorm(8).state_dict()
+    assert not LocalResponseNorm().state_dict()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnnlit.models.layers import ScaledTanh, Subsample
+from cnnlit.models.layers import LocalResponseNorm, ScaledTanh, Subsample
 from cnnlit.models.lenet5 import LeNet5, RadialBasisFunctions, TableConv2d
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
 from cnnlit.training.optimizers import StochasticDiagonalLM, diagonal_curvature
@@ -299,3 +299,10 @@ def test_batch_normalisation_is_refused() -> None:
         optimizer.estimate(network, MeanSquaredDistance(), random(2, 1, 32, 32).float(), torch.tensor([1, 2]))
     assert all(module.training and not module._forward_hooks for module in network.modules())
     assert network.norm1.num_batches_tracked == 0
+
+
+def test_response_normalisation_is_refused_where_it_stands_between_layers() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 6, 3), LocalResponseNorm(), nn.Flatten(), nn.Linear(24, 3))
+    sample = random(2, 1, 4, 4).float(), torch.tensor([1, 2])
+    with pytest.raises(ValueError, match=r"does not pass through LocalResponseNorm; use another optimizer"):
+        diagonal_curvature(network, nn.CrossEntropyLoss(), *sample)
