@@ -215,7 +215,7 @@ class Epochs:
         datamodule.setup()
         task = ImageClassification(network, recipe=self.recipe, config=settings)
         run = Run(self._new_folder())
-        loop: Any = _build_trainer(settings, run, datamodule)
+        loop: Any = _build_trainer(settings["trainer"], self.recipe, run, datamodule)
         loop.loggers = [MetricsFile(run.folder)]
         stopwatch = Stopwatch()
         loop.callbacks = [stopwatch, *loop.callbacks]

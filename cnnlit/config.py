@@ -99,6 +99,11 @@ def build(node: Node, *args: Any, **keywords: Any) -> Any:
     return hydra.utils.instantiate(node, *args, _convert_="all", **keywords)
 
 
+def without_sources(model: Node) -> Node:
+    """The node of a model whose values are not to be read from anywhere: without published weights or earlier runs."""
+    return {**model, **{key: None for key in ("weights", "init_from") if key in model}}
+
+
 def run_folder() -> Path:
     """The folder of this run, as Hydra made it."""
     return Path(HydraConfig.get().runtime.output_dir)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
     from cnnlit.results.description import Description
     from cnnlit.results.layer_table import Detail
 
-SOURCES = ("weights", "init_from")
-"""Keywords of the models that say where the first values come from, of which there are none here."""
-
 
 def describe(
     *,
@@ -98,7 +95,7 @@ def _outline(model: Node) -> "nn.Module":
     from cnnlit.results.outlines import Outlined
 
     with Outlined():
-        network: nn.Module = config.build({**model, **{key: None for key in SOURCES if key in model}})
+        network: nn.Module = config.build(config.without_sources(model))
         return network.to("meta")
 
 

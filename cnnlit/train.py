@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
 
     from cnnlit.callbacks.pictures import Pictures
     from cnnlit.results.runs import Run
+    from cnnlit.training.recipe import Recipe
     from cnnlit.training.task import ImageClassification
 
 
@@ -73,8 +74,7 @@ def train(
             torch.set_num_threads(threads)
         seed_everything(settings["seed"], workers=True, verbose=False)
         # A run that goes on has its values in its checkpoint, wherever the first ones came from.
-        sources = {key: None for key in ("weights", "init_from") if resume and key in settings["model"]}
-        network = config.build({**settings["model"], **sources})
+        network = config.build(config.without_sources(settings["model"]) if resume else settings["model"])
         if settings["compile"]:
             network.compile()
         hyperparameters = config.build(settings["recipe"])
@@ -85,7 +85,7 @@ def train(
         task = ImageClassification(network, recipe=hyperparameters, config=settings)
         run = Run(config.run_folder())
         pictures = Pictures(run.folder)
-        loop = _build_trainer(settings, run, datamodule)
+        loop = _build_trainer(settings["trainer"], hyperparameters, run, datamodule)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
     return _fit_and_test(run, task, datamodule, loop, pictures)
 
@@ -111,23 +111,21 @@ def _settings_of(folder: Path) -> Node:
     return settings
 
 
-def _build_trainer(settings: Node, run: "Run", datamodule: Any) -> "Trainer":
+def _build_trainer(trainer: Node, recipe: "Recipe", run: "Run", datamodule: Any) -> "Trainer":
     """Lightning's loop, and what this project hangs into it."""
     from cnnlit.callbacks.averaging import PolyakAveraging
     from cnnlit.callbacks.checkpoints import LastCheckpoint, StopOnSignal, WholeCheckpoints
     from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
     from cnnlit.parallel.devices import check_devices, keep_freed_memory
 
-    check_devices(settings["trainer"]["accelerator"], settings["trainer"]["devices"])
+    check_devices(trainer["accelerator"], trainer["devices"])
     validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
-    recipe = settings["recipe"]
-    decay = recipe.get("averaging_decay")
-    averaging = [PolyakAveraging(decay)] if decay else []
+    averaging = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
     callbacks = [TrainingProgress(), LastCheckpoint(run.checkpoint), StopOnSignal(run.checkpoint)]
     loop: Trainer = config.build(
-        {**settings["trainer"], **validation},
-        max_epochs=recipe["epochs"],
-        gradient_clip_val=recipe.get("gradient_clip_norm"),
+        {**trainer, **validation},
+        max_epochs=recipe.epochs,
+        gradient_clip_val=recipe.gradient_clip_norm,
         callbacks=[*averaging, *callbacks],
         profiler=NoProfiler(),
         plugins=[WholeCheckpoints()],
