@@ -28,7 +28,6 @@ class Augmentation:
             to the steps' own pixels.
         normalize: the input's scale.
         seed: of the draws.
-        name: of the list, for refusals.
 
     Raises:
         ValueError: for what is no step, and for geometry after colour.
@@ -41,7 +40,6 @@ class Augmentation:
         image_size: int,
         normalize: Normalize,
         seed: int,
-        name: str = "data.augmentation",
     ) -> None:
         self.geometry: list[Geometry] = []
         self.colours: list[ColourStep] = []
@@ -50,9 +48,10 @@ class Augmentation:
             if isinstance(step, ColourStep):
                 self.colours.append(step)
             elif not isinstance(step, Geometry):
-                raise ValueError(f"{name}: {kind} is no step of cnnlit.data.geometry or cnnlit.data.colours")
+                raise ValueError(f"data.augmentation: {kind} is no step of cnnlit.data.geometry or cnnlit.data.colours")
             elif self.colours:
-                raise ValueError(f"{name}: {kind} comes after {type(self.colours[-1]).__name__}; geometry comes first")
+                before = type(self.colours[-1]).__name__
+                raise ValueError(f"data.augmentation: {kind} comes after {before}; geometry comes first")
             else:
                 self.geometry.append(step)
         sizing = [step for step in self.geometry if not isinstance(step, Flip)]
@@ -100,9 +99,8 @@ class Augmentation:
         Returns:
             float32 [N, 3, image_size, image_size].
         """
-        images = images.contiguous()
         if self.colours:
-            images = images.float()
+            images = images.to(torch.float32, memory_format=torch.contiguous_format)
         first = 0
         for step in self.colours:
             images = step.colour(images, draws[:, first : first + step.num_draws])

@@ -18,7 +18,7 @@ EIGENVALUES = (0.2175, 0.0188, 0.0045)
 EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 """Of the covariance of ImageNet's colours, 0 to 1: rows R, G, B, a column for each eigenvalue.
 
-Unspecified: the paper does not print its own; these are in common use. (Its authors' code takes their square roots.)
+The paper does not print its own; these are in common use.
 """
 
 LUMA = (0.2989, 0.587, 0.114)
@@ -41,28 +41,56 @@ class ColourStep(Protocol):
 
 
 class PCAColour:
-    """Add to all pixels of an image the principal components of ImageNet's colours, by a random amount.
+    """Add to all pixels of an image the principal components of the training images' colours, by a random amount.
 
     Adds p1 a1 l1 + p2 a2 l2 + p3 a3 l3 to (R, G, B), where p and l are eigenvectors and eigenvalues, and a is drawn
     once per presentation. The result may leave 0 to 255.
 
-    Paper: Krizhevsky et al. 2012, Sec. 4.1.
+    Paper: Krizhevsky et al. 2012, Sec. 4.1. Unspecified: the colours' unit. From 0 to 1 it is here; in bytes, the
+    eigenvalue would shift an image by hundreds of them. (Its authors' code takes the eigenvalues' square roots.)
 
     Args:
         sigma: standard deviation of a1, a2, a3, which are normal about 0.
+        statistics: of the training images, as in the paper; or those that are in common use for ImageNet.
+
+    Attributes:
+        components: float32 [3, 3], 0 to 255, rows R, G, B, a column for each p l; with statistics of the training
+            images to be set before the first use.
     """
 
     num_draws = 3
 
-    def __init__(self, *, sigma: Annotated[float, Ge(0)] = 0.1) -> None:
+    def __init__(
+        self, *, sigma: Annotated[float, Ge(0)] = 0.1, statistics: Literal["training", "imagenet"] = "imagenet"
+    ) -> None:
         self.sigma = sigma
-        self.components = torch.tensor(EIGENVECTORS) * torch.tensor(EIGENVALUES) * 255  # [RGB, component]
+        self.statistics = statistics
+        published = torch.tensor(EIGENVECTORS) * torch.tensor(EIGENVALUES) * 255
+        self.components: Tensor | None = published if statistics == "imagenet" else None
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
+        assert self.components is not None
         # Drawn in steps of 2^-24, of which the first is 0, where the normal distribution has no end.
         normal = torch.special.ndtri(uniform.clamp(min=2**-25, max=1 - 2**-24))
         shift: Tensor = self.sigma * normal @ self.components.to(images.device).T  # [N, RGB]
         return images.add_(shift[:, :, None, None])
+
+
+def principal_components(covariance: Tensor) -> Tensor:
+    """Eigenvectors times eigenvalues, the largest first, for PCAColour.
+
+    An eigenvector's sign means nothing; here its number of the largest magnitude is positive.
+
+    Args:
+        covariance: float64 [3, 3], of colours from 0 to 1.
+
+    Returns:
+        float32 [3, 3], 0 to 255, rows R, G, B, a column for each.
+    """
+    values, vectors = torch.linalg.eigh(covariance)  # in ascending order
+    largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))  # [1, 3]
+    components: Tensor = vectors * largest.sign() * values * 255
+    return components.flip(1).float()
 
 
 class ColourJitter:
@@ -120,7 +148,7 @@ class Normalize:
     `mean_std`: less ImageNet's mean colour, over its standard deviation, as torchvision's published weights expect.
     `mean_rgb`: less the training images' mean colour. Paper: Simonyan, Zisserman 2014, Sec. 2.1.
     `mean_image`: less the training images' mean, pixel by pixel. Paper: Krizhevsky et al. 2012, Sec. 2; He et al. 2015,
-    Sec. 3.4.
+    Sec. 3.4. Unspecified: what is subtracted from images of another size, in a dense test; here the mean colour.
     The latter two come out in units of a byte, -255 to 255, as in the papers, whose first weights count on that.
 
     Args:
@@ -152,9 +180,14 @@ class Normalize:
         return {**vars(self), "_mean_std": None}  # which may lie on a device that worker processes do not know
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W], 0 to 255, on that scale; float32."""
+        """Images [N, 3, H, W], 0 to 255, on that scale; float32, contiguous."""
         mean, std = self._on(images.device)
-        return torch.sub(images, mean).div_(std)
+        if mean.shape[1:] not in ((1, 1), images.shape[2:]):
+            mean = mean.mean(dim=(1, 2), keepdim=True)
+        if images.dtype == torch.float32:
+            return torch.sub(images.contiguous(), mean).div_(std)
+        # Photographs come with their colours interleaved: taken apart and converted in one go.
+        return images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean).div_(std)
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if self._mean_std is None or self._mean_std[0].device != device:

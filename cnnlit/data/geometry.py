@@ -6,6 +6,7 @@ crop, all of them are multiplied by the same factor: 256 and 224 become 73 and 6
 by 8.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -26,13 +27,17 @@ class Windows(NamedTuple):
     """float64 [N, 4]: left, top, right, bottom in pixels of the picture; left > right is a mirrored view."""
     size: Tensor
     """float64 [N, 2]: height and width in pixels, whole numbers."""
+    cut: Tensor
+    """float64 [N, 4]: left, top, right, bottom of the part that was cut out of the picture, beyond which not even a
+    filter looks; infinite where nothing was."""
 
     @classmethod
     def whole(cls, sizes: Tensor) -> Self:
         """All of pictures of these sizes, [N, 2] heights and widths."""
         size = sizes.double()
         zero = torch.zeros(len(size), dtype=torch.float64)
-        return cls(torch.stack([zero, zero, size[:, 1], size[:, 0]], dim=1), size)
+        uncut = torch.tensor([-math.inf, -math.inf, math.inf, math.inf], dtype=torch.float64).expand(len(size), 4)
+        return cls(torch.stack([zero, zero, size[:, 1], size[:, 0]], dim=1), size, uncut)
 
     def crop(self, top: Tensor, left: Tensor, size: Tensor, shown: Tensor | None = None) -> Self:
         """The part at [N] `top` and `left` of [N, 2] `size`, as it is seen; then at size `shown`."""
@@ -40,7 +45,7 @@ class Windows(NamedTuple):
         first = torch.stack([left, top], dim=1)
         scale = extent / self.size.flip(1)
         box = torch.cat([origin + first * scale, origin + (first + size.flip(1)) * scale], dim=1)
-        return type(self)(box, size if shown is None else shown)
+        return type(self)(box, size if shown is None else shown, self.cut)
 
     def squares(self, side: int) -> Tensor:
         """The size [N, 2] of squares, one for each window."""
@@ -174,14 +179,8 @@ class TenPositions:
         self.crop_pixels = pixels
 
     def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
-        side = round(self.crop_pixels * factor)
         view = (uniform[:, 0] * 10).floor()
-        corner, mirrored = view % 5, view >= 5
-        bottom, right = (windows.size - side).unbind(1)
-        middle = ((windows.size - side) / 2).round()
-        top = torch.where(corner == 4, middle[:, 0], bottom * (corner >= 2))
-        left = torch.where(corner == 4, middle[:, 1], right * (corner % 2))
-        return _mirror(windows.crop(top, left, windows.squares(side)), mirrored)
+        return mirror(corner_or_middle(windows, view % 5, round(self.crop_pixels * factor)), view >= 5)
 
     def for_evaluation(self) -> list[Geometry]:
         return [CenterCrop(pixels=self.crop_pixels)]
@@ -233,7 +232,12 @@ class RandomResizedCrop:
         size = torch.where(found, size, self._largest(height, width))
         room = windows.size - size
         top, left = torch.where(found, (uniform[:, -2:] * (room + 1)).floor(), (room / 2).floor()).unbind(1)
-        return windows.crop(top, left, size, shown=windows.squares(round(self.crop_pixels * factor)))
+        windows = windows.crop(top, left, size, shown=windows.squares(round(self.crop_pixels * factor)))
+        # Cut out, then brought to size, as torchvision does; a window like any other where it would cut through pixels.
+        whole = (windows.box == windows.box.floor()).all(dim=1, keepdim=True)
+        left, top, right, bottom = windows.box.unbind(1)
+        cut = torch.stack([torch.minimum(left, right), top, torch.maximum(left, right), bottom], dim=1)
+        return windows._replace(cut=torch.where(whole, cut, windows.cut))
 
     def _largest(self, height: Tensor, width: Tensor) -> Tensor:
         """The largest part [N, 2] of the pictures in the range of shapes."""
@@ -257,12 +261,21 @@ class Flip:
     crop_pixels = None
 
     def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
-        return _mirror(windows, uniform[:, 0] < 0.5)
+        return mirror(windows, uniform[:, 0] < 0.5)
 
     def for_evaluation(self) -> list[Geometry]:
         return []
 
 
-def _mirror(windows: Windows, mirrored: Tensor) -> Windows:
+def mirror(windows: Windows, mirrored: Tensor) -> Windows:
     """Left and right change places where `mirrored` bool [N]."""
     return windows._replace(box=torch.where(mirrored[:, None], windows.box[:, [2, 1, 0, 3]], windows.box))
+
+
+def corner_or_middle(windows: Windows, place: Tensor, side: int) -> Windows:
+    """A square of the windows: `place` [N] is 0 top left, 1 top right, 2 bottom left, 3 bottom right, 4 the middle."""
+    bottom, right = (windows.size - side).unbind(1)
+    middle = ((windows.size - side) / 2).round()
+    top = torch.where(place == 4, middle[:, 0], bottom * (place >= 2))
+    left = torch.where(place == 4, middle[:, 1], right * (place % 2))
+    return windows.crop(top, left, windows.squares(side))

@@ -1,13 +1,17 @@
 """Handwritten digits: the scikit-learn set or MNIST, whole on the device that trains."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Ge, Len
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.digits import read_digits
 from cnnlit.data.distortions import AffineDistortion, pad
+from cnnlit.data.given import as_digit, is_dark_on_bright
 from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
 from cnnlit.data.order import Presentations
 from cnnlit.data.resuming import ResumableData
@@ -75,7 +79,7 @@ class HandwrittenDigits(ResumableData):
             null for a fresh distortion at every presentation.
     """
 
-    class_names = tuple("0123456789")
+    class_names = class_folders = tuple("0123456789")
 
     def __init__(
         self,
@@ -144,8 +148,8 @@ class HandwrittenDigits(ResumableData):
 
     @property
     def test_images(self) -> Tensor:
-        """The test set as it is drawn, uint8 [N, 28, 28]."""
-        return self._splits["test"][0]
+        """What is tested, as it is drawn, uint8 [N, 28, 28]."""
+        return self._splits[self.tested][0]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         passes: int = self.hparams["passes_per_epoch"]
@@ -156,7 +160,7 @@ class HandwrittenDigits(ResumableData):
         return [self._eval_dataloader("val")] if self.hparams["val_split"] else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._eval_dataloader("test")
+        return self._eval_dataloader(self.tested)
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         return batch  # which is there already
@@ -164,6 +168,21 @@ class HandwrittenDigits(ResumableData):
     def curvature_sample(self, count: int, epoch: int) -> Batch:
         """Training images as the network will see them in this epoch, drawn at random, and their labels."""
         return self._resident("train", self._distortion)[epoch, self._curvature_indices(count, epoch)]
+
+    def as_input(self, pictures: Sequence[Tensor]) -> Tensor:
+        """See ResumableData, and as_digit."""
+        return pad(torch.stack([as_digit(picture) for picture in pictures]), self.hparams["image_size"])
+
+    def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
+        """See ResumableData."""
+        digits = torch.stack([as_digit(picture) for picture in pictures])
+        edge = (self.hparams["image_size"] - digits.shape[-1]) // 2
+        right = self.hparams["image_size"] - digits.shape[-1] - edge
+        return functional.pad(digits, (edge, right, edge, right))
+
+    def remark(self, picture: Tensor) -> str | None:
+        """See ResumableData."""
+        return "dark on bright: inverted" if is_dark_on_bright(picture) else None
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
         return DataLoader(self._resident(split, None), batch_size=None, sampler=self._eval_batches(split))

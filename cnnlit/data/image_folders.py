@@ -1,28 +1,59 @@
-"""Where the pictures of a set lie, which class each is of, and what the classes are called.
-
-A layout is a function from a folder to `Listing`; what reads the pictures knows nothing of layouts.
-"""
+"""Pictures in folders: where they lie, which class each is of, and what the classes are called."""
 
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cnnlit.data.decoding import Picture, open_picture
+
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 WNID = re.compile(r"n\d{8}")
 """A WordNet id, as ImageNet and its relatives name their classes."""
 
+LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found"}
+"""Folders that archivers and disks leave everywhere; what begins with a dot is passed over too."""
+
+
+class Pictures(Protocol):
+    """Pictures and their classes, in an order that never changes."""
+
+    @property
+    def folder(self) -> Path:
+        """That they lie below."""
+        ...
+
+    @property
+    def names(self) -> NDArray[np.bytes_]:
+        """[N], paths below the folder, or what they once were."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 [N]."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def path(self, index: int) -> str:
+        """Where a picture lies, for messages."""
+        ...
+
+    def open(self, index: int) -> Picture: ...
+
+    def subset(self, indices: Tensor) -> "Pictures": ...
+
 
 @dataclass(frozen=True)
 class Files:
-    """Pictures and their classes, in an order that never changes."""
+    """Pictures that are files of their own. See Pictures."""
 
     folder: Path
     names: NDArray[np.bytes_]
@@ -36,6 +67,9 @@ class Files:
     def path(self, index: int) -> str:
         return os.path.join(self.folder, os.fsdecode(self.names[index]))
 
+    def open(self, index: int) -> Picture:
+        return open_picture(self.path(index))
+
     def subset(self, indices: Tensor) -> "Files":
         return Files(self.folder, self.names[indices.numpy()], self.labels[indices])
 
@@ -43,126 +77,98 @@ class Files:
 class Listing(NamedTuple):
     """A set of pictures as it was found."""
 
-    train: Files
-    test: Files
-    """The official validation set: the test sets' labels were never published."""
+    layout: str
+    """How it lies on the disk, in a few words: `class folders`, `Kaggle`."""
+    train: Pictures
+    """Empty where there is a validation set alone."""
+    test: Pictures | None
+    """The official validation set: the test sets' labels were never published. None where a set has no such part."""
     classes: list[str]
     """The id of each class, sorted: the label is the place."""
     class_names: list[str]
 
 
-def list_class_folders(root: str | Path) -> Listing:
-    """ImageNet as class folders: train/<class>/*.JPEG and val/<class>/*.JPEG.
+def folders_in(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones; links to folders count."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _is_folder(entry) and not _is_passed_over(entry.name))
 
-    Args:
-        root: the folder that holds train and val, or one whose imagenet*, ILSVRC* or `*/CLS-LOC` does.
+
+def pictures_in(folder: Path) -> list[str]:
+    """Names in a folder that are those of pictures, sorted, without hidden ones.
+
+    What is named so and is none, a folder or a broken link, is found when it is opened, and is not passed over here:
+    it would be missing without a word.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    return sorted(name for name in names if name.lower().endswith(SUFFIXES) and not _is_passed_over(name))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The classes that are folders in a folder, sorted.
 
     Raises:
-        FileNotFoundError: if there is none; says what was looked for and where, and what there is instead.
-        ValueError: if training and validation have other classes, or none.
+        ValueError: if pictures lie beside them, which have no class then.
     """
-    wanted = ("train", "val")
-    folder = _find(root, wanted, below=("imagenet*", "ILSVRC*", "ILSVRC*/Data/CLS-LOC"))
-    if folder is None:
-        raise FileNotFoundError(
-            f"ImageNet's class folders train/<class>/*.JPEG and val/<class>/*.JPEG not in {Path(root).absolute()} or "
-            "an imagenet* or ILSVRC* in it; image-net.org gives them out for research, after registration: sort both "
-            "archives into folders by class and point data.root there; data=synthetic needs nothing"
-        )
-    classes = sorted(_folders(folder / "train"))
-    others = sorted(_folders(folder / "val"))
-    if not classes:
-        raise ValueError(f"{folder / 'train'} has no class folders")
-    if classes != others:
-        alone = sorted(set(classes) ^ set(others))
+    classes = folders_in(folder)
+    loose = sorted(set(pictures_in(folder)) - set(classes))
+    if classes and loose:
         raise ValueError(
-            f"{folder}: train has {len(classes)} classes and val {len(others)}; in one alone: {_some(alone)}"
+            f"{folder} holds class folders ({some(classes)}) and beside them pictures without a class ({some(loose)}); "
+            "sort these into the folders, or move them away"
         )
-    train, test = (_files(folder / split, ((name, name) for name in classes), classes) for split in wanted)
-    return Listing(train, test, classes, _names(folder, classes))
+    return classes
 
 
-def list_tiny_imagenet(root: str | Path) -> Listing:
-    """Tiny ImageNet in its own layout: train/<wnid>/images/*.JPEG, val/images and val/val_annotations.txt.
+def list_pictures(folder: Path, places: Iterable[tuple[str, str]]) -> Files:
+    """All pictures of classes, class by class.
 
     Args:
-        root: the folder that holds train and val, or one whose tiny-imagenet-* does.
+        folder: that the names of files are given below.
+        places: of each class, in the order of its label, its name and its folder below `folder`.
 
     Raises:
-        FileNotFoundError: if there is none; says what was looked for and where.
-        ValueError: if an annotation names a class without training images, or a picture that is not there.
+        ValueError: if a class has no pictures.
     """
-    folder = _find(root, ("train", "val/images", "val/val_annotations.txt"), below=("tiny-imagenet-*",))
-    if folder is None:
-        raise FileNotFoundError(
-            "Tiny ImageNet's train/<wnid>/images and val/val_annotations.txt not in "
-            f"{Path(root).absolute()} or a tiny-imagenet-* in it; unpack cs231n.stanford.edu/tiny-imagenet-200.zip "
-            "(237 MB) there, or point data.root to it; data=synthetic needs nothing"
-        )
-    classes = sorted(_folders(folder / "train"))
-    if not classes:
-        raise ValueError(f"{folder / 'train'} has no class folders")
-    train = _files(folder / "train", ((name, f"{name}/images") for name in classes), classes)
-    return Listing(train, _annotated(folder / "val", classes), classes, _names(folder, classes))
-
-
-def _annotated(folder: Path, classes: list[str]) -> Files:
-    """Pictures that lie in one folder, their classes in a file beside it: name, class, and a box, by tabulators."""
-    label_of = {name: label for label, name in enumerate(classes)}
-    lines = (folder / "val_annotations.txt").read_text().splitlines()
-    rows = sorted(line.split("\t")[:2] for line in lines if line.strip())
-    for row in rows:
-        if len(row) != 2 or row[1] not in label_of:
-            raise ValueError(f"{folder / 'val_annotations.txt'}: {' '.join(row)} names no class of the training set")
-    missing = sorted({name for name, _ in rows} - set(_pictures(folder / "images")))
-    if missing:
-        raise ValueError(f"{folder / 'images'} lacks {_some(missing)}, which val_annotations.txt names")
-    labels = torch.tensor([label_of[name] for _, name in rows], dtype=torch.int64)
-    return Files(folder / "images", np.array([os.fsencode(name) for name, _ in rows], np.bytes_), labels)
-
-
-def _find(root: str | Path, wanted: Iterable[str], below: Iterable[str]) -> Path | None:
-    """The root, or else the first folder below it by pattern, that holds everything wanted."""
-    candidates = [Path(root), *(folder for pattern in below for folder in sorted(Path(root).glob(pattern)))]
-    return next((folder for folder in candidates if all((folder / name).exists() for name in wanted)), None)
-
-
-def _folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-
-
-def _pictures(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
-
-
-def _files(folder: Path, places: Iterable[tuple[str, str]], classes: list[str]) -> Files:
-    """All pictures in `places`, pairs of a class and its folder below `folder`, sorted."""
     names: list[bytes] = []
-    counts = []
+    counts: list[int] = []
     for name, place in places:
-        found = sorted(_pictures(folder / place)) if (folder / place).is_dir() else []
+        found = pictures_in(folder / place) if (folder / place).is_dir() else []
         if not found:
             raise ValueError(f"{folder / place} holds no pictures of class {name} ({' '.join(SUFFIXES)})")
         names += [os.fsencode(f"{place}/{picture}") for picture in found]
         counts.append(len(found))
-    labels = torch.repeat_interleave(torch.arange(len(classes)), torch.tensor(counts))
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
     return Files(folder, np.array(names, np.bytes_), labels)
 
 
-def _names(folder: Path, classes: list[str]) -> list[str]:
-    """What the classes are called: the first word for each in words.txt, or ImageNet's own thousand, or their ids."""
-    if (folder / "words.txt").is_file():
-        pairs = (line.split("\t", 1) for line in (folder / "words.txt").read_text().splitlines() if "\t" in line)
-        words = {wnid: synonyms.split(",")[0].strip() for wnid, synonyms in pairs}
-        return [words.get(wnid, wnid) for wnid in classes]
-    if len(classes) == 1000 and all(WNID.fullmatch(name) for name in classes):
-        from torchvision.models import AlexNet_Weights
+def label_pictures(folder: Path, class_of: dict[str, str], classes: list[str]) -> Files:
+    """Pictures that lie in one folder, in the order of their names.
 
-        return list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
-    return classes
+    Args:
+        folder: that holds them.
+        class_of: the class of each, by the file's name.
+        classes: sorted; all of `class_of` are among them.
+    """
+    label_of = {name: label for label, name in enumerate(classes)}
+    names = sorted(class_of)
+    labels = torch.tensor([label_of[class_of[name]] for name in names], dtype=torch.int64)
+    return Files(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def some(names: Iterable[str]) -> str:
+    """The first of them, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name in LEFT_BY_OTHERS

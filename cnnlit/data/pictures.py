@@ -1,6 +1,7 @@
 """Sets of pictures, in the memory of one device or in files, from which batches are taken by number."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -8,15 +9,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.augmentation import Augmentation
-from cnnlit.data.decoding import in_rgb, progress, read_picture
-from cnnlit.data.image_folders import Files
+from cnnlit.data.colours import principal_components
+from cnnlit.data.decoding import Picture, progress
+from cnnlit.data.image_folders import Pictures
 from cnnlit.data.order import Batches, Presentations, generator
 from cnnlit.data.resampling import resample, show
 
 Batch = tuple[Tensor, Tensor]
 
 MEAN_SAMPLE = 10_000
-"""Photographs that their mean image is estimated from."""
+"""Photographs that their statistics are estimated from."""
 
 
 class Shown(NamedTuple):
@@ -28,6 +30,8 @@ class Shown(NamedTuple):
     """int64 [N]."""
     draws: Tensor
     """float32 [N, k], random numbers for Augmentation.finish."""
+    unreadable: dict[str, str]
+    """Pictures of the batch that are missing from it, their paths, and a line on each that says why."""
 
 
 class ResidentPictures(Dataset[Batch]):
@@ -51,7 +55,7 @@ class ResidentPictures(Dataset[Batch]):
         return len(self.pixels)
 
     def __getitem__(self, batch: Presentations) -> Batch:
-        images, labels, draws = self.shown(batch)
+        images, labels, draws, _ = self.shown(batch)
         return self.augmentation.finish(images, draws), labels
 
     def shown(self, batch: Presentations) -> Shown:
@@ -63,40 +67,95 @@ class ResidentPictures(Dataset[Batch]):
         windows = self.augmentation.windows(sizes, epoch, presentations)
         images = resample(self.pixels.index_select(0, indices), windows)
         draws = self.augmentation.draws(epoch, presentations).to(device)
-        return Shown(images, self.labels.index_select(0, indices), draws)
+        return Shown(images, self.labels.index_select(0, indices), draws, {})
 
 
 class Photographs(Dataset[Shown]):
     """Pictures of any size in files, decoded when they are shown, on the processor.
 
     `dataset[epoch, presentations]` is `Shown`, uint8, on the processor: what is left to do is for the device that
-    trains.
+    trains. Pictures that cannot be read are missing from it; the process that trains says by `noted` what that means.
 
     Args:
         files: where they are.
         augmentation: what is done to them.
+        unreadable: takes up what is missing, as Shown.unreadable has it; None to stop there.
     """
 
-    def __init__(self, files: Files, augmentation: Augmentation) -> None:
+    def __init__(self, files: Pictures, augmentation: Augmentation, unreadable: dict[str, str] | None = None) -> None:
         self.files = files
         self.augmentation = augmentation
+        self.unreadable = unreadable
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, batch: Presentations) -> Shown:
         epoch, presentations = batch
-        indices = presentations % len(self)
-        paths = [self.files.path(index) for index in indices.tolist()]
-        opened = [read_picture(path) for path in paths]
-        sizes = torch.tensor([(picture.height, picture.width) for picture in opened])
-        windows = self.augmentation.windows(sizes, epoch, presentations)
+        opened: list[tuple[int, Picture]] = []  # with their places in the batch
+        unreadable: dict[str, str] = {}
+        for place, index in enumerate((presentations % len(self)).tolist()):
+            try:
+                opened.append((place, self.files.open(index)))
+            except ValueError as error:
+                unreadable[self.files.path(index)] = str(error)
+        sizes = torch.tensor([(picture.height, picture.width) for _, picture in opened]).view(-1, 2)
+        chosen = presentations[[place for place, _ in opened]]
+        windows = self.augmentation.windows(sizes, epoch, chosen)
+        box, size, cut = (part.numpy() for part in windows)  # of which a row costs a tenth of a tensor's
         side = self.augmentation.image_size
-        images = np.empty((len(paths), side, side, 3), np.uint8)
-        for number, (picture, path) in enumerate(zip(opened, paths, strict=True)):
-            images[number] = show(in_rgb(picture, path), windows.box[number], windows.size[number])
-        draws = self.augmentation.draws(epoch, presentations)
-        return Shown(torch.from_numpy(images).movedim(3, 1), self.files.labels[indices], draws)
+        images = np.empty((len(opened), side, side, 3), np.uint8)
+        shown: list[int] = []
+        for number, (place, picture) in enumerate(opened):
+            try:
+                pixels = picture.rgb()
+            except ValueError as error:
+                unreadable[self.files.path(int(presentations[place]) % len(self))] = str(error)
+                continue
+            images[len(shown)] = show(pixels, box[number], size[number], cut[number])
+            shown.append(place)
+        chosen = presentations[shown]
+        draws = self.augmentation.draws(epoch, chosen)
+        labels = self.files.labels[chosen % len(self)]
+        return Shown(torch.from_numpy(images[: len(shown)]).movedim(3, 1), labels, draws, unreadable)
+
+    def noted(self, shown: Shown) -> Shown:
+        """The same batch, once what is missing from it has been taken up. See take_up."""
+        take_up(shown.unreadable, self.unreadable)
+        return shown
+
+
+def take_up(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
+    """Note in `unreadable` which pictures are missing from a batch.
+
+    Raises:
+        ValueError: one line on the first, if nothing takes them up.
+    """
+    if unreadable is not None:
+        unreadable |= missing
+        return
+    for line in missing.values():
+        raise ValueError(line)
+
+
+class Decoding(Protocol):
+    """A data set whose batches may lack pictures that cannot be read."""
+
+    def noted(self, shown: Any) -> Any:
+        """The same batch, once what is missing from it has been taken up."""
+        ...
+
+
+class PhotographLoader(DataLoader[Any]):
+    """Batches of decoded pictures, by worker processes. What cannot be read is noted, or refused, in this process.
+
+    An error that a worker raises would arrive with the worker's traceback for a message.
+    """
+
+    dataset: Decoding  # type: ignore[assignment]
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return map(self.dataset.noted, super().__iter__())
 
 
 class Gallery:
@@ -117,33 +176,53 @@ class Gallery:
         if isinstance(index, slice):
             files = self.photographs.files.subset(torch.arange(len(self))[index])
             return Gallery(Photographs(files, self.photographs.augmentation))
-        return self.photographs[0, torch.arange(len(self))[index].view(1)].images[0]
+        photographs = self.photographs
+        return photographs.noted(photographs[0, torch.arange(len(self))[index].view(1)]).images[0]
 
 
-def mean_image(dataset: ResidentPictures | Photographs, seed: int, num_workers: int) -> Tensor:
-    """The mean of the pictures as they are shown, pixel by pixel.
+class Statistics(NamedTuple):
+    """What some steps subtract or add of the training images."""
+
+    mean_image: Tensor
+    """float32 [3, image_size, image_size] on the CPU, 0 to 255."""
+    components: Tensor
+    """float32 [3, 3] on the CPU, of the colours of all pixels. See PCAColour."""
+
+
+def statistics(dataset: ResidentPictures | Photographs, seed: int, num_workers: int) -> Statistics:
+    """The mean of the pictures as they are shown, pixel by pixel, and the principal components of their colours.
 
     Deviation: of more than MEAN_SAMPLE photographs that many are taken, at random; the standard error of a pixel's mean
-    is then below 1/255. And it is the mean of the views that the network is tested on, where Krizhevsky et al. 2012
-    take it before they crop.
+    is then below 1/255. They are taken of the views that the network is validated on, where Krizhevsky et al. 2012 take
+    them before they crop; as in their authors' code, all crops are given the middle of the mean image.
 
     Args:
         dataset: whose augmentation is without chance.
         seed: of the sample.
         num_workers: processes that decode photographs.
 
-    Returns:
-        float32 [3, image_size, image_size] on the CPU, 0 to 255.
+    Raises:
+        ValueError: if a photograph cannot be read and that is to stop here, or if none can.
     """
     count = len(dataset)
     if isinstance(dataset, Photographs) and count > MEAN_SAMPLE:
         chosen = torch.randperm(count, generator=generator(seed))[:MEAN_SAMPLE].sort().values
-        dataset, count = Photographs(dataset.files.subset(chosen), dataset.augmentation), MEAN_SAMPLE
+        dataset = Photographs(dataset.files.subset(chosen), dataset.augmentation, dataset.unreadable)
+        count = len(dataset)
     batches = Batches(count, 250, order="sequential")
     if isinstance(dataset, ResidentPictures):
         shown = (dataset.shown(batch).images for batch in batches)
     else:
-        loader = DataLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
+        loader = PhotographLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
         shown = (batch.images for batch in progress(loader, "mean image", len(batches)))
-    total = sum((images.sum(dim=0, dtype=torch.float64) for images in shown), start=torch.zeros(()))
-    return (total / count).float().cpu()
+    total, products, readable = torch.zeros(()), torch.zeros(()), 0
+    for images in shown:
+        total = total + images.sum(dim=0, dtype=torch.float64).cpu()
+        colours = images.movedim(1, 0).flatten(1).double()  # [3, pixels]; sums of bytes are exact
+        products = products + (colours @ colours.T).cpu()
+        readable += len(images)
+    if not readable:
+        raise ValueError("none of the training images that the mean image is taken of can be read")
+    colour = total.mean(dim=(1, 2)) / readable / 255
+    covariance = products / (readable * total[0].numel()) / 255**2 - colour.outer(colour)
+    return Statistics((total / readable).float(), principal_components(covariance))

@@ -4,28 +4,32 @@ import torch
 from torch import Tensor
 
 
-def hold_out(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the images to train on and of those held out, stratified by label.
+def hold_out(labels: Tensor, share: float, seed: int, key: str = "data.val_split") -> tuple[Tensor, Tensor]:
+    """Indices of the images to train on and of those held out.
+
+    They are stratified by label; at random alone where a class has a single image, which cannot be on both sides.
 
     Args:
         labels: int64 [N].
         share: how many are held out, or which fraction of them if it is below 1; 0 for none.
         seed: which ones.
+        key: that the share is configured by, for refusals.
 
     Raises:
-        ValueError: if a class would be left without an image on one side.
+        ValueError: if a class would be left without an image on one side, or a side without any.
     """
     everything = torch.arange(len(labels))
     count = round(share * len(labels)) if share < 1 else int(share)
     if share == 0:
         return everything, everything[:0]
-    num_classes = len(torch.unique(labels))
-    if not num_classes <= count <= len(labels) - num_classes:
-        raise ValueError(
-            f"data.val_split={share}: hold out 0, or {num_classes} to {len(labels) - num_classes} "
-            f"of the {len(labels)} training images"
-        )
+    per_class = torch.unique(labels, return_counts=True)[1]
+    stratified = bool(len(per_class) and per_class.min() > 1)
+    fewest = len(per_class) if stratified else 1
+    if not fewest <= count <= len(labels) - fewest:
+        allowed = f"{fewest} to {len(labels) - fewest} of the {len(labels)} training images"
+        raise ValueError(f"{key}={share}: hold out {'0, or ' if key == 'data.val_split' else ''}{allowed}")
     from sklearn.model_selection import train_test_split
 
-    train, val = train_test_split(everything, test_size=count, stratify=labels, random_state=seed)
+    stratify = labels if stratified else None
+    train, val = train_test_split(everything, test_size=count, stratify=stratify, random_state=seed)
     return train, val

@@ -1,5 +1,7 @@
 """Pictures that the tests of data share."""
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +54,54 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shown = picture(40 + 7 * index, 60 - 5 * index, seed=number)
                 shown.save(root / split / wnid / f"{wnid}_{index}.JPEG", quality=95)
     return root
+
+
+def encoded(seed: int = 0) -> bytes:
+    """A JPEG file of a few pixels."""
+    stream = io.BytesIO()
+    picture(9, 8, seed).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> Callable[..., bytes]:
+    return encoded
+
+
+def archive(path: Path, members: dict[str, bytes]) -> Path:
+    """A tar of these files; packed, if the path says so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz" if path.suffix in (".gz", ".tgz") else "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture(scope="session")
+def pack() -> Callable[..., Path]:
+    return archive
+
+
+def development_kit(wnids: list[str], answers: list[str]) -> dict[str, bytes]:
+    """The two files of ImageNet's development kit, whose numbers of classes are not in the order of WordNet ids.
+
+    Args:
+        wnids: the classes, in the order of the kit's numbers.
+        answers: the class of each validation picture.
+    """
+    from scipy.io import savemat
+
+    kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("gloss", "O"), ("num_children", "O")]
+    rows = [(float(number), wnid, f"name of {wnid}, synonym", "", 0.0) for number, wnid in enumerate(wnids, 1)]
+    rows.append((float(len(wnids) + 1), "n99999999", "animal", "", 3.0))  # no class: it has children
+    stream = io.BytesIO()
+    savemat(stream, {"synsets": np.array(rows, kinds)[:, None]})
+    truth = "".join(f"{wnids.index(wnid) + 1}\n" for wnid in answers)
+    return {"data/meta.mat": stream.getvalue(), "data/ILSVRC2012_validation_ground_truth.txt": truth.encode()}
+
+
+@pytest.fixture(scope="session")
+def kit() -> Callable[..., dict[str, bytes]]:
+    return development_kit

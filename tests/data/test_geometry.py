@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop as TorchvisionRandomResizedCrop
 from torchvision.transforms import functional as torchvision
 
+from cnnlit.data.draws import uniform
 from cnnlit.data.geometry import (
     CenterCrop,
     Flip,
@@ -22,7 +23,7 @@ from cnnlit.data.geometry import (
     TenPositions,
     Windows,
 )
-from cnnlit.data.resampling import show
+from cnnlit.data.resampling import resample, show
 
 SIZES = [(97, 60), (60, 97), (500, 375), (333, 251), (256, 256), (41, 300)]  # width, height
 
@@ -35,7 +36,7 @@ def after(picture: Image.Image, *steps: Geometry, draws: list[float] | None = No
         drawn, remaining = remaining[: step.num_draws], remaining[step.num_draws :]
         windows = step(windows, torch.tensor([drawn], dtype=torch.float64), factor)
     windows = windows._replace(box=(windows.box * 65536).round() / 65536)
-    return np.asarray(show(picture, windows.box[0], windows.size[0]))
+    return show(np.asarray(picture), windows.box[0], windows.size[0], windows.cut[0])
 
 
 def difference(shown: NDArray[Any], expected: Image.Image) -> int:
@@ -204,3 +205,19 @@ def test_evaluation_is_without_chance(step: Geometry, expected: Any) -> None:
 def test_what_is_no_range_is_refused(step: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         step()
+
+
+def test_a_random_resized_crop_is_cut_out_and_then_resized_as_torchvision_does() -> None:
+    noise = torch.randint(0, 256, (90, 130, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    step, presentations = RandomResizedCrop(pixels=32), torch.arange(12)
+    windows = step(Windows.whole(torch.tensor([[90, 130]]).expand(12, 2)), uniform(presentations, step.num_draws, 0), 1)
+    assert windows.cut.isfinite().all()
+    for window, (left, top, right, bottom) in enumerate(windows.box.tolist()):
+        picture = Image.fromarray(noise.numpy())
+        place = int(top), int(left), int(bottom - top), int(right - left)
+        expected = np.asarray(torchvision.resized_crop(picture, *place, [32, 32])).astype(int)
+        alone = Windows(*(part[window : window + 1] for part in windows))
+        shown = show(noise.numpy(), *(part[0] for part in alone))
+        assert abs(shown - expected).max() <= 1
+        resident = resample(noise.movedim(2, 0)[None], alone)[0].movedim(0, 2)
+        assert abs(resident.numpy() - expected).max() <= 1

@@ -20,6 +20,9 @@ from cnnlit.data import images as module
 from cnnlit.data.colours import MEAN, STD, PCAColour
 from cnnlit.data.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 from cnnlit.data.images import Images
+from cnnlit.data.layouts import find_images
+from cnnlit.data.pictures import Shown
+from cnnlit.data.preparing import Preparation
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -38,7 +41,7 @@ def drawn(**options: Any) -> Images:
 
 def photographed(root: Path, **options: Any) -> Images:
     chosen: Any = {"image_size": SIDE, "num_classes": 3, "batch_size": 5, "num_workers": 0, **options}
-    data = Images(source="imagenet", root=str(root), **chosen)
+    data = Images(**{"source": "imagenet", "root": str(root), **chosen})
     data.setup()
     return data
 
@@ -53,7 +56,7 @@ def batches(data: Images, split: str = "train", epoch: int = 0) -> list[tuple[Te
     finished = []
     for batch in loader:
         images, labels = batch[:2]
-        finished.append((augmentation.finish(images, batch[2]) if len(batch) == 3 else images, labels))
+        finished.append((augmentation.finish(images, batch.draws) if isinstance(batch, Shown) else images, labels))
     return finished
 
 
@@ -98,6 +101,44 @@ def test_a_split_is_stratified_and_depends_on_split_seed_alone(photographs: Path
 
 def test_a_split_may_be_a_number_or_a_fraction(photographs: Path) -> None:
     assert photographed(photographs, val_split=0.25).num_images == photographed(photographs, val_split=6).num_images
+
+
+def test_a_set_without_a_validation_set_is_split_in_three(photographs: Path) -> None:
+    whole = photographed(photographs / "train", test_split=6, val_split=0.5, source="folder")
+    assert whole.num_images == {"train": 9, "val": 9, "test": 6}
+    assert everything(whole, "test")[1].bincount().tolist() == [2, 2, 2]
+    parts = [contents(everything(whole, split)[0]) for split in ("train", "val", "test")]
+    assert sum(parts, Counter()) == contents(everything(photographed(photographs))[0])
+    again = photographed(photographs / "train", test_split=0.25, val_split=0, source="folder", seed=7, batch_size=3)
+    assert contents(everything(again, "test")[0]) == parts[2]
+    other = photographed(photographs / "train", test_split=6, source="folder", split_seed=1)
+    assert contents(everything(other, "test")[0]) != parts[2]
+
+
+def test_a_class_of_one_image_is_split_at_random(photographs: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(sorted(photographs.rglob("*.JPEG"))):
+        (tmp_path / f"{number:02d}").mkdir()
+        shutil.copy(path, tmp_path / f"{number:02d}" / "0.JPEG")
+    data = photographed(tmp_path, num_classes=36, test_split=0.25, val_split=5)
+    assert data.num_images == {"train": 22, "val": 5, "test": 9}
+    labels = torch.cat([everything(data, split)[1] for split in ("train", "val", "test")])
+    assert labels.sort().values.tolist() == list(range(36))
+
+
+def test_a_validation_set_alone_can_be_tested_on_and_not_trained_on(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "val").symlink_to(photographs / "val")
+    data = Images(source="imagenet", root=str(tmp_path), num_classes=3, image_size=SIDE, val_split=0.1, num_workers=0)
+    with pytest.raises(ValueError, match=r"only images to test with, none to train on"):
+        data.setup("fit")
+    data.setup("test")
+    assert data.num_images == {"train": 0, "val": 0, "test": 12}
+    assert torch.equal(everything(data, "test")[0], everything(photographed(photographs), "test")[0])
+
+
+@pytest.mark.parametrize("share", [24, 2])
+def test_a_test_split_that_leaves_a_class_out_is_refused(photographs: Path, share: int) -> None:
+    with pytest.raises(ValueError, match=rf"data.test_split={share}: hold out 3 to 21 of the 24"):
+        photographed(photographs / "train", test_split=share)
 
 
 def test_without_a_validation_split_there_is_no_loader(source: Any) -> None:
@@ -202,7 +243,7 @@ def test_photographs_can_be_handed_to_workers_that_are_not_forked(photographs: P
     batches(data)
     dataset = data._dataset("train", data._augmentation)
     copy = pickle.loads(pickle.dumps(dataset))
-    for ours, theirs in zip(dataset[1, torch.arange(5)], copy[1, torch.arange(5)], strict=True):
+    for ours, theirs in zip(dataset[1, torch.arange(5)][:3], copy[1, torch.arange(5)][:3], strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -221,7 +262,8 @@ def test_replicas_partition_each_batch(source: Any) -> None:
     shares = []
     for rank in range(2):
         data = source(augmentation=GOOGLENET)
-        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+        shared = {"num_replicas": 2, "rank": rank}
+        strategy = SimpleNamespace(root_device=torch.device("cpu"), distributed_sampler_kwargs=shared)
         progress = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
         data.trainer = SimpleNamespace(
             global_rank=rank, world_size=2, num_devices=2, strategy=strategy, fit_loop=progress
@@ -261,6 +303,41 @@ def test_of_many_photographs_the_mean_is_estimated_on_some(photographs: Path, mo
     assert estimate is not None
     assert not torch.equal(estimate, whole)
     assert (estimate - whole).abs().mean() < 40
+
+
+# The components of the colours
+
+
+def test_the_components_are_those_of_the_training_images_colours(source: Any) -> None:
+    options: Any = {"val_split": 0.25, "augmentation": [PCAColour(statistics="training")]}
+    data = source(**options)
+    batches(data, "val")
+    (step,) = data._augmentation.colours
+    assert step.components is None, "a test needs none"
+    batches(data)
+    images, _ = everything(source(val_split=0.25))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    colours = (images * std + mean).movedim(1, 0).flatten(1).double().numpy()
+    values, vectors = np.linalg.eigh(np.cov(colours))
+    found = step.components.double().numpy() / 255
+    np.testing.assert_allclose(np.linalg.norm(found, axis=0), values[::-1], rtol=1e-3)
+    np.testing.assert_allclose(np.abs((found / values[::-1] * vectors[:, ::-1]).sum(axis=0)), 1, rtol=1e-3)
+    assert (found[np.abs(found).argmax(axis=0), range(3)] > 0).all()
+
+
+def test_statistics_are_taken_in_one_pass(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[Any] = []
+    taken = module.statistics
+
+    def count(*arguments: Any) -> Any:
+        passes.append(arguments)
+        return taken(*arguments)
+
+    monkeypatch.setattr(module, "statistics", count)
+    data = source(val_split=0.25, augmentation=[PCAColour(statistics="training")], normalization="mean_image")
+    for split in ("val", "train", "test"):
+        batches(data, split)
+    assert len(passes) == 1
 
 
 # In a run
@@ -344,19 +421,36 @@ def test_a_run_cut_off_goes_on_with_the_batch_that_is_next(
     assert_same(resumed.seen["test"], whole.seen["test"])
 
 
-def test_a_resumed_run_keeps_its_mean_image(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["jpeg", "raw"])
+def test_a_run_on_a_store_goes_on_with_the_batch_that_is_next(photographs: Path, tmp_path: Path, encoding: Any) -> None:
+    store = Preparation(to=str(tmp_path / "store"), encoding=encoding, side=32).run(find_images(photographs))
+    options: Any = {"augmentation": ALEXNET, "normalization": "mean_image", "num_workers": 1, "block_images": 4}
+    whole = run(photographed(store.folder, **options), tmp_path)
     with pytest.raises(SystemExit):
-        run(source(normalization="mean_image"), tmp_path, stop_after=1)
-    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)["Images"]["mean_image"]
+        run(photographed(store.folder, **options), tmp_path, stop_after=6)
+    resumed = run(photographed(store.folder, **options), tmp_path, resume=True)
+    assert_same(resumed.seen["train"], whole.seen["train"][6:])
+    assert_same(resumed.seen["test"], whole.seen["test"])
+
+
+def test_a_resumed_run_keeps_its_statistics(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_statistics() -> Images:
+        chosen: Images = source(normalization="mean_image", augmentation=[PCAColour(statistics="training")])
+        return chosen
+
+    with pytest.raises(SystemExit):
+        run(with_statistics(), tmp_path, stop_after=1)
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)["Images"]
 
     def refuse(*_: Any) -> Tensor:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(module, "mean_image", refuse)
-    data = source(normalization="mean_image")
+    monkeypatch.setattr(module, "statistics", refuse)
+    data = with_statistics()
     run(data, tmp_path, resume=True)
     assert data._normalize.mean_image is not None
-    assert torch.equal(data._normalize.mean_image, kept)
+    assert torch.equal(data._normalize.mean_image, kept["mean_image"])
+    assert torch.equal(data._augmentation.colours[0].components, kept["colour_components"])
 
 
 # What is shown of the test
@@ -401,7 +495,6 @@ def test_another_number_of_classes_is_refused_with_the_right_one(photographs: Pa
         ({"val_split": 4}, "data.val_split=4: hold out 0, or 5 to 55 of the 60 training images"),
         ({"val_split": 0.95}, "data.val_split=0.95: hold out 0, or 5 to 55"),
         ({"augmentation": [PCAColour(), Flip()]}, "data.augmentation: Flip comes after PCAColour"),
-        ({"evaluation": [PCAColour(), Flip()]}, "data.evaluation: Flip comes after PCAColour"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(options: Any, says: str) -> None:
@@ -415,10 +508,82 @@ def test_an_unreadable_picture_is_named(photographs: Path, tmp_path: Path) -> No
     path = tmp_path / "val" / "n00000002" / "n00000002_1.JPEG"
     for content in (b"", b"no picture", path.read_bytes()[:500]):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="cannot be read as a picture") as refusal:
-            batches(photographed(tmp_path), "test")
-        assert str(path) in str(refusal.value)
-        assert "\n" not in str(refusal.value)
+        for num_workers in (0, 2):
+            with pytest.raises(ValueError, match="cannot be read as a picture") as refusal:
+                batches(photographed(tmp_path, num_workers=num_workers), "test")
+            assert str(path) in str(refusal.value)
+            assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture
+def damaged(photographs: Path, tmp_path: Path) -> tuple[Path, list[str]]:
+    """The photographs, and those of them that cannot be read: two for training, one for the test."""
+    root = tmp_path / "damaged"
+    shutil.copytree(photographs, root)
+    paths = [root / "train/n00000001/n00000001_3.JPEG", root / "train/n00000003/n00000003_0.JPEG"]
+    paths.append(root / "val/n00000002/n00000002_1.JPEG")
+    paths[0].write_bytes(b"no picture")
+    for path in paths[1:]:
+        path.write_bytes(path.read_bytes()[:-200])
+    return root, [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_cannot_be_read_is_left_out_and_listed_and_the_others_are_as_ever(
+    photographs: Path, damaged: tuple[Path, list[str]], num_workers: int
+) -> None:
+    root, paths = damaged
+    options: Any = {"augmentation": (*ALEXNET, PCAColour())}
+    data = photographed(root, on_unreadable="skip", num_workers=num_workers, **options)
+    whole = photographed(photographs, **options)
+    for split, without in (("train", paths[:2]), ("test", paths[2:])):
+        files = whole._splits[split]
+        missing = [
+            index
+            for index in range(len(files))
+            if str(root / Path(files.path(index)).relative_to(photographs)) in without
+        ]
+        loaders: Any = {"train": whole.train_dataloader, "test": whole.test_dataloader}
+        order = loaders[split]().sampler.presentations(0)
+        kept = torch.tensor([index not in missing for index in order.tolist()])
+        images, labels = everything(data, split)
+        expected_images, expected_labels = everything(whole, split)
+        assert len(images) == len(files) - len(without)
+        assert torch.equal(images, expected_images[kept])
+        assert torch.equal(labels, expected_labels[kept])
+    assert data.unreadable == sorted(paths)
+
+
+def test_the_gallery_of_the_test_has_what_was_answered(photographs: Path, damaged: tuple[Path, list[str]]) -> None:
+    data = photographed(damaged[0], on_unreadable="skip")
+    everything(data, "test")
+    whole = photographed(photographs).test_images
+    assert len(data.test_images) == 11
+    expected = [whole[index] for index in range(12) if index != 5]
+    assert all(torch.equal(shown, other) for shown, other in zip(data.test_images, expected, strict=True))
+
+
+def test_the_mean_image_is_that_of_what_can_be_read(damaged: tuple[Path, list[str]]) -> None:
+    options: Any = {"on_unreadable": "skip", "normalization": "mean_image"}
+    data = photographed(damaged[0], **options)
+    shown, _ = everything(data)
+    mean = data._normalize.mean_image
+    assert mean is not None
+    assert len(shown) == 22
+    torch.testing.assert_close(shown.mean(dim=0), torch.zeros_like(mean), atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match=r"n00000001_3\.JPEG cannot be read"):
+        everything(photographed(damaged[0], normalization="mean_image"))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_batch_of_which_nothing_remains_is_no_step(
+    damaged: tuple[Path, list[str]], tmp_path: Path, num_workers: int
+) -> None:
+    data = photographed(damaged[0], on_unreadable="skip", num_workers=num_workers, batch_size=1, eval_batch_size=1)
+    recorder = run(data, tmp_path)
+    assert [len(labels) for _, labels in recorder.seen["train"]] == [1] * 44
+    assert sum(len(labels) for _, labels in recorder.seen["test"]) == 11
+    assert data.unreadable == sorted(damaged[1])
 
 
 # The real ones
@@ -463,3 +628,12 @@ def test_photographs_of_imagenet_are_shown_as_torchvision_shows_them(
         picture = torchvision.resize(Image.open(path).convert("RGB"), [256])
         expected = torchvision.pil_to_tensor(torchvision.center_crop(picture, [224])).int()
         assert (shown[number].int() - expected).abs().max() <= 1
+
+
+def test_what_can_wait_for_data_says_what_to_turn(photographs: Path) -> None:
+    decoded = photographed(photographs, num_workers=0)
+    decoded.setup()
+    assert "data.num_workers=0" in (decoded.when_waiting() or "")
+    drawn = Images(source="synthetic", image_size=16)
+    drawn.setup()
+    assert drawn.when_waiting() is None

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnnlit.data.order import Batches, generator
+from cnnlit.data.order import MIXED_BLOCKS, Batches, generator
 
 
 def batches_of(batches: Batches, epoch: int = 0) -> list[list[int]]:
@@ -120,3 +120,63 @@ def test_generators_of_different_keys_differ() -> None:
     keys += [(seed, epoch, 2) for seed, epoch in product(range(5), range(5))]
     assert len({tuple(draw(*key).tolist()) for key in keys}) == 75
     assert torch.equal(draw(1, 2, 1), draw(1, 2, 1))
+
+
+def test_blocks_are_read_in_long_strides_and_mixed() -> None:
+    count, block = 40_000, 100
+    places = torch.randperm(count, generator=generator(5))
+    batches = Batches(count, 64, order="fresh", block_images=block, places=places, seed=1)
+    order = batches.presentations(3)
+    assert torch.equal(order.sort().values, torch.arange(count))
+    assert torch.equal(
+        order, Batches(count, 64, order="fresh", block_images=block, places=places, seed=1).presentations(3)
+    )
+    assert not torch.equal(order, batches.presentations(4))
+    window = block * MIXED_BLOCKS
+    for part in torch.split(places[order], window):
+        assert len(torch.unique(part // block)) == MIXED_BLOCKS  # and nothing of any other block
+        for batch in torch.split(part, 64)[:-1]:
+            assert len(torch.unique(batch // block)) > MIXED_BLOCKS / 2
+
+
+def test_batches_of_blocks_are_as_mixed_as_random_ones_where_neighbours_are() -> None:
+    count, classes = 40_000, 10
+    labels = torch.arange(count) * classes // count  # as they were listed, class by class
+    places = torch.randperm(count, generator=generator(5))  # as they were stored
+
+    def spread(**blocks: Any) -> float:
+        """Of the numbers of a class in a batch, their variance over that of random ones."""
+        batches = torch.split(Batches(count, 64, order="fresh", **blocks).presentations(0), 64)
+        counts = torch.stack([labels[batch].bincount(minlength=classes) for batch in batches]).double()
+        return float(counts.var(dim=0).mean() / (64 * 0.1 * 0.9))
+
+    assert 0.9 < spread() < 1.1
+    assert 0.9 < spread(block_images=500, places=places) < 1.1
+    assert spread(block_images=500) > 2  # class by class on the disk
+
+
+def test_blocks_keep_the_versions_of_an_image_together() -> None:
+    sweep = Batches(4000, 8, order="fresh", versions=3, passes_per_epoch=3, block_images=30).presentations(0)
+    assert torch.equal(sweep.sort().values, torch.arange(12_000))
+    assert len(torch.unique(sweep[: 30 * MIXED_BLOCKS] % 4000)) <= (10 + 1) * MIXED_BLOCKS
+
+
+@pytest.mark.parametrize("num_replicas", [2, 3, 4])
+def test_replicas_share_every_batch_and_count_every_presentation_once(num_replicas: int) -> None:
+    whole = Batches(22, 5, order="fresh", seed=3)  # the last batch holds two
+    replicas = [
+        Batches(22, 5, order="fresh", seed=3, rank=rank, num_replicas=num_replicas) for rank in range(num_replicas)
+    ]
+    shares = [[presentations for _, presentations in replica] for replica in replicas]
+    for number, (_, batch) in enumerate(whole):
+        counted = torch.empty(22, dtype=torch.int64)
+        seen = []
+        for replica, given in zip(replicas, shares, strict=True):
+            own, everyone = replica.share(number)
+            assert everyone == len(batch)
+            assert len(given[number]) == max(1, own), "a replica without a share is given one that does not count"
+            assert len(replica.positions(number)) == own
+            counted[replica.positions(number)] = given[number][:own]
+            seen += replica.positions(number).tolist()
+        assert sorted(seen) == list(range(5 * number, 5 * number + len(batch)))
+        assert torch.equal(counted[5 * number : 5 * number + len(batch)], batch)

@@ -1,5 +1,6 @@
 """Pixels are PIL's, wherever they are computed, and exact where nothing is resampled."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def pictures(count: int, height: int = 48, width: int = 64) -> Tensor:
 
 
 def windows(*boxes: tuple[float, ...], size: tuple[int, int] = (24, 32)) -> Windows:
-    return Windows(torch.tensor(boxes, dtype=torch.float64), torch.tensor([size]).expand(len(boxes), 2).double())
+    uncut = torch.tensor([-torch.inf, -torch.inf, torch.inf, torch.inf]).expand(len(boxes), 4)
+    return Windows(torch.tensor(boxes, dtype=torch.float64), torch.tensor([size]).expand(len(boxes), 2).double(), uncut)
 
 
 def by_pil(picture: Tensor, box: tuple[float, ...], size: tuple[int, int]) -> Tensor:
@@ -59,7 +61,7 @@ def test_resident_pictures_are_resampled_as_pil_does(name: str, size: tuple[int,
 def test_a_decoded_picture_is_resampled_as_a_resident_one(name: str, size: tuple[int, int]) -> None:
     (picture,) = pictures(1)
     window = windows(BOXES[name], size=size)
-    shown = show(Image.fromarray(picture.movedim(0, 2).numpy()), window.box[0], window.size[0])
+    shown = show(picture.movedim(0, 2).numpy(), window.box[0], window.size[0], window.cut[0])
     ours = resample(picture[None], window)[0].movedim(0, 2)
     assert (ours - torch.from_numpy(shown.copy()).float()).abs().max() <= 1.01
 
@@ -98,3 +100,44 @@ def test_the_same_window_for_all_is_computed_once_and_alike() -> None:
     same = resample(batch, windows(box, box, box))
     other = resample(batch, windows(box, (0.5, 0.5, 20.0, 20.0), box))
     torch.testing.assert_close(same[[0, 2]], other[[0, 2]], atol=1e-4, rtol=0)
+
+
+def test_a_photograph_is_shown_as_pil_shows_it_whatever_the_window(real_photographs: list[Path]) -> None:
+    picture = np.array(Image.open(real_photographs[3]).convert("RGB"))
+    height, width = picture.shape[:2]
+    step = height / 256
+    boxes = {
+        "at whole pixels of the result": (7 * step, 20 * step, 231 * step, 244 * step),
+        "the same mirrored": (231 * step, 20 * step, 7 * step, 244 * step),
+        "at whole pixels of the picture": (31.0, 12.0, 200.0, 111.0),
+        "magnified": (31.0, 12.0, 90.0, 61.0),
+        "one at each": (31.0, 20 * step, 200.0, 244 * step),
+        "anywhere": (31.3, 12.7, 200.1, 111.9),
+        "as many pixels there as here": (10.0, 10.0, 232.0, 232.5),
+        "to the end": (width - 224 * step, height - 224 * step, width, height),
+        "one pixel": (5.0, 5.0, 6.0, 6.0),
+    }
+    for name, box in boxes.items():
+        window = windows(box, size=(224, 224))
+        shown = show(picture, window.box[0], window.size[0], window.cut[0])
+        expected = by_pil(torch.from_numpy(picture).movedim(2, 0), box, (224, 224)).movedim(0, 2)
+        assert np.abs(shown.astype(int) - expected.numpy()).max() <= 2, name
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 40])
+@pytest.mark.parametrize("width", [1, 2, 3, 40])
+def test_the_smallest_pictures_are_shown_too(height: int, width: int) -> None:
+    (picture,) = pictures(1, height, width)
+    for box in ((0.0, 0.0, float(width), float(height)), (width - 1.0, height - 1.0, float(width), float(height))):
+        for size in ((1, 1), (1, 7), (5, 1), (24, 32)):
+            window = windows(box, size=size)
+            shown = show(picture.movedim(0, 2).contiguous().numpy(), window.box[0], window.size[0], window.cut[0])
+            expected = by_pil(picture, box, size).movedim(0, 2)
+            assert np.abs(shown.astype(int) - expected.numpy()).max() <= 2, (box, size)
+
+
+def test_whole_pixels_are_cut_out_as_they_are() -> None:
+    (picture,) = pictures(1)
+    window = windows((5.0, 3.0, 37.0, 27.0))
+    shown = show(picture.movedim(0, 2).numpy(), window.box[0], window.size[0], window.cut[0])
+    assert np.array_equal(shown, picture[:, 3:27, 5:37].movedim(0, 2).numpy())

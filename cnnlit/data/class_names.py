@@ -1,0 +1,61 @@
+"""What classes are called that are known by their WordNet ids."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+IMAGENETTE = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+"""Ten easily classified classes of ImageNet. Source: github.com/fastai/imagenette."""
+
+
+def class_names(classes: list[str], folders: Iterable[Path], known: dict[str, str] | None = None) -> list[str]:
+    """A name for each class, its id where none is known.
+
+    The first of these decides that names any of them: words.txt or LOC_synset_mapping.txt in one of the folders; what
+    is known already; ImageNet's thousand; Imagenette's ten, if there are no others.
+
+    Args:
+        classes: sorted ids.
+        folders: to look in.
+        known: names by id.
+    """
+    ten = IMAGENETTE if set(classes) <= IMAGENETTE.keys() else {}
+    for names in (*_written(folders), known or {}, _thousand(classes), ten):
+        if not names.keys().isdisjoint(classes):
+            return [names.get(wnid, wnid) for wnid in classes]
+    return classes
+
+
+def first_word(synonyms: str) -> str:
+    """`tench` of `tench, Tinca tinca`."""
+    return synonyms.split(",")[0].strip()
+
+
+def _written(folders: Iterable[Path]) -> Iterable[dict[str, str]]:
+    """Files of lines of an id and synonyms, by a tabulator or a blank."""
+    for folder in folders:
+        for name in ("words.txt", "LOC_synset_mapping.txt"):
+            if (folder / name).is_file():
+                lines = (folder / name).read_text(errors="replace").splitlines()
+                pairs = (line.split(maxsplit=1) for line in lines)
+                yield {pair[0]: first_word(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def _thousand(classes: list[str]) -> dict[str, str]:
+    """Names of the challenge's classes, if it is these thousand: Imagenette's ten stand where they have to."""
+    if len(classes) != 1000:
+        return {}
+    from torchvision.models import AlexNet_Weights
+
+    names = dict(zip(classes, AlexNet_Weights.IMAGENET1K_V1.meta["categories"], strict=True))
+    return names if IMAGENETTE.items() <= names.items() else {}

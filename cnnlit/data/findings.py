@@ -1,0 +1,66 @@
+"""What an inspection of a set of pictures comes to."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Finding:
+    """What was found. Counts of images are per class, by the class's id."""
+
+    layout: str
+    folder: str
+    class_names: list[str]
+    train: Counter[str]
+    val: Counter[str]
+    """The official validation set, which the test is taken on."""
+    scanned: int = 0
+    """Files that were read whole."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Why, by path."""
+    problems: list[str] = field(default_factory=list)
+    """What a run would be refused for."""
+    notes: list[str] = field(default_factory=list)
+    speed: "Speed | None" = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain containers; `classes`, `train` and `val` are counts, `unreadable` are paths."""
+        return {
+            "layout": self.layout,
+            "folder": self.folder,
+            "classes": len(self.class_names),
+            "class_names": self.class_names,
+            "train": self.train.total(),
+            "val": self.val.total(),
+            "extremes": {"train": _extremes(self.train), "val": _extremes(self.val)},
+            "scanned": self.scanned,
+            "unreadable": list(self.unreadable),
+            "reasons": list(self.unreadable.values()),
+            "problems": self.problems,
+            "notes": self.notes,
+            "speed": asdict(self.speed) | {"keeps_up": self.speed.keeps_up} if self.speed else None,
+        }
+
+
+@dataclass
+class Speed:
+    """Photographs per second, decoded and augmented as training shows them."""
+
+    one_core: float
+    workers: float
+    num_workers: int
+    needed: float | None
+    """By the accelerator, as far as that is known."""
+
+    @property
+    def keeps_up(self) -> bool | None:
+        return None if self.needed is None else self.workers >= self.needed
+
+
+def _extremes(counts: Counter[str]) -> dict[str, Any] | None:
+    """The smallest and the largest class."""
+    if len(counts) < 2:
+        return None
+    ranked = counts.most_common()
+    return {"smallest": list(ranked[-1]), "largest": list(ranked[0])}

@@ -1,0 +1,213 @@
+"""What a set of pictures holds, what of it cannot be read, and how fast: known before hours are spent on it."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from cnnlit.data.archives import Split, count_archived, unextracted
+from cnnlit.data.class_names import class_names
+from cnnlit.data.decoding import num_cores, progress
+from cnnlit.data.findings import Finding, Speed
+from cnnlit.data.image_folders import Pictures, class_folders, pictures_in
+from cnnlit.data.images import Images
+from cnnlit.data.layouts import places
+from cnnlit.data.order import Batches, generator
+from cnnlit.data.pictures import Photographs
+from cnnlit.data.resuming import ResumableData
+
+BATCH = 32
+"""Photographs that are decoded between two looks at the clock."""
+
+CHUNK = 64
+"""Files that a thread reads before the progress bar moves."""
+
+
+class Inspection:
+    """How closely to look.
+
+    Args:
+        scan: files to read whole: `none`; `sample`, some from everywhere; `all`.
+        sample: how many are some.
+        seconds: to measure the speed for, each of one core and of all workers; 0 for not at all.
+        images_per_second: what the accelerator trains at, if that is known.
+    """
+
+    def __init__(
+        self,
+        *,
+        scan: Literal["none", "sample", "all"] = "sample",
+        sample: Annotated[int, Ge(1)] = 1000,
+        seconds: Annotated[float, Ge(0)] = 3.0,
+        images_per_second: Annotated[float, Gt(0)] | None = None,
+    ) -> None:
+        self.scan = scan
+        self.sample = sample
+        self.seconds = seconds
+        self.images_per_second = images_per_second
+
+    def examine(self, data: ResumableData) -> Finding:
+        """Look at the set that a data module is configured for; changes nothing on the disk.
+
+        Raises:
+            FileNotFoundError: if there is nothing to look at.
+            ValueError: if what is there is incomplete or contradicts itself.
+        """
+        if not isinstance(data, Images) or data.hparams["source"] == "synthetic":
+            return _in_memory(data)
+        finding = self._examine(data)
+        found, asked = len(finding.class_names), data.hparams["num_classes"]
+        if found != asked:
+            finding.problems.append(f"{found:,} classes, and data.num_classes={asked}: say data.num_classes={found}")
+        if not finding.train:
+            finding.problems.append("There are no training images, only such to test with.")
+        return finding
+
+    def _examine(self, data: Images) -> Finding:
+        try:
+            listing = data.find()
+        except FileNotFoundError:
+            for folder in places(data.hparams["root"], data.hparams["source"]):
+                if archives := unextracted(folder):
+                    return _archived(folder, archives)
+            raise
+        splits = [listing.train, *([listing.test] if listing.test else [])]
+        finding = Finding(
+            listing.layout,
+            os.path.commonpath([files.folder for files in splits]),
+            listing.class_names,
+            train=_counts(listing.train, listing.classes),
+            val=_counts(listing.test, listing.classes),
+        )
+        if listing.test is None:
+            share = data.hparams["test_split"]
+            finding.notes.append(f"There is no validation set: data.test_split={share} of the images is for the test.")
+        if self.scan == "none":
+            finding.notes.append("Unreadable files were not looked for: doctor.scan=none.")
+        sound = [self._scan(files, finding) for files in splits]
+        self._measure(data, next((files for files in sound if len(files)), splits[0]), finding)
+        return finding
+
+    def _scan(self, files: Pictures, finding: Finding) -> Pictures:
+        """Read files, write down those that cannot be read, and give back those that can, or were not read."""
+        if self.scan == "none":
+            return files
+        count = len(files) if self.scan == "all" else min(self.sample, len(files))
+        chosen = torch.randperm(len(files), generator=generator(0))[:count].sort().values
+        with ThreadPoolExecutor(num_cores()) as threads:
+            chunks = torch.split(chosen, CHUNK)
+            read = threads.map(lambda chunk: [_reason(files, index) for index in chunk.tolist()], chunks)
+            reasons = [each for chunk in progress(read, "reading pictures", len(chunks)) for each in chunk]
+        bad = [index for index, reason in zip(chosen.tolist(), reasons, strict=True) if reason]
+        finding.scanned += count
+        finding.unreadable |= {
+            files.path(index): why for index, why in zip(chosen.tolist(), reasons, strict=True) if why
+        }
+        kept = torch.ones(len(files), dtype=torch.bool)
+        kept[bad] = False
+        return files.subset(kept.nonzero()[:, 0])
+
+    def _measure(self, data: Images, files: Pictures, finding: Finding) -> None:
+        if data.hparams["source"] == "tiny_imagenet":
+            finding.notes.append("Training reads all pictures into memory once: no accelerator waits for them.")
+        elif self.seconds and len(files):
+            try:
+                finding.speed = self._speed(data, files)
+            except ValueError as error:  # which was not scanned
+                finding.notes.append(f"The speed was not measured: {error}")
+
+    def _speed(self, data: Images, files: Pictures) -> Speed:
+        """Of photographs drawn at random, as training draws them: most of a large set are not in memory yet."""
+        random = torch.randint(len(files), (1_000_000,), generator=generator(1))
+        with _one_thread():
+            one_core = _rate(_shown(data.photographs(files), random), self.seconds)
+            workers = max(1, data.num_workers)
+            repeated = data.photographs(files.subset(random))
+            batches = Batches(len(repeated), BATCH, order="sequential")
+            loader = data.loader(repeated, batches)
+            of_all = _rate((len(batch.labels) for batch in loader), self.seconds)
+        return Speed(round(one_core, 1), round(of_all, 1), workers, self.images_per_second)
+
+
+def _in_memory(data: ResumableData) -> Finding:
+    """Of sets that training has in memory, as the data module splits them."""
+    data.setup("fit")
+    counts = data.num_images
+    return Finding(
+        f"{data.hparams['source']}, in memory",
+        "" if data.hparams["source"] in ("sklearn", "synthetic") else str(Path(data.hparams["root"]).absolute()),
+        list(data.class_names),  # type: ignore[attr-defined]
+        Counter({"": counts["train"] + counts["val"]}),
+        Counter({"": counts["test"]}),
+        notes=["Training has all pictures in memory: no accelerator waits for them."],
+    )
+
+
+def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
+    """Of ImageNet's official archives, before they are extracted."""
+    counts: dict[Split, Counter[str]] = {}
+    for split in ("train", "val"):
+        if split in archives:
+            counts[split] = count_archived(archives[split], split)
+        elif (folder / split).is_dir():
+            places = {name: folder / split / name for name in class_folders(folder / split)}
+            counts[split] = Counter({name: len(pictures_in(place)) for name, place in places.items()})
+    classes = sorted(set().union(*counts.values()))
+    size = sum(path.stat().st_size for path in archives.values())
+    return Finding(
+        "official archives",
+        str(folder),
+        class_names(classes, [folder]),
+        counts.get("train", Counter()),
+        counts.get("val", Counter()),
+        notes=[f"Not extracted yet: training does so, to {folder}; it takes {size / 1e9:,.1f} GB."],
+    )
+
+
+def _counts(files: Pictures | None, classes: list[str]) -> Counter[str]:
+    if not files:
+        return Counter()
+    return Counter(dict(zip(classes, files.labels.bincount(minlength=len(classes)).tolist(), strict=True)))
+
+
+def _reason(files: Pictures, index: int) -> str | None:
+    """Why a picture cannot be read."""
+    try:
+        files.open(index).rgb()
+    except ValueError as error:
+        return str(error).removeprefix(files.path(index)).strip()
+    return None
+
+
+def _shown(photographs: Photographs, order: Tensor) -> Iterator[int]:
+    for batch in torch.split(order, BATCH):
+        yield len(photographs.noted(photographs[0, batch]).labels)
+
+
+def _rate(counts: Iterator[int], seconds: float) -> float:
+    """Pictures per second, after the first batch, which waits for what is begun."""
+    next(counts)
+    began, total = time.perf_counter(), 0
+    for count in counts:
+        total += count
+        if time.perf_counter() - began >= seconds:
+            break
+    return total / (time.perf_counter() - began)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

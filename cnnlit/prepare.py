@@ -1,0 +1,74 @@
+"""python -m cnnlit.prepare: photographs brought once to a chosen size, and stored so that they stream.
+
+What can be configured is in conf/prepare.yaml and the groups that it names; --help lists it.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from cnnlit import config
+from cnnlit.config import Node, Values
+
+if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+    from cnnlit.data.preparing import Prepared
+
+IMAGENET = 1_281_167
+"""Training images of ILSVRC 2012."""
+
+WORDS = {"train": "training", "val": "validation"}
+
+
+def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, Ge(0)]) -> None:
+    """Make a store of photographs, or what is missing of it, and say what it came to.
+
+    Args:
+        data: the photographs; data.root then names the store in their place.
+        recipe: read by the data; changes nothing here.
+        prepare: a cnnlit.data.preparing.Preparation.
+        seed: of the data; changes nothing here.
+    """
+    with config.refusing():
+        preparation = config.build(prepare)
+        photographs = config.build(data)
+        photographs.prepare_data()
+        store = preparation.run(photographs.find(), data["on_unreadable"])
+    from rich.console import Console
+
+    console = Console(soft_wrap=True, highlight=False)
+    for line in _report(store):
+        console.print(line)
+
+
+def _report(store: "Prepared") -> list[str]:
+    """What a person wants to know of a store."""
+    about, sample = store.about, store.about["sample"]
+    splits = about["splits"].values()
+    lines = [
+        f"{store.folder}{' was prepared before' if store.was_there else ''}: "
+        + " and ".join(f"{each['images']:,} {WORDS[split]} images" for split, each in about["splits"].items())
+        + f" of {len(about['classes']):,} classes"
+    ]
+    images, size = (sum(each[what] for each in splits) for what in ("images", "bytes"))
+    if about["encoding"] == "jpeg":
+        colours = {420: "4:2:0", 444: "4:4:4"}[about["subsampling"]]
+        how = f"JPEG, quality {about['quality']}, {colours}, shorter side {about['side']}"
+        fidelity = f"PSNR {sample['psnr_db']:.1f} dB in {sample['images']} of them"
+    else:
+        how, fidelity = f"raw, {about['side']}x{about['side']}", "exact"
+    per_image = size / max(images, 1)
+    lines.append(
+        f"{how}: {fidelity}; {size / 1e9:,.2f} GB, {per_image / 1e3:,.1f} kB an image "
+        f"({per_image * IMAGENET / 1e9:,.0f} GB for 1.28 million)"
+    )
+    if unreadable := [each for split in splits for each in split["unreadable"]]:
+        lines.append(f"left out, for they cannot be read: {len(unreadable):,}, which prepared.json names")
+    if store.num_verified is not None:
+        lines.append(f"verified: {store.num_verified:,} images are as they were written")
+    return [*lines, f"Train on them with data.root={store.folder}"]
+
+
+main = config.command(prepare)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""How a test is taken: answers to several views of a picture become one, and those of several devices one list."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Views = list[tuple[Tensor, Tensor]]
+"""V views of each of N pictures, by size: images [M, C, h, w], and int64 [M], which of the N * V they are, where number
+n * V + v is view v of picture n."""
+
+
+@dataclass(kw_only=True)
+class EvaluationProtocol:
+    """Which views of a picture the network is tested on, and how their answers are joined.
+
+    The softmax is averaged over the views (Krizhevsky et al. 2012, Sec. 4.1; Szegedy et al. 2014, Sec. 7). Uncropped
+    views are shown to the network's `dense` form, which averages its scores over the places of a view beforehand
+    (Simonyan, Zisserman 2014, Sec. 3.2).
+
+    Args:
+        views: steps of cnnlit.data.geometry and cnnlit.data.views, as `data.views` reads them; null for one view, that
+            of the validation.
+    """
+
+    views: list[Any] | None = None
+
+    @property
+    def dense(self) -> bool:
+        """Whether views are uncropped."""
+        return any(getattr(step, "uncropped", False) for step in self.views or ())
+
+    @property
+    def num_views(self) -> int:
+        """Views of each picture."""
+        return math.prod(getattr(step, "num_views", 1) for step in self.views or ())
+
+    def try_on(self, network: nn.Module, data: Mapping[str, Any]) -> None:
+        """Refuse what cannot be tested so.
+
+        Args:
+            network: that is to be tested.
+            data: the options of its data.
+
+        Raises:
+            ValueError: for data without views, and for a network without a dense form.
+        """
+        if self.views is not None and "views" not in data:
+            raise ValueError("protocol: these images are tested as they are; use protocol=single_crop")
+        if self.dense and not hasattr(network, "dense"):
+            raise ValueError(
+                f"protocol: {type(network).__name__} sees images of one size alone; "
+                "use a protocol of crops, such as ten_crop"
+            )
+
+    def answer(self, network: nn.Module, views: Tensor | Views, count: int) -> Tensor:
+        """The answers to pictures, as logits.
+
+        Args:
+            network: images [M, C, h, w] -> logits [M, K].
+            views: one view of each picture, float [count, C, H, W], or several.
+            count: of the pictures.
+
+        Returns:
+            float [count, K]: of one view the network's logits; of several the logarithm of the average of their
+            softmax, which is its own log-softmax, so that losses and errors mean the same.
+        """
+        classify = network.dense if self.dense else network
+        if isinstance(views, Tensor):
+            return classify(views)  # type: ignore[no-any-return, operator]
+        logits = torch.cat([classify(images) for images, _ in views]).float()  # type: ignore[operator]
+        places = torch.cat([places for _, places in views])
+        answers = torch.empty_like(logits).index_copy_(0, places, logits)
+        if len(answers) == count:
+            return answers
+        each = functional.log_softmax(answers, dim=1).view(count, -1, answers.shape[1])  # [count, V, K]
+        return each.logsumexp(dim=1) - math.log(each.shape[1])

@@ -1,0 +1,89 @@
+"""Waiting for data is counted, and nothing else."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from cnnlit.callbacks.progress import print_summary
+from cnnlit.callbacks.waiting import DataWaiting
+from cnnlit.results.runs import Run
+
+STEPS = 4
+WAIT, WORK = 0.05, 0.3
+
+
+class SlowData(Dataset[Tensor]):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, index: int) -> Tensor:
+        time.sleep(self.seconds)
+        return torch.zeros(1)
+
+
+class SlowTraining(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        time.sleep(WORK)
+        return self.weight.sum()
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        time.sleep(WORK)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+def waited(folder: Path, seconds: float, checkpoint: str | None = None, epochs: int = 1) -> tuple[float, Trainer]:
+    callback = DataWaiting()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=folder,
+    )
+    data = DataLoader(SlowData(seconds), batch_size=None)
+    trainer.fit(SlowTraining(), data, DataLoader(SlowData(WAIT), batch_size=None), ckpt_path=checkpoint)
+    assert float(trainer.callback_metrics["seconds_waiting"]) == pytest.approx(callback.seconds)
+    return callback.seconds, trainer
+
+
+def test_the_time_that_data_take_is_waited_and_steps_and_validation_are_not(tmp_path: Path) -> None:
+    seconds, _ = waited(tmp_path, WAIT)
+    assert STEPS * WAIT <= seconds < STEPS * WORK
+    assert waited(tmp_path, 0)[0] < STEPS * WORK
+
+
+def test_what_was_waited_before_a_resume_counts(tmp_path: Path) -> None:
+    before, trainer = waited(tmp_path, WAIT)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    after, _ = waited(tmp_path, WAIT, str(tmp_path / "last.ckpt"), epochs=2)
+    assert after >= before + STEPS * WAIT
+
+
+@pytest.mark.parametrize(("waiting", "said"), [(60.0, True), (0.0, False)])
+def test_the_summary_says_what_to_turn_when_much_was_waited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], waiting: float, said: bool
+) -> None:
+    run = Run(tmp_path)
+    run.record["seconds_waiting"] = waiting
+    test = {"test/error": 0.5, "test/num_errors": 1, "test/num_images": 2, "test/loss": 1.0}
+    print_summary(run, test, val_error=None, pictures={}, tracked=None, when_waiting="turn this")
+    assert ("waited for data: 60 s; turn this" in capsys.readouterr().out) is said

@@ -1,0 +1,122 @@
+"""python -m cnnlit.doctor, as a user runs it."""
+
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+
+from cnnlit import config
+from cnnlit.data.inspection import Inspection
+from cnnlit.doctor import main
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def doctor(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    """Run the command in an empty folder: its exit code, what it printed, and what it complained of."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["doctor.py", *arguments])
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        else:
+            code = 0
+        assert list(tmp_path.iterdir()) == []
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.skipif(not (SHARED / "imagenet-sample").is_dir(), reason="no photographs in ../shared/data")
+def test_real_photographs_are_one_object_of_json(doctor: Any) -> None:
+    options = ("data.num_classes=220", "doctor.scan=all", "doctor.seconds=0", "format=json")
+    code, out, _ = doctor("data=imagenet", f"data.root={SHARED / 'imagenet-sample'}", *options)
+    assert code == 0
+    found = json.loads(out)
+    assert {key: found[key] for key in ("layout", "classes", "train", "val", "unreadable", "scanned")} == {
+        "layout": "class folders",
+        "classes": 220,
+        "train": 220,
+        "val": 0,
+        "unreadable": [],
+        "scanned": 220,
+    }
+
+
+@pytest.mark.skipif(not (SHARED / "tiny-imagenet-10").is_dir(), reason="no Tiny ImageNet in ../shared/data")
+def test_the_text_names_layout_classes_counts_and_what_would_be_refused(doctor: Any) -> None:
+    code, out, _ = doctor("data=imagenet", f"data.root={SHARED / 'tiny-imagenet-10'}", "doctor.seconds=0.1")
+    assert code == 0
+    for words in (
+        f"Layout: Tiny ImageNet in {SHARED / 'tiny-imagenet-10'}",
+        "Classes: 10 (goldfish, king penguin,",
+        "5,000",
+        "50 (n01443537)",
+        "Unreadable: 0 of 1,500 that were read; doctor.scan=all reads everything.",
+        "images/s decoded and augmented on one core",
+        "ResNet-50",
+        "A run would be refused: 10 classes, and data.num_classes=1000: say data.num_classes=10",
+    ):
+        assert words in out, out
+
+
+@pytest.mark.skipif(not (SHARED / "imagenet-sample").is_dir(), reason="no photographs in ../shared/data")
+@pytest.mark.parametrize(("needed", "says"), [("0.1", "The loaders keep up"), ("1e9", "would wait 100% of the time")])
+def test_whether_the_loaders_keep_up_is_answered(doctor: Any, needed: str, says: str) -> None:
+    root = f"data.root={SHARED / 'imagenet-sample'}"
+    options = ("doctor.scan=none", "doctor.seconds=0.1", f"doctor.images_per_second={needed}", "format=markdown")
+    code, out, _ = doctor("data=imagenet", root, *options)
+    assert code == 0
+    assert says in out, out
+
+
+def test_digits_need_no_folder(doctor: Any) -> None:
+    code, out, _ = doctor()
+    assert code == 0
+    assert "sklearn, in memory" in out
+    assert "1,437" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data=imagenet"], ["there is no folder", "image-net.org", "data=imagenette", "data=synthetic"]),
+        (["data=imagenette"], ["imagenette2-320", "downloads it"]),
+        (["data=imagenet", "doctor.scan=alll"], ["doctor.scan=alll", "none, sample, all", "did you mean all?"]),
+        (["data=imagenet", "doctor.smple=3"], ["doctor.smple", "did you mean doctor.sample?"]),
+        (["data=imagenet", "format=xml"], ["format=xml", "text, json, markdown"]),
+        (["data=mnist", "data.root=nowhere"], ["train-images-idx3-ubyte", "nowhere"]),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else None,
+)
+def test_what_is_wrong_is_one_line(doctor: Any, arguments: list[str], says: list[str]) -> None:
+    code, out, err = doctor(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    for words in says:
+        assert words in err, err
+
+
+def test_a_flat_validation_folder_is_refused(doctor: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("flat")
+    for number in range(1, 4):
+        (folder / f"ILSVRC2012_val_{number:08d}.JPEG").touch()
+    code, _, err = doctor("data=imagenet", f"data.root={folder}")
+    assert code == 2
+    assert "3 pictures" in err
+    assert "nothing tells their classes" in err
+
+
+def test_the_configuration_lists_every_option_and_its_default() -> None:
+    with hydra.initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+        node = dict(hydra.compose("doctor").doctor)
+    del node["_target_"]
+    assert node == {name: each.default for name, each in inspect.signature(Inspection).parameters.items()}
