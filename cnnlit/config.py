@@ -5,6 +5,7 @@ it names: unknown keys, types, choices (Literal) and bounds (Annotated), before 
 """
 
 import difflib
+import functools
 import importlib
 import inspect
 import json
@@ -14,19 +15,24 @@ import secrets
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
+
+from cnnlit.parallel.jobs import JobFailed
 
 Node = dict[str, Any]
 """A part of the configuration as plain containers."""
@@ -43,44 +49,86 @@ def conf_dir() -> Path:
     return checkout if (package.parent / "pyproject.toml").is_file() and checkout.is_dir() else package / "conf"
 
 
-def command(function: Callable[..., Any]) -> Callable[[], None]:
+class _Composing:
+    """Whether Hydra is at work on the command line, so that what goes wrong is the user's, to be told in one line."""
+
+    now = False
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def command(function: Callable[..., Any], *, jobs_apart: bool = False) -> Callable[[], None]:
     """The entry point of a command: composes conf/<name>.yaml, checks it, calls the function with its keys.
 
     Args:
         function: a command, with one keyword-only annotated argument per key of its configuration file, which
             is named as the function is.
+        jobs_apart: whether each job of a sweep runs in a process tree of its own.
     """
 
-    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
-
-    composing = False
+    is_job = False
+    wanted = _Composing.traceback_wanted  # goes with the task to other launchers' processes
 
     def task(composed: DictConfig) -> Any:
-        nonlocal composing
-        composing = False
-        if not traceback_wanted:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
+        begin(wanted)
         with refusing():
             config: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+            if jobs_apart and HydraConfig.get().mode == RunMode.MULTIRUN:
+                from cnnlit.parallel.launcher import run_apart
+
+                return run_apart(function, config)
             check(config, function)
+        if jobs_apart and not is_job and "LOCAL_RANK" not in os.environ:
+            _mention_sweep()
         return function(**config)
 
     # Hydra names the job and DDP's child processes by the module of the function that it is given.
-    task.__module__ = function.__module__
+    functools.update_wrapper(task, function)
 
     def main() -> None:
-        nonlocal composing
-        composing = True
+        nonlocal is_job
+        sys.argv[1:] = map(_without_hyphens, sys.argv[1:])
+        if jobs_apart:
+            from cnnlit.parallel import launcher, runner
+
+            is_job = runner.end_with_parent()
+            launcher.register()
+        _Composing.now = True
         ConfigLoaderImpl.get_group_options = _group_options  # type: ignore[assignment]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
         except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-            if not composing:
+            if not _Composing.now:
                 raise
             _refuse(_composition_message(error, function.__name__))
+        except JobFailed as error:
+            _refuse(str(error), exit_code=1)
+        finally:
+            if not wanted:  # nor do commands that this process calls later
+                os.environ.pop("HYDRA_FULL_ERROR", None)
 
     return main
+
+
+def _without_hyphens(word: str) -> str:
+    """`--key=value`, as W&B's agents write it, is key=value; Hydra's own options stay."""
+    name, equals, _ = word.partition("=")
+    options = get_args_parser()._option_string_actions
+    return word.removeprefix("--") if equals and name.startswith("--") and name not in options else word
+
+
+def _mention_sweep() -> None:
+    params: Node = OmegaConf.to_container(HydraConfig.get().sweeper).get("params") or {}  # type: ignore[union-attr]
+    if params:
+        line = " ".join(f"{key}={values}" for key, values in params.items())
+        print(f"one run; with -m, the file's sweep: {line}", file=sys.stderr)  # noqa: T201
+
+
+def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:
+    """Composing is over: what goes wrong from here on shows where."""
+    _Composing.now = False
+    if not traceback_wanted:
+        os.environ.pop("HYDRA_FULL_ERROR", None)
 
 
 def _group_options(
@@ -92,6 +140,15 @@ def _group_options(
 ) -> list[str]:
     # Hydra's own copies all its files in memory for each group that --help lists, which doubles the time of --help.
     return loader.repository.get_group_options(group_name, results_filter)
+
+
+def quote(*keys: str) -> None:
+    """Put the values of these keys on the command line in quotation marks: Hydra reads no =, comma, é without."""
+    for place, word in enumerate(sys.argv):
+        key, _, value = word.partition("=")
+        if key in keys and re.search(r"[^\w./:*+-]", value, re.ASCII) and value[0] not in "'\"[":
+            escaped = value.replace("'", "\\'")
+            sys.argv[place] = f"{key}='{escaped}'"
 
 
 def build(node: Node, *args: Any, **keywords: Any) -> Any:
@@ -139,18 +196,68 @@ def composed(function: Callable[..., Any], line: list[str]) -> Node:
     return node
 
 
+def settings_of(folder: Path, data: Node, function: Callable[..., Any], own: Iterable[str]) -> Node:
+    """The configuration of a run, with what the command line says about its data.
+
+    Args:
+        folder: of the run.
+        data: the command's.
+        function: the command.
+        own: how its words begin that say nothing about the run.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+        ValueError: if the command line says something else about the run.
+    """
+    from cnnlit.results.runs import read_config
+
+    settings = read_config(folder)
+    others = [word for word in overrides() if not word.lstrip("+").startswith(("data.", *own))]
+    if others:
+        raise ValueError(f"run={folder}: it is tested as it was trained; leave out {' '.join(others)}")
+    for override in overrides():
+        if override.startswith("data."):
+            key = override.removeprefix("data.").partition("=")[0].partition(".")[0]
+            settings["data"][key] = data[key]
+    check({key: settings[key] for key in ("model", "data", "recipe")}, function)
+    return settings
+
+
+def require_weights(model: Node) -> None:
+    """Refuse a model that knows nothing, where no run is named."""
+    if not model.get("weights"):
+        raise ValueError(
+            "run=null: name the folder of a run, or a model with published weights: "
+            "model=resnet50 model.variant=torchvision model.weights=IMAGENET1K_V1 recipe=modern_images"
+        )
+
+
+def check_scale(weights: str | None, normalization: str | None) -> None:
+    """Refuse published weights on images of another scale than theirs, with which they are silently worth nothing."""
+    if weights and normalization != "mean_std":
+        raise ValueError(
+            f"data.normalization={normalization}: model.weights={weights} expect mean_std; "
+            "add data.normalization=mean_std or recipe=modern_images"
+        )
+
+
+WRONG_INPUT = (ValueError, OSError, HydraException, OmegaConfBaseException, YAMLError)
+
+
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Whatever the user got wrong in here ends the command with one line and exit code 2."""
+def refusing(
+    kinds: type[Exception] | tuple[type[Exception], ...] = WRONG_INPUT, *, exit_code: int = 2
+) -> Iterator[None]:
+    """Whatever the user got wrong in here ends the command with one line and exit code 2; or errors of other kinds."""
     try:
         yield
-    except (ValueError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
+    except kinds as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
         with suppress(ValueError, OSError):
             os.removedirs(run_folder())  # which Hydra made and nothing was written to
-        _refuse(str(cause))
+        _refuse(str(cause), exit_code)
 
 
 def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
@@ -262,7 +369,9 @@ def _nearest_key(key: str, name: str) -> str:
     """Of all keys that the command has without the overrides of values, the nearest."""
     groups = _groups()
     chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
-    with suppress(Exception), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    at_work = GlobalHydra.instance().is_initialized()  # as when a command composes another's configuration
+    here = nullcontext() if at_work else hydra.initialize_config_dir(str(conf_dir()), version_base="1.3")
+    with suppress(Exception), here:
         composed: Node = OmegaConf.to_container(hydra.compose(name, overrides=chosen))  # type: ignore[assignment]
         known = list(_paths(composed))
         last = {path.rpartition(".")[2]: path for path in known}
@@ -280,17 +389,31 @@ def _paths(node: Node, above: str = "") -> Iterator[str]:
             yield from _paths(value, path)
 
 
-def _refuse(message: str) -> NoReturn:
+def _refuse(message: str, exit_code: int = 2) -> NoReturn:
     line = " ".join(message.split())
     print(f"cnnlit: {line}", file=sys.stderr)  # noqa: T201
-    sys.exit(2)
+    sys.exit(exit_code)
 
 
 def _new_run_folder(resume: str | None, root: str) -> str:
     """Where a run goes: the folder that is resumed, or a new one that no other run can have."""
+    from cnnlit.parallel.processes import agree, started_elsewhere
+
     if resume:
         return str(Path(resume).absolute())
-    return f"{root}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(4)}"
+    folder = f"{root}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(4)}"
+    return agree("run_folder", folder) if started_elsewhere() else folder
+
+
+def _matched(value: Any, choices: Node) -> Any:
+    """The choice that goes with another value, so that an arm of an experiment may differ in two.
+
+    `lr: ${match:${model.activation},{relu: 0.01, tanh: 0.03}}`
+    """
+    if value not in choices:
+        raise ValueError(f"has no value for {value}, only for {', '.join(map(str, choices))}; give it one")
+    return choices[value]
 
 
 OmegaConf.register_new_resolver("run_folder", _new_run_folder, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("match", _matched, replace=True)

@@ -1,5 +1,6 @@
 """The configuration: everything in conf/ composes and builds; whatever is wrong is one line and exit code 2."""
 
+import functools
 import inspect
 import sys
 import urllib.error
@@ -8,6 +9,8 @@ import urllib.request
 import hydra
 import pytest
 import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from cnnlit import config
@@ -28,7 +31,7 @@ def compose(*overrides):
     return OmegaConf.to_container(composed, resolve=True)
 
 
-@pytest.mark.parametrize("choice", CHOICES + [f"experiment={name}" for name in EXPERIMENTS])
+@pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_passes_its_schema_and_builds(choice):
     # LeNet-5, the default, has codes for ten classes alone.
     settings = compose(choice, *(["model.head=linear"] if choice.startswith("data=") else []))
@@ -53,14 +56,50 @@ def test_the_configured_model_is_the_constructors_default():
     assert node == {name: parameter.default for name, parameter in parameters.items()}
 
 
+def test_a_value_may_go_with_another_one():
+    rates = {compose("experiment=activation", f"model.activation={name}")["recipe"]["optimizer"]["lr"]: name
+             for name in ("relu", "sigmoid")}  # fmt: skip
+    assert len(rates) == 2
+    assert compose("experiment=activation", "recipe.optimizer.lr=0.5")["recipe"]["optimizer"]["lr"] == 0.5
+
+
+@functools.cache
+def jobs_of(name):
+    """The overrides of each job of an experiment's sweep, as Hydra makes them; of seeds the first alone."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("train", overrides=[f"experiment={name}"], return_hydra_config=True)
+    params = OmegaConf.to_container(composed.hydra.sweeper.params or OmegaConf.create(), resolve=False)
+    words = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
+    (batch,) = BasicSweeper.split_arguments(words, None)
+    seeds = [next((word for word in job if word.startswith("seed=")), None) for job in batch]
+    return [job for job, seed in zip(batch, seeds, strict=True) if seed == seeds[0]]
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_opens_with_question_source_and_command(name):
+def test_every_arm_of_an_experiment_composes_passes_its_schema_and_builds(name):
+    for overrides in jobs_of(name):
+        settings = compose(f"experiment={name}", *overrides)
+        config.check(settings, train)
+        with torch.device("meta"):
+            network = config.build(settings["model"])
+        config.build(settings["data"])
+        config.build(settings["recipe"]).try_on(network)
+        config.build(settings["protocol"]).try_on(network, settings["data"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_question_source_command_time_and_expectation(name):
     text = (CONF / "experiment" / f"{name}.yaml").read_text()
-    head = [line for line in text.splitlines() if line.startswith("#")]
+    head = text.partition("defaults:")[0].splitlines()
     assert head[0] == "# @package _global_"
-    assert any("Question:" in line for line in head)
-    assert any("Paper:" in line or "Slides:" in line for line in head)
-    assert any(f"python -m cnnlit.train experiment={name}" in line for line in head)
+    assert head[1].startswith("# Question: ")
+    assert any(line.startswith(("# Paper: ", "# Slides: ")) for line in head)
+    sweep = "-m " if "  sweeper:" in text else ""
+    assert any(line.startswith(f"# Command: python -m cnnlit.train {sweep}experiment={name}") for line in head)
+    assert any(line.startswith("# Time: ") for line in head)
+    assert any(line.startswith("# Expected: ") for line in head)
+    if len(jobs_of(name)) > 1:
+        assert any(line.startswith("# Report: python -m cnnlit.report runs=") for line in head)
 
 
 def refusal(monkeypatch, capfd, tmp_path, *arguments):
@@ -90,7 +129,10 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
             ["recipe.augmentation=[{_target_: cnnlit.data.geometry.RandomCrop, pixel: 8}]"],
             ["recipe.augmentation[0].pixel", "did you mean pixels?"],
         ),
-        (["model=alexnet"], ["ImageNet's class folders", "data=synthetic needs nothing"]),
+        (
+            ["model=alexnet"],
+            ["there is no folder", "expected class folders", "data=imagenette", "data=synthetic needs nothing"],
+        ),
         (["model=alexnet", "data=synthetic", "model.groups=3"], ["model.groups=3", "1 or 2"]),
         (
             ["model=vgg16", "data=synthetic", "model.weights=IMAGENET1K_V1", "recipe=modern_images"],
@@ -121,7 +163,7 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
         (["data.distortion_shear=[2]"], ["data.distortion_shear=[2]", "2 items"]),
         (["data.image_size=28", "model.pool_stride=5"], ["pool_stride=5", "c5"]),
         (["model.num_classes=7"], ["head=rbf", "num_classes=7", "head=linear"]),
-        (["trainer.devices=99"], ["trainer.devices=99", "this machine has"]),
+        (["trainer.devices=9999"], ["trainer.devices=9999", "this machine has"]),
         (["trainer.devices=many"], ["trainer.devices=many", "a number"]),
         (["trainer.strategy=dpp"], ["strategy", "dpp"]),
         (["trainer.precision=17"], ["trainer.precision=17"]),
@@ -131,6 +173,10 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
         (["model=null"], ["Config group override"]),
         (["recipe.loss=null"], ["recipe.loss=null", "_target_"]),
         (["model.pooling=["], ["model.pooling=["]),
+        (
+            ["experiment=activation", "model.activation=gelu"],
+            ["recipe.optimizer.lr", "no value for gelu, only for relu, tanh, sigmoid"],
+        ),
         (["resume=nowhere"], ["nowhere", "holds no run"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,

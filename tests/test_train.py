@@ -16,8 +16,7 @@ import pytest
 import torch
 import yaml
 
-from cnnlit.results.metrics_file import read_metrics
-from cnnlit.results.runs import read
+from cnnlit.results.runs import read, read_metrics
 
 ROOT = Path(__file__).parents[1]
 SHORT = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002")
@@ -77,7 +76,8 @@ def test_a_run_leaves_a_folder_that_says_everything(finished):
     pictures = {path.name for path in (folder / "pictures").iterdir()}
     assert pictures == {"learning_curves.png", "confusion_matrix.png", "errors.png", "filters.png"}
     assert len((folder / "test_predictions.csv").read_text().splitlines()) == 361
-    assert not [path for path in folder.rglob(".*") if path.is_file() and path.parent.name != "wandb"]
+    hidden = [path.name for path in folder.rglob(".*") if path.is_file() and path.parent.name != "wandb"]
+    assert hidden == [".lock"]
 
 
 def test_a_checkpoint_is_plain_and_describes_itself(finished):
@@ -257,8 +257,8 @@ def test_help_and_configuration_are_answered_without_the_heavy_imports(tmp_path,
         assert words in outcome.stdout
     if flag == "--help":
         for words in (
-            "experiment: lenet5, lenet5_1998, lenet5_distorted, lenet5_modern",
-            "data: digits, imagenet, mnist",
+            "experiment: activation, activation_photographs, activation_rates, alexnet",
+            "data: digits, folder, imagenet, imagenette, mnist",
         ):
             assert words in outcome.stdout
     assert not list(tmp_path.iterdir())

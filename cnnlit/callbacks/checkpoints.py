@@ -1,8 +1,15 @@
-"""The state of a training on the disk: written whole, after every epoch and when the run is told to stop."""
+"""The state of a training on the disk: after every epoch, at intervals, and when the run is told to stop."""
 
 import io
+import os
+import re
 import signal
+import subprocess
 import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -10,72 +17,175 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
-from cnnlit.results.runs import write_whole
+from cnnlit.results.runs import Run, write_whole
+
+SECONDS_BETWEEN_VOTES = 1.0
+"""How long the processes of a run train on before they ask one another whether to stop or to save."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all, also when the process is killed while it writes."""
+    """Checkpoints that are there whole or not at all, also when the process is killed while it writes.
+
+    Args:
+        previous: where the checkpoint goes whose place is taken; None for nowhere.
+    """
+
+    def __init__(self, previous: Path | None = None) -> None:
+        self.previous = previous
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getvalue())
+        write_whole(Path(path), content.getbuffer(), previous=self.previous)
 
 
-class LastCheckpoint(ModelCheckpoint):
-    """Keeps the state at the end of the last epoch.
+class StopSignals(_SignalConnector):
+    """SIGTERM, and SLURM's early warning SIGUSR1, end a run with exit code 128 and the signal's number.
 
-    Args:
-        path: of the checkpoint.
+    While the network trains they are noted in `received`, for Checkpoints to save the state first; before and after
+    that they end the run at once. Lightning's own handlers, whose place these take, save nothing and exit with 0, and
+    with several processes they often hang.
     """
 
-    state_key = "LastCheckpoint"
-    """There is one; Lightning asks for its name ten times a step, and ModelCheckpoint would spell its settings out."""
+    received: int | None = None
+    training = False
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            dirpath=path.parent, filename=path.stem, save_on_train_epoch_end=True, enable_version_counter=False
-        )
+    def register_signal_handlers(self) -> None:
+        """Lightning's own are left out, and what they have the processes of a run tell one another at each step."""
+        self.trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
-
-class StopOnSignal(Callback):
-    """On SIGTERM, saves the state after the current step, then exits with code 143.
-
-    After the last step of an epoch there is still its validation to come; then the state at its end is kept, as
-    it always is, and the next epoch does not begin.
-
-    Args:
-        path: of the checkpoint.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._received: int | None = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning has set its own handler by now, which would end the run without saving.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._receive)
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Within the block."""
+        numbers = (signal.SIGTERM, signal.SIGUSR1) if threading.current_thread() is threading.main_thread() else ()
+        before = {number: signal.signal(number, self._receive) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = number
+        self.received = number
+        if not self.training:
+            raise SystemExit(128 + number)
+
+
+class Checkpoints(Callback):
+    """Keeps the state after every epoch, within long ones at intervals, and after the current step on a signal.
+
+    After the last step of an epoch there is still its validation to come; a signal that comes then ends the run after
+    it. With several processes, all of them stop and save at the same step, whichever of them was told.
+
+    The trainer's signals are StopSignals.
+
+    Args:
+        run: whose checkpoint it is.
+        minutes: between two checkpoints of an epoch; None for none before its end.
+        requeue: on SIGUSR1, ask SLURM to start the job again.
+    """
+
+    def __init__(self, run: Run, *, minutes: float | None = None, requeue: bool = False) -> None:
+        self.run = run
+        self.seconds = 60 * minutes if minutes else float("inf")
+        self.requeue = requeue
+        self._signals: Any = None
+        self._resumed = False
+        self._next_save = self._last_vote = 0.0
+        self._steps_to_vote = self._steps_since_vote = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._signals = trainer._signal_connector
+        self._signals.training = True
+        self._resumed = trainer.fit_loop.restarting
+        self._last_vote = time.monotonic()
+        self._next_save = self._last_vote + self.seconds
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if self._resumed:
+            # From here on the run is as any other. Lightning holds it for a resumed one until the end of the epoch, and
+            # leaves out the step of a schedule by epochs; and it counts a step that was not, at which it logs.
+            trainer.fit_loop.restarting = False
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+            self._resumed = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not trainer.is_last_batch and self._told(trainer):
-            trainer.save_checkpoint(self.path)
-            raise SystemExit(128 + signal.SIGTERM)
+        self._steps_since_vote += 1
+        alone = trainer.world_size == 1
+        if (self._quiet() if alone else self._steps_since_vote < self._steps_to_vote) or _between(trainer):
+            return
+        signalled, due = self._vote(trainer)
+        if signalled or due:
+            self._save(trainer)
+        if signalled:
+            self._leave(trainer, signalled)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._told(trainer):
-            raise SystemExit(128 + signal.SIGTERM)
+        # Only now is an epoch past: its row is in metrics.csv, and a schedule that watches the validation has seen it.
+        if trainer.global_step and not trainer.fit_loop.restarting:
+            trainer.fit_loop.epoch_loop.reset()  # as Lightning does next; its count of steps would be the past epoch's
+            self._save(trainer)
+        self._leave_if_told(trainer)
 
-    def _told(self, trainer: Trainer) -> bool:
-        received = self._received is not None
-        if trainer.world_size == 1:
-            return received
-        # All ranks have to agree, or one leaves while the others wait for it.
-        return trainer.strategy.reduce_boolean_decision(received, all=False)
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer)
+        self._signals.training = False
+        self._leave_if_told(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._signals = trainer._signal_connector
+        self._signals.training = False
+
+    def _quiet(self) -> bool:
+        return self._signals.received is None and time.monotonic() < self._next_save
+
+    def _vote(self, trainer: Trainer) -> tuple[int, bool]:
+        """The signal that any process received, or 0, and whether it is time for a checkpoint."""
+        now = time.monotonic()
+        speed = self._steps_since_vote / max(now - self._last_vote, 1e-6)
+        ballot = [self._signals.received or 0, int(now >= self._next_save), max(1, int(speed * SECONDS_BETWEEN_VOTES))]
+        if trainer.world_size > 1:
+            ballots = torch.tensor(ballot, device=trainer.strategy.root_device)
+            ballot = trainer.strategy.reduce(ballots, reduce_op="max").tolist()
+        self._last_vote, self._steps_since_vote = now, 0
+        signalled, due, self._steps_to_vote = ballot
+        return signalled, bool(due)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.run.checkpoint)
+        self.run.keep()
+        self._next_save = time.monotonic() + self.seconds
+
+    def _leave_if_told(self, trainer: Trainer) -> None:
+        signalled, _ = self._vote(trainer)
+        if signalled:
+            self._leave(trainer, signalled)
+
+    def _leave(self, trainer: Trainer, number: int) -> None:
+        if self.requeue and number == signal.SIGUSR1 and trainer.is_global_zero:
+            requeue()
+        raise SystemExit(128 + number)
+
+
+def _between(trainer: Trainer) -> bool:
+    """Whether the state is one that a run cannot go on from: before a validation, or with gradients added up."""
+    return trainer.is_last_batch or trainer.fit_loop._should_accumulate()
+
+
+def requeue() -> None:
+    """Ask SLURM to start this process's job again, which is to go on with the run; warns where it refuses."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    if not re.fullmatch(r"\d+(_\d+)?", job):
+        warnings.warn("requeue=true: this is no job of SLURM's, there is no SLURM_JOB_ID", stacklevel=2)
+        return
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        warnings.warn(f"scontrol requeue {job} failed: {str(reason).strip()}", stacklevel=2)

@@ -10,34 +10,45 @@ import torch
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """What glibc's malloc.h calls them."""
 
+PROCESSES_PER_CORE = 4
+"""More than one, so that what needs several devices can be tried out on a small machine."""
 
-def check_devices(accelerator: str, devices: int | str | list[int]) -> None:
-    """Refuse more devices than there are, before anything starts.
+
+def num_devices(accelerator: str, devices: int | str | list[int]) -> int:
+    """How many devices of this machine are asked for; more than there are is refused before anything starts.
 
     Args:
         accelerator: as lightning.Trainer takes it.
         devices: likewise: a number, a list of indices, "auto" or -1.
+
+    Returns:
+        Their number; for an accelerator that is not known here, the number that was said.
 
     Raises:
         ValueError: one line that says how many there are.
     """
     gpus = torch.cuda.device_count()
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and gpus > 0)
-    available, kind = (gpus, "GPUs") if on_gpu else (os.cpu_count() or 1, "processor cores")
-    if accelerator not in ("auto", "cpu", "gpu", "cuda") or devices in ("auto", -1, "-1"):
-        return
+    cores = os.cpu_count() or 1
+    processes = PROCESSES_PER_CORE * cores
+    if devices in ("auto", -1, "-1"):
+        return max(1, gpus) if on_gpu else 1
     if isinstance(devices, int):
-        count = devices
+        count = highest = devices
     elif isinstance(devices, str) and re.fullmatch(r"\d+", devices):
-        count = int(devices)
+        count = highest = int(devices)
     elif isinstance(devices, list):
-        count = max(devices, default=-1) + 1
+        count, highest = len(devices), max(devices, default=-1) + 1
     else:
         raise ValueError(f"trainer.devices={devices}: must be a number, a list of indices, or auto")
+    if accelerator not in ("auto", "cpu", "gpu", "cuda"):
+        return count
     if on_gpu and gpus == 0:
         raise ValueError(f"trainer.accelerator={accelerator}: this machine has no GPU; use cpu or auto")
-    if not 1 <= count <= available:
-        raise ValueError(f"trainer.devices={devices}: this machine has {available} {kind}")
+    found = f"{gpus} GPUs" if on_gpu else f"{cores} processor cores, for {processes} processes at most"
+    if not 1 <= highest <= (gpus if on_gpu else processes):
+        raise ValueError(f"trainer.devices={devices}: this machine has {found}")
+    return count
 
 
 def keep_freed_memory() -> None:

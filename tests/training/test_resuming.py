@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from torch.optim import AdamW
 
-from cnnlit.callbacks.checkpoints import LastCheckpoint, StopOnSignal, WholeCheckpoints
+from cnnlit.callbacks.averaging import PolyakAveraging
+from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
 from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.models.lenet5 import LeNet5
-from cnnlit.results.metrics_file import MetricsFile, read_metrics
+from cnnlit.results.metrics_file import MetricsFile
+from cnnlit.results.runs import Run, read_metrics
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
 from cnnlit.training.optimizers import StochasticDiagonalLM
 from cnnlit.training.recipe import Recipe
-from cnnlit.training.schedules import Passes, WarmupCosine
+from cnnlit.training.schedules import Passes, Plateau, WarmupCosine
 from cnnlit.training.task import ImageClassification
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -28,21 +29,28 @@ EPOCHS, STEPS = 3, 7  # 1,257 images in batches of 200
 SEED = 4
 
 
-class CutOff(StopOnSignal):
+class Killed(MetricsFile):
+    """Ends the process before it writes the row of the first epoch's training, its validation being written."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if "train/loss" in metrics:
+            raise SystemExit
+        super().log_metrics(metrics, step)
+
+
+class CutOff(Callback):
     """Gets a signal in step number `step`; or, without one, is killed before the second epoch's first step."""
 
-    def __init__(self, path: Path, step: int | None) -> None:
-        super().__init__(path)
+    def __init__(self, step: int | None) -> None:
         self.step = step
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if self.step is None and trainer.global_step == STEPS:
             raise SystemExit
 
-    def on_train_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == self.step:
-            self._receive(signal.SIGTERM, None)
-        super().on_train_batch_end(trainer, *arguments)
+            trainer._signal_connector._receive(signal.SIGTERM, None)
 
 
 def modern() -> Recipe:
@@ -68,10 +76,32 @@ def lecun1998() -> Recipe:
     )
 
 
-def fit(folder: Path, recipe: Recipe, *callbacks: Callback, resume: bool = False, **data: Any) -> Any:
+def plateau() -> Recipe:
+    """A schedule that watches the validation, weights that are averaged, and filters that are limited."""
+    return Recipe(
+        batch_size=200,
+        epochs=EPOCHS,
+        order="fresh",
+        loss=MaximumAPosteriori(10.0),
+        optimizer=partial(AdamW, lr=0.02),
+        schedule=partial(Plateau, factor=0.5, patience=0),
+        max_filter_rms=0.05,
+        averaging_decay=0.9,
+    )
+
+
+def fit(
+    folder: Path,
+    recipe: Recipe,
+    *callbacks: Callback,
+    resume: bool = False,
+    metrics: type[MetricsFile] = MetricsFile,
+    **data: Any,
+) -> Any:
     """Three epochs as the train command runs them; the last state on the disk."""
     seed_everything(SEED, workers=True, verbose=False)
-    path = folder / "last.ckpt"
+    run = Run(folder)
+    path = run.checkpoint
     digits = HandwrittenDigits(
         val_split=180, batch_size=200, order=recipe.order, distortion="affine1998", seed=SEED, **data
     )
@@ -81,18 +111,21 @@ def fit(folder: Path, recipe: Recipe, *callbacks: Callback, resume: bool = False
         recipe=recipe,
         config={"seed": SEED, "data": {"num_classes": 10}},
     )
+    averaging = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
     loop = Trainer(
         accelerator="cpu",
         max_epochs=EPOCHS,
-        callbacks=[LastCheckpoint(path), *callbacks],
-        plugins=[WholeCheckpoints()],
-        logger=MetricsFile(folder),
+        callbacks=[*averaging, *callbacks, Checkpoints(run)],
+        plugins=[WholeCheckpoints(run.previous_checkpoint)],
+        logger=metrics(folder),
+        enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=folder,
     )
+    loop._signal_connector = StopSignals(loop)
     loop.fit(task, datamodule=digits, ckpt_path=path if resume else None, weights_only=True)
     return torch.load(path, weights_only=True)
 
@@ -134,7 +167,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Any, 
     return run
 
 
-@pytest.mark.parametrize("recipe", [modern, lecun1998])
+@pytest.mark.parametrize("recipe", [modern, lecun1998, plateau])
 @pytest.mark.parametrize(
     "step",
     [
@@ -149,9 +182,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Any, 
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(
     tmp_path: Path, whole: Any, recipe: Callable[[], Recipe], step: int | None
 ) -> None:
-    done = step == EPOCHS * STEPS  # a signal too late to stop anything
-    with nullcontext() if done else pytest.raises(SystemExit):
-        fit(tmp_path, recipe(), CutOff(tmp_path / "last.ckpt", step))
+    with pytest.raises(SystemExit):
+        fit(tmp_path, recipe(), CutOff(step))
     resumed = fit(tmp_path, recipe(), resume=True)
     state, rows = whole(recipe)
     assert_same_state(resumed, state)
@@ -159,12 +191,25 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(
     assert curves(tmp_path) == rows
 
 
+@pytest.mark.parametrize("recipe", [modern, plateau])
+def test_a_run_that_is_killed_before_it_wrote_an_epochs_row_writes_it_when_it_is_resumed(
+    tmp_path: Path, whole: Any, recipe: Callable[[], Recipe]
+) -> None:
+    with pytest.raises(SystemExit):
+        fit(tmp_path, recipe(), CutOff(STEPS - 1))
+    with pytest.raises(SystemExit):
+        fit(tmp_path, recipe(), resume=True, metrics=Killed)
+    resumed = fit(tmp_path, recipe(), resume=True)
+    state, rows = whole(recipe)
+    assert_same_state(resumed, state)
+    assert curves(tmp_path) == rows
+
+
 def test_a_run_can_be_cut_off_twice_in_an_epoch(tmp_path: Path, whole: Any) -> None:
-    path = tmp_path / "last.ckpt"
     with pytest.raises(SystemExit):
-        fit(tmp_path, modern(), CutOff(path, STEPS + 2))
+        fit(tmp_path, modern(), CutOff(STEPS + 2))
     with pytest.raises(SystemExit):
-        fit(tmp_path, modern(), CutOff(path, STEPS + 5), resume=True)
+        fit(tmp_path, modern(), CutOff(STEPS + 5), resume=True)
     resumed = fit(tmp_path, modern(), resume=True)
     state, rows = whole(modern)
     assert_same_state(resumed, state)
@@ -173,7 +218,7 @@ def test_a_run_can_be_cut_off_twice_in_an_epoch(tmp_path: Path, whole: Any) -> N
 
 def test_a_run_with_fixed_copies_resumes_in_their_sweep(tmp_path: Path, whole: Any) -> None:
     with pytest.raises(SystemExit):
-        fit(tmp_path, modern(), CutOff(tmp_path / "last.ckpt", STEPS + 3), distortion_copies=2)
+        fit(tmp_path, modern(), CutOff(STEPS + 3), distortion_copies=2)
     resumed = fit(tmp_path, modern(), resume=True, distortion_copies=2)
     state, rows = whole(modern, distortion_copies=2)
     assert_same_state(resumed, state)

@@ -1,0 +1,118 @@
+"""How many bytes a step of training sends between devices, with the network on two of them and with a copy on each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import DTensor
+
+from cnnlit.models.alexnet import AlexNet
+from cnnlit.parallel.towers import JOINED, Towers
+
+
+class Exchange(NamedTuple):
+    """What one of two devices sends for one layer in one step, in bytes."""
+
+    layer: str
+    towers: int
+    """In two towers: its activations forwards and their gradients back; zero where each tower sees only its own."""
+    if_joined: int
+    """In two towers that also saw each other in this layer."""
+    replicas: int
+    """With a copy of the network on each device: the gradients of the layer's parameters."""
+
+
+def gradient_bytes(model: nn.Module, replicas: int) -> int:
+    """Bytes that a device sends to average the gradients of what it holds over the replicas, by ring all-reduce.
+
+    Each device sends 2 (n - 1) / n of the gradients' size: once to sum them up, once to hand out the sums.
+    """
+    held = sum(_own(parameter, replicas) for parameter in model.parameters() if parameter.requires_grad)
+    return 2 * (replicas - 1) * held // replicas
+
+
+def _own(parameter: Tensor, replicas: int) -> int:
+    """Bytes of a device's gradient: of its half in two towers, of the whole where replicas share out the weights."""
+    if not isinstance(parameter, DTensor):
+        return parameter.nbytes
+    shared = "data_parallel" in (parameter.device_mesh.mesh_dim_names or ())
+    return parameter.nbytes if shared else parameter.to_local().nbytes
+
+
+def exchanges(*, batch_size: int, **knobs: Any) -> list[Exchange]:
+    """What each layer of an AlexNet would send, counted where its two towers exchange it.
+
+    Nothing is computed: the tensors have shapes alone, and the second device is imagined.
+
+    Args:
+        batch_size: images per step, over both devices.
+        knobs: of the AlexNet.
+    """
+    with _two_imagined_devices() as mesh:
+        network = AlexNet(**knobs)
+        replicas = {name: gradient_bytes(layer, 2) for name, layer in network.named_children()}
+        towers = Towers(network, mesh)
+        inputs: dict[str, int] = {}
+
+        def note(name: str, maps: Tensor) -> None:
+            inputs[name] = maps.nbytes
+
+        for name, layer in network.named_children():
+            if replicas[name]:
+                layer.register_forward_pre_hook(lambda _, maps, name=name: note(name, maps[0]))
+        images = torch.empty(batch_size, network.conv1.in_channels, *[knobs.get("image_size", 224)] * 2)
+        network(images).sum().backward()
+    sent = {name: sum(directions.values()) for name, directions in towers.exchanged.items()}
+    return [
+        Exchange(
+            name,
+            towers=sent.get(name, 0),
+            # Its input is this tower's half, or, behind a join, both halves; conv1 sees the image, which both have.
+            if_joined=sent[name] if name in JOINED else 0 if name == "conv1" else 2 * inputs[name],
+            replicas=replicas[name],
+        )
+        for name in replicas
+        if replicas[name]
+    ]
+
+
+@contextmanager
+def _two_imagined_devices() -> Iterator[DeviceMesh]:
+    """Two devices of which this process is the first and the second does not exist; tensors have no values."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        mesh = init_device_mesh("cpu", (2,))
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            yield mesh
+    finally:
+        distributed.destroy_process_group()
+
+
+def table(rows: list[Exchange]) -> str:
+    """The exchanges in megabytes, as a table in Markdown."""
+    lines = [
+        "| layer | sees | two towers | if joined here too | two replicas |",
+        "|---|---|--:|--:|--:|",
+    ]
+    for row in rows:
+        sees = "both towers" if row.layer in JOINED else "the image" if row.layer == "conv1" else "its own tower"
+        lines.append(
+            f"| {row.layer} | {sees} | " + " | ".join(map(_megabytes, (row.towers, row.if_joined, row.replicas))) + " |"
+        )
+    sums = [sum(column) for column in zip(*((row.towers, row.if_joined, row.replicas) for row in rows), strict=True)]
+    lines.append("| **sum** | | " + " | ".join(f"**{_megabytes(value)}**" for value in sums) + " |")
+    return "\n".join(lines)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f}" if count else "0"
+
+
+if __name__ == "__main__":
+    print(table(exchanges(batch_size=128)))  # noqa: T201

@@ -1,0 +1,211 @@
+"""The processes of one run: what they agree on before they talk, and how they end when one of them fails."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from cnnlit.parallel.heartbeat import Heartbeat
+from cnnlit.results.runs import RunError
+
+LAUNCHER = "CNNLIT_LAUNCHER"
+"""The variable of the environment that tells a process which one started it."""
+PR_SET_PDEATHSIG = 1
+"""What Linux's prctl.h calls it."""
+
+POLL_SECONDS = 0.5
+GRACE_SECONDS = 10.0
+"""How long a process that waits for one that failed may take to notice it by itself."""
+
+AGREEMENT_TIMEOUT_SECONDS = 300.0
+KEY = "cnnlit/failure"
+
+_stores: list[Any] = []
+"""Kept for as long as the process lives: the others read from it."""
+
+
+class OtherProcessError(RunError):
+    """Another process of this run failed; the message is its error."""
+
+
+def end_with_launcher() -> None:
+    """A process that another one started for its run ends when that one does, however it ends."""
+    launcher = os.environ.get(LAUNCHER)
+    if launcher is None or os.environ.get("LOCAL_RANK", "0") == "0":
+        return
+    with suppress(OSError, AttributeError):  # where this is not Linux, the connection that breaks ends it
+        ctypes.CDLL("libc.so.6").prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(launcher):  # it died before
+        os._exit(1)
+
+
+def started_elsewhere() -> bool:
+    """Whether something else than this project starts the run's processes, or there are several machines."""
+    several = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and os.environ.get("SLURM_JOB_NAME") not in (
+        "bash",
+        "interactive",
+    )
+    return several or ("MASTER_ADDR" in os.environ and ("RANK" in os.environ or "NODE_RANK" in os.environ))
+
+
+def agree(name: str, value: str) -> str:
+    """The value that the first of the run's processes gives; all that `started_elsewhere` is true of have to ask.
+
+    Args:
+        name: of what is agreed on.
+        value: this process's own.
+
+    Raises:
+        torch.distributed.DistError: if the first process does not come.
+    """
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # written in C++
+
+    rank, address, port = _place()
+    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun has opened the port
+    store = TCPStore(
+        address,
+        port,
+        is_master=rank == 0 and not agent,
+        timeout=timedelta(seconds=AGREEMENT_TIMEOUT_SECONDS),
+        wait_for_workers=False,
+        multi_tenant=True,  # torch opens the same port later, in this process
+    )
+    _stores.append(store)
+    key = f"cnnlit/{name}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+    if rank == 0:
+        store.set(key, value)
+    agreed: str = store.get(key).decode()
+    return agreed
+
+
+def _place() -> tuple[int, str, int]:
+    """This process's rank, and where the first one is found: address and port."""
+    if "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
+        rank = int(os.environ.get("RANK", os.environ.get("NODE_RANK", "0")))
+        return rank, os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    cluster = SLURMEnvironment()
+    return cluster.global_rank(), cluster.main_address, cluster.main_port
+
+
+@contextmanager
+def failing_together(strategy: Any, record: Callable[[str], None]) -> Iterator[None]:
+    """The first error of any process in this block is the error of all, and ends all within seconds.
+
+    The process that failed shows its error. The first process raises it as OtherProcessError; the others leave quietly.
+    One that waits in a collective and does not notice is ended by force, after `record`.
+
+    Args:
+        strategy: of Lightning; its launcher knows the processes that this one started.
+        record: writes down, in the first process, what ended the run.
+    """
+    if getattr(strategy, "num_processes", 1) * getattr(strategy, "num_nodes", 1) == 1:
+        yield
+        return
+    watch = _Watch(strategy, record)
+    watch.start()
+    try:
+        yield
+    except Exception as error:
+        reason = watch.first_failure(f"{type(error).__name__}: {error}")
+        if reason is None:
+            raise
+        if strategy.global_rank:
+            print(f"cnnlit: process {strategy.global_rank} ends: {reason}", file=sys.stderr)  # noqa: T201
+            raise SystemExit(1) from None
+        raise OtherProcessError(reason) from None
+    finally:
+        watch.ended.set()
+
+
+class _Watch(threading.Thread):
+    """Looks after the other processes while this one works or waits."""
+
+    def __init__(self, strategy: Any, record: Callable[[str], None]) -> None:
+        super().__init__(daemon=True, name="watch")
+        self.strategy = strategy
+        self.record = record
+        self.ended = threading.Event()
+        self._store: Any = None
+        nodes = strategy.num_nodes
+        node = strategy.cluster_environment.node_rank() if nodes > 1 else 0
+        self.heartbeat = Heartbeat(node, nodes, _connection, self.ended)
+
+    def run(self) -> None:
+        if self.heartbeat.others:
+            self.heartbeat.start()
+        while not self.ended.wait(POLL_SECONDS):
+            if (reason := self._others_failure()) and not self.ended.wait(GRACE_SECONDS):
+                self._end_by_force(reason)
+
+    def first_failure(self, own: str) -> str | None:
+        """What another process failed of before this one did; None if this one was the first, which it then says."""
+        deadline = time.monotonic() + 2 * POLL_SECONDS  # one that was killed is not gone at once
+        while True:
+            if reason := self._others_failure():
+                return reason
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        with suppress(RuntimeError):  # the first process is gone
+            if store := self._connected():
+                said = store.compare_set(KEY, "", f"{self.strategy.global_rank} {own}").decode()
+                return self._of_another(said)
+        return None
+
+    def _others_failure(self) -> str | None:
+        if silence := self.heartbeat.silence():
+            return silence
+        try:
+            store = self._connected()
+            if store is not None and store.check([KEY]):
+                return self._of_another(store.get(KEY).decode())
+        except RuntimeError:
+            return "process 0 is gone"
+        for number, process in enumerate(self._children(), 1):
+            if process.poll():
+                code = process.returncode
+                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                # Give one that could still speak the time to have done so, at its very end.
+                with suppress(RuntimeError):
+                    if store is not None and store.check([KEY]):
+                        return self._of_another(store.get(KEY).decode())
+                return f"process {self.strategy.global_rank + number} {how}; without it the run cannot go on"
+        return None
+
+    def _of_another(self, said: str) -> str | None:
+        rank, _, error = said.partition(" ")
+        return None if int(rank) == self.strategy.global_rank else f"process {rank}: {error}"
+
+    def _connected(self) -> Any:
+        """A connection to the first process of its own, so that nothing waits for the other; None before there is."""
+        if self._store is None:
+            self._store = _connection()
+        return self._store
+
+    def _children(self) -> list[subprocess.Popen[bytes]]:
+        return list(getattr(self.strategy.launcher, "procs", []))
+
+    def _end_by_force(self, reason: str) -> None:
+        if self.strategy.global_rank == 0:
+            with suppress(OSError):  # of a full disk
+                self.record(reason)
+        print(f"cnnlit: process {self.strategy.global_rank} ends: {reason}", file=sys.stderr, flush=True)  # noqa: T201
+        for process in self._children():
+            process.kill()
+        os._exit(1)
+
+
+def _connection() -> Any:
+    """A new connection to what the processes of a run share, on which nothing else waits; None before there is one."""
+    from torch import distributed
+
+    return distributed.distributed_c10d._get_default_store().clone() if distributed.is_initialized() else None

@@ -1,0 +1,249 @@
+"""Jobs as processes: each a tree of its own, some at once, watched until it ends, ended when the sweep is."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Literal
+
+from cnnlit.parallel.jobs import Job
+from cnnlit.parallel.shares import Shares
+from cnnlit.results import runs
+
+PARENT = "CNNLIT_SWEEP_PROCESS"
+"""The variable of the environment that tells a job which process started it."""
+
+GRACE_SECONDS = 60.0
+"""What a job that is told to end has for saving its state."""
+
+LOOK_SECONDS = 0.1
+"""Between two looks at the jobs that run."""
+
+NOT_ITS_OWN = re.compile(
+    r"((LOCAL|GROUP|NODE|ROLE)_)?(RANK|WORLD_SIZE)|(MASTER|PL|TORCHELASTIC)_.*|WANDB_RUN_ID"
+    r"|SLURM_(NTASKS.*|PROCID|LOCALID|NODEID)"
+)
+"""Variables of the environment that would make a job a part of whatever started the sweep."""
+
+COMPLAINT = re.compile(r"cnnlit: (.*)|((?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt)\b.*)")
+"""A line that says what went wrong: a refusal, or the last of a traceback."""
+
+
+@dataclass
+class _Process:
+    job: Job
+    popen: "subprocess.Popen[bytes]"
+    began: float
+    log_begins: int
+
+
+class Runner:
+    """Runs jobs, some at once, and ends them when it is told to end.
+
+    Args:
+        command: of a job, before its own arguments.
+        at_once: the number of jobs that may run at the same time.
+        on_error: whether the others go on when a job fails.
+        shown: whether the jobs write to the terminal; otherwise to log.txt in their folders.
+        shares: of the machine; None to let each job have all of it.
+        environment: variables for every job, unless they are set.
+        tell: is given a line about each start and each end.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        at_once: int = 1,
+        on_error: Literal["stop", "continue"] = "continue",
+        shown: bool = False,
+        shares: Shares | None = None,
+        environment: dict[str, str] | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._command = list(command)
+        self._at_once = at_once
+        self._on_error = on_error
+        self._shown = shown
+        self._shares = shares
+        self._environment = environment or {}
+        self._tell = tell
+        self._running: list[_Process] = []
+        self._received: int | None = None
+        self._deadline: float | None = None
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs that are not finished yet; each says in its state how it went.
+
+        Raises:
+            ValueError: before any starts, if one cannot.
+        """
+        waiting: deque[tuple[Job, list[str]]] = deque()
+        for job, arguments in [(job, job.arguments()) for job in jobs]:
+            if arguments is None:
+                job.read()
+                self._tell(f"job {job.number} was finished before: {job.label}")
+            else:
+                waiting.append((job, arguments))
+        with self._answering_signals():
+            try:
+                while self._running or (waiting and not self.stopped):
+                    while waiting and len(self._running) < self._at_once and not self.stopped:
+                        self._start(*waiting.popleft())
+                    time.sleep(LOOK_SECONDS)
+                    self._look()
+            except BaseException:  # of another handler of signals, as submitit's
+                self._stop()
+                while self._running:
+                    time.sleep(LOOK_SECONDS)
+                    self._look()
+                raise
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no more jobs are started."""
+        return self._deadline is not None or self._received is not None
+
+    @property
+    def received(self) -> int | None:
+        """The signal that told this process to end."""
+        return self._received
+
+    def _start(self, job: Job, arguments: list[str]) -> None:
+        environment = {name: value for name, value in os.environ.items() if not NOT_ITS_OWN.fullmatch(name)}
+        environment = {**self._environment, **environment, PARENT: str(os.getpid())}
+        cores: list[int] = []
+        if self._shares:
+            gpus, cores = self._shares.deal(job.number, job.settings.get("trainer", {}))
+            environment.setdefault("OMP_NUM_THREADS", str(len(cores)))
+            if gpus is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with open(os.devnull if self._shown else job.log, "ab") as log:
+            output = None if self._shown else log
+            # In a group of its own, so that the whole tree can be ended, and the terminal's Ctrl-C comes here alone.
+            popen = subprocess.Popen(
+                [*self._command, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,
+            )
+            self._running.append(_Process(job, popen, time.monotonic(), log.tell()))
+        job.state = "running"
+        goes_on = arguments[0].startswith("resume=")
+        self._tell(f"job {job.number} {'goes on' if goes_on else 'starts'}: {job.label}")
+        if cores and hasattr(os, "sched_setaffinity"):
+            with suppress(OSError):  # it has ended already
+                os.sched_setaffinity(popen.pid, cores)
+
+    def _look(self) -> None:
+        """See which jobs have ended, and end those whose time for that is over."""
+        if self._received is not None:
+            self._stop()
+        for process in list(self._running):
+            if process.popen.poll() is not None:
+                self._running.remove(process)
+                self._end(process)
+            elif self._deadline is not None and time.monotonic() > self._deadline:
+                _signal_tree(process.popen, signal.SIGKILL)
+
+    def _end(self, process: _Process) -> None:
+        job, code = process.job, process.popen.returncode
+        if self._shares:
+            self._shares.take_back(job.number)
+        job.seconds = round(time.monotonic() - process.began, 1)
+        if code == 0 and job.read():
+            self._tell(f"job {job.number} finished in {job.seconds:.0f} s: {job.result}")
+            return
+        _signal_tree(process.popen, signal.SIGKILL)  # what its ranks may have left
+        stopped = code in (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+        if self.stopped or stopped:
+            job.state = "interrupted"
+            self._tell(f"job {job.number} interrupted: {job.label}")
+            return
+        job.state = "failed"
+        job.reason = self._reason(process)
+        log = "" if self._shown else f"; log: {job.log}"
+        self._tell(f"job {job.number} failed after {job.seconds:.0f} s: {job.reason}; {job.label}{log}")
+        if self._on_error == "stop":
+            self._stop()
+
+    def _reason(self, process: _Process) -> str:
+        """Why a job failed: as its record has it, or its last complaint, or how its process ended."""
+        job, code = process.job, process.popen.returncode
+        with suppress(FileNotFoundError):
+            record = runs.read(job.folder)
+            if record["state"] == "failed":
+                return str(record["error"]).splitlines()[0]
+        ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if self._shown:
+            return f"{ended}; what it said is above"
+        with job.log.open("rb") as file:
+            file.seek(process.log_begins)
+            lines = file.read().decode(errors="replace").splitlines()
+        complaints = [next(filter(None, match.groups())) for line in lines if (match := COMPLAINT.match(line))]
+        return complaints[-1] if complaints else ended
+
+    def _stop(self) -> None:
+        """Start no more jobs, and tell those that run to save their state and end."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + GRACE_SECONDS
+            for process in self._running:
+                # Rank 0 alone is told: it tells the others, at a step that they agree on.
+                with suppress(ProcessLookupError):
+                    process.popen.terminate()
+
+    @contextmanager
+    def _answering_signals(self) -> Iterator[None]:
+        """Whoever ends this process ends its jobs: the first time in peace, the second time at once."""
+
+        def answer(number: int, frame: FrameType | None) -> None:
+            if self._received is not None:
+                self._deadline = 0.0
+            else:  # acted upon at the next look, when no job is half started
+                self._received = number
+                self._tell("the jobs that run save their state and end; a second signal ends them at once")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, answer) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _signal_tree(popen: "subprocess.Popen[bytes]", number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(popen.pid, number)
+
+
+def end_with_parent() -> bool:
+    """In a job: end as on SIGTERM when the process that started it is gone, killed for instance.
+
+    Returns:
+        Whether this process is a job of a sweep.
+    """
+    parent = os.environ.pop(PARENT, None)  # it does not apply to this process's own children
+    if parent:
+        threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
+    return parent is not None
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.killpg(0, signal.SIGKILL)

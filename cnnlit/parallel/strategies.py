@@ -1,0 +1,258 @@
+"""How a run is spread over several devices: what `trainer.strategy` names."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal, get_args
+
+import torch
+from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import distributed, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from cnnlit.parallel.communication import gradient_bytes
+from cnnlit.parallel.processes import LAUNCHER
+from cnnlit.parallel.towers import Towers
+
+Name = Literal["auto", "ddp", "fsdp", "two_towers"]
+
+
+def check_strategy(
+    name: str, *, num_devices: int, network: nn.Module, recipe: Any, compiled: bool, sync_batchnorm: bool
+) -> None:
+    """Refuse what cannot be trained in this way, before anything starts.
+
+    Args:
+        name: as `trainer.strategy` has it.
+        num_devices: on all machines together.
+        network: that is to be trained.
+        recipe: how; its `batch_size`, `optimizer` and `averaging_decay` are read.
+        compiled: whether torch.compile is asked for.
+        sync_batchnorm: whether batch normalisation is to be by the statistics of all devices.
+
+    Raises:
+        ValueError: one line that says what is wrong and what is allowed.
+    """
+    said = f"trainer.strategy={name}"
+    if name not in get_args(Name):
+        raise ValueError(f"{said}: must be one of {', '.join(get_args(Name))}")
+    replicas = num_devices // 2 if name == "two_towers" else num_devices
+    if name == "two_towers":
+        if not Towers.fit(network):
+            raise ValueError(f"{said}: this model has no two towers; there is model=alexnet with model.groups=2")
+        if num_devices % 2 or not num_devices:
+            raise ValueError(
+                f"{said} with trainer.devices={num_devices}: two devices hold a network; the number must be even"
+            )
+    if recipe.batch_size < replicas:
+        raise ValueError(f"recipe.batch_size={recipe.batch_size} is less than the {replicas} replicas that share it")
+    if sync_batchnorm and (name in ("fsdp", "two_towers") or not torch.cuda.is_available()):
+        raise ValueError("trainer.sync_batchnorm=true: needs trainer.strategy=ddp on GPUs")
+    if name in ("fsdp", "two_towers"):
+        if compiled:
+            raise ValueError(f"compile=true: not with {said}")
+        if recipe.averaging_decay:
+            raise ValueError(f"recipe.averaging_decay={recipe.averaging_decay}: not with {said}; use ddp")
+        if hasattr(recipe.optimizer_for(network), "estimate"):
+            raise ValueError(f"recipe.optimizer: estimates curvatures, which {said} cannot; use ddp")
+
+
+def replicas_note(name: str, num_devices: int, network: nn.Module) -> str | None:
+    """What several devices do where nobody said what they should; None where somebody did."""
+    if name != "auto" or num_devices == 1:
+        return None
+    note = f"{num_devices} devices: {num_devices} replicas of the network (ddp), which share each batch"
+    if num_devices % 2 == 0 and Towers.fit(network):
+        note += "; trainer.strategy=two_towers puts half of its maps on each device, as in 2012"
+    return note
+
+
+def strategy_for(name: Name, *, num_devices: int, timeout_seconds: float) -> Strategy | str:
+    """Lightning's strategy of this name; for one device its own choice.
+
+    Args:
+        name: as `trainer.strategy` has it; `auto` is `ddp` on several devices.
+        num_devices: on all machines together.
+        timeout_seconds: how long a device waits for the others before the run ends with an error.
+    """
+    timeout = timedelta(seconds=timeout_seconds)
+    if name == "two_towers":
+        return TwoTowers(num_devices, timeout)
+    if num_devices == 1:
+        return "auto"
+    return FullyShardedReplicas(num_devices, timeout) if name == "fsdp" else Replicas(timeout=timeout)
+
+
+class Launcher(_SubprocessScriptLauncher):
+    """Starts this command again for each further device of the machine.
+
+    Lightning's own also kills the first process as soon as another has failed, before it can say so in its record;
+    here that is left to cnnlit.parallel.processes.
+    """
+
+    def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
+        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        if not self.cluster_environment.creates_processes_externally:
+            os.environ[LAUNCHER] = str(os.getpid())  # see end_with_launcher
+            self._call_children_scripts()
+        _set_num_threads_if_needed(num_processes=self.num_processes)
+        return function(*args, **kwargs)
+
+
+class Distributed:
+    """What all strategies of several devices share: how processes are started, and what is equal before a test."""
+
+    model: Any
+    cluster_environment: Any
+    num_processes: int
+    num_nodes: int
+    distributed_sampler_kwargs: dict[str, Any]
+    root_device: torch.device
+
+    def _configure_launcher(self) -> None:
+        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        if not self.cluster_environment.creates_processes_externally:
+            self._launcher: Any = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+    def replica_group(self) -> distributed.ProcessGroup | None:
+        """The processes whose buffers should be equal; None for all."""
+        return None
+
+    def exchanged(self) -> dict[str, Any]:
+        """Bytes that a device sends in a training step: of activations by layer, of gradients, of weights."""
+        replicas = self.distributed_sampler_kwargs["num_replicas"]
+        return {"gradients": gradient_bytes(self.model, replicas)}
+
+    def on_validation_start(self) -> None:
+        """Give all replicas the first one's running statistics, so that they test what is saved."""
+        for buffer in self.model.buffers():
+            local = buffer.to_local() if isinstance(buffer, DTensor) else buffer
+            distributed.broadcast(local, group=self.replica_group(), group_src=0)
+
+    on_test_start = on_validation_start
+
+
+class Replicas(Distributed, DDPStrategy):
+    """Each device holds the whole network and a share of the batch; gradients are averaged (DDP)."""
+
+
+class PlacedNetwork(Distributed, ModelParallelStrategy):
+    """The network's parameters are spread over devices; checkpoints are those of one device all the same.
+
+    Args:
+        replicas: that share each batch.
+        devices_per_replica: that compute together what is one replica's.
+        timeout: for every wait of a device for another.
+    """
+
+    def __init__(self, replicas: int, devices_per_replica: int, timeout: timedelta) -> None:
+        super().__init__(replicas, devices_per_replica, save_distributed_checkpoint=False, timeout=timeout)
+
+    def place(self, network: nn.Module) -> None:
+        """Spread the network's parameters over the devices of `device_mesh`."""
+        raise NotImplementedError
+
+    def setup_environment(self) -> None:
+        super().setup_environment()
+        # Lightning asks the LightningModule to place itself; ours knows nothing of devices.
+        self.lightning_module.configure_model = self._place_once  # type: ignore[union-attr,method-assign]
+
+    def _place_once(self) -> None:
+        network: Any = self.lightning_module.model  # type: ignore[union-attr]
+        if not any(isinstance(parameter, DTensor) for parameter in network.parameters()):
+            network.to(self.root_device)
+            self.place(network)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Load an ordinary checkpoint, of one device or of several; each device takes its part.
+
+        Lightning's own takes the optimizer's parameters to be in the order of the model's, which they are not where
+        some are exempt from weight decay.
+        """
+        checkpoint: dict[str, Any] = self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
+        assert self.model is not None
+        set_model_state_dict(self.model, checkpoint["state_dict"], options=StateDictOptions(full_state_dict=True))
+        for optimizer, state in zip(self.optimizers, checkpoint.get("optimizer_states", []), strict=False):
+            set_optimizer_state_dict(
+                self.model, optimizer, self._by_name(optimizer, state), options=StateDictOptions(full_state_dict=True)
+            )
+        return checkpoint
+
+    def _by_name(self, optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+        """An optimizer's state with the parameters' names in place of their numbers."""
+        assert self.model is not None
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        groups = []
+        values: dict[str, Any] = {}
+        for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+            named = [names[id(parameter)] for parameter in group["params"]]
+            groups.append({**saved, "params": named})
+            numbered = zip(named, saved["params"], strict=True)
+            values |= {name: state["state"][number] for name, number in numbered if number in state["state"]}
+        return {"state": values, "param_groups": groups}
+
+
+class FullyShardedReplicas(PlacedNetwork):
+    """Each device holds a share of the batch and of every parameter, gathered layer by layer (FSDP2).
+
+    Args:
+        num_devices: on all machines together.
+        timeout: for every wait of a device for another.
+    """
+
+    def __init__(self, num_devices: int, timeout: timedelta) -> None:
+        super().__init__(num_devices, 1, timeout)
+
+    def exchanged(self) -> dict[str, Any]:
+        # Half of an all-reduce each: the gradients are reduced and scattered; the weights gathered, forwards and back.
+        half = super().exchanged()["gradients"] // 2
+        return {"gradients": half, "weights": 2 * half}
+
+    def place(self, network: nn.Module) -> None:
+        mesh = self.device_mesh["data_parallel"]
+        for block in network.children():
+            if any(True for _ in block.parameters()):
+                fully_shard(block, mesh=mesh)
+        fully_shard(network, mesh=mesh)
+
+
+class TwoTowers(PlacedNetwork):
+    """Pairs of devices hold a network together, half of its maps on each; pairs share the batch. See Towers.
+
+    Args:
+        num_devices: on all machines together; even.
+        timeout: for every wait of a device for another.
+    """
+
+    def __init__(self, num_devices: int, timeout: timedelta) -> None:
+        super().__init__(num_devices // 2, 2, timeout)
+        self.towers: Towers | None = None
+
+    def place(self, network: nn.Module) -> None:
+        self.towers = Towers(network, self.device_mesh["tensor_parallel"])
+
+    def exchanged(self) -> dict[str, Any]:
+        assert self.towers is not None
+        return self.towers.exchanged | super().exchanged()
+
+    def replica_group(self) -> distributed.ProcessGroup:
+        return self.device_mesh["data_parallel"].get_group()
+
+    def post_backward(self, closure_loss: torch.Tensor) -> None:
+        """Average the gradients over the pairs, each tower with its like."""
+        replicas = self.device_mesh["data_parallel"].size()
+        if replicas == 1:
+            return
+        assert self.model is not None
+        gradients: list[Any] = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        for gradient in gradients:
+            distributed.all_reduce(gradient.to_local().div_(replicas), group=self.replica_group())

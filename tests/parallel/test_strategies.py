@@ -1,0 +1,70 @@
+"""What cannot be spread over devices is refused, and what is done unasked is told."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from torch import nn
+from torch.optim import SGD
+
+from cnnlit.models.alexnet import AlexNet
+from cnnlit.models.lenet5 import LeNet5
+from cnnlit.parallel.strategies import check_strategy, replicas_note, strategy_for
+from cnnlit.training.optimizers import StochasticDiagonalLM
+from cnnlit.training.recipe import Recipe
+from cnnlit.training.schedules import Constant
+
+SMALL: Any = {"num_classes": 2, "image_size": 64, "width": 0.05}
+
+
+def check(name: str, num_devices: int, network: nn.Module | None = None, **options: Any) -> None:
+    chosen: Any = {"optimizer": partial(SGD, lr=0.1), "batch_size": 4, "averaging_decay": None}
+    others = {key: options.pop(key, False) for key in ("compiled", "sync_batchnorm")}
+    recipe = Recipe(epochs=1, order="fresh", loss=nn.CrossEntropyLoss(), schedule=Constant, **(chosen | options))
+    check_strategy(name, num_devices=num_devices, network=network or AlexNet(**SMALL), recipe=recipe, **others)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "said"),
+    [
+        (("dpp", 2), {}, "trainer.strategy=dpp: must be one of auto, ddp, fsdp, two_towers"),
+        (("two_towers", 2, LeNet5()), {}, "no two towers; there is model=alexnet with model.groups=2"),
+        (("two_towers", 2, AlexNet(groups=1, **SMALL)), {}, "no two towers; there is model=alexnet"),
+        (("two_towers", 1), {}, "trainer.devices=1: two devices hold a network; the number must be even"),
+        (("two_towers", 3), {}, "trainer.devices=3"),
+        (("ddp", 8), {}, "recipe.batch_size=4 is less than the 8 replicas that share it"),
+        (("two_towers", 2), {"compiled": True}, "compile=true"),
+        (("fsdp", 2), {"averaging_decay": 0.9}, "recipe.averaging_decay=0.9"),
+        (("fsdp", 2), {"optimizer": StochasticDiagonalLM}, "recipe.optimizer: estimates curvatures"),
+        (
+            ("two_towers", 2),
+            {"sync_batchnorm": True},
+            "trainer.sync_batchnorm=true: needs trainer.strategy=ddp on GPUs",
+        ),
+    ],
+)
+def test_what_cannot_be_spread_is_refused_in_one_line(arguments: Any, options: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as refusal:
+        check(*arguments, **options)
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("arguments", [("auto", 1, LeNet5()), ("two_towers", 8), ("fsdp", 3), ("ddp", 4)])
+def test_what_can_be_spread_is_not(arguments: Any) -> None:
+    check(*arguments)
+
+
+def test_a_note_says_what_devices_without_a_strategy_do_and_names_the_other() -> None:
+    assert replicas_note("auto", 1, LeNet5()) is None
+    assert replicas_note("ddp", 2, LeNet5()) is None
+    note = "2 devices: 2 replicas of the network (ddp), which share each batch"
+    assert replicas_note("auto", 2, LeNet5()) == note
+    towers = "; trainer.strategy=two_towers puts half of its maps on each device, as in 2012"
+    assert replicas_note("auto", 2, AlexNet(**SMALL)) == note + towers
+
+
+def test_waiting_has_the_bound_that_was_set() -> None:
+    for name in ("auto", "ddp", "fsdp", "two_towers"):
+        strategy: Any = strategy_for(name, num_devices=2, timeout_seconds=7)
+        assert strategy._timeout.total_seconds() == 7
+    assert strategy_for("auto", num_devices=1, timeout_seconds=7) == "auto"
