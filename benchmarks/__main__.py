@@ -1,4 +1,4 @@
-"""python -m benchmarks [--root FOLDER] [startup | distortions | lenet5_epoch | training_step]: all, or those named.
+"""python -m benchmarks [--root FOLDER] [name ...]: all, or those named.
 
 Prints one table: each ratio, its target, and whether it holds. Exit code 1 if one does not.
 """
@@ -15,14 +15,18 @@ from rich.table import Table
 
 from benchmarks.timing import Claim, machine
 
-BENCHMARKS = ("startup", "distortions", "lenet5_epoch", "training_step")
+BENCHMARKS = ("startup", "report", "distortions", "photographs", "prepared", "lenet5_epoch", "training_step", "devices")
 
 
 def main() -> int:
     """Measure and print; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="benchmark", help=f"one of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--root", default="../shared/data", help="the folder of MNIST's files (default: %(default)s)")
+    parser.add_argument(
+        "--root",
+        default="../shared/data",
+        help="the folder of MNIST's files and of imagenet-sample (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there is {', '.join(BENCHMARKS)}")

@@ -34,9 +34,9 @@ def measure(root: str) -> list[Claim]:
         first_step = ["-c", TO_THE_FIRST_STEP, f"run_root={folder}"]
         costs = interleaved(
             {
-                "help": lambda: _child(["-m", "cnnlit.train", "--help"], ends_with=0),
-                "imports": lambda: _child(["-c", IMPORTS], ends_with=42),
-                "first step": lambda: _child(first_step, ends_with=42),
+                "help": lambda: child(["-m", "cnnlit.train", "--help"], ends_with=0),
+                "imports": lambda: child(["-c", IMPORTS], ends_with=42),
+                "first step": lambda: child(first_step, ends_with=42),
             },
             ROUNDS,
         )
@@ -48,7 +48,7 @@ def measure(root: str) -> list[Claim]:
     ]
 
 
-def _child(arguments: list[str], *, ends_with: int) -> Cost:
+def child(arguments: list[str], *, ends_with: int) -> Cost:
     """Run Python with these arguments to its end; refuses a child that ended otherwise."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
     before, began = _cpu_of_children(), time.perf_counter()

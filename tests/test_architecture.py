@@ -60,7 +60,7 @@ def test_no_one_imports_a_command():
 
 
 def test_beside_the_commands_the_package_holds_its_configuration_alone():
-    assert {"describe", "train"} == COMMANDS
+    assert {"dashboard", "describe", "doctor", "evaluate", "predict", "prepare", "report", "sweep", "train"} == COMMANDS
 
 
 def test_no_room_is_a_drawer():

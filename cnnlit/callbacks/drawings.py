@@ -156,7 +156,7 @@ def _list_confusions(axes: "Axes", confusions: Tensor, class_names: Sequence[str
     """Write how often the most frequent confusions occurred; of as many, those of the first labels."""
     axes.set_axis_off()
     most = confusions.flatten().argsort(descending=True, stable=True)[:limit].tolist()
-    names = _short(class_names, 20)
+    names = shortened(class_names, 20)
     lines = ["Most frequent, label->answer", ""]
     for place in most:
         label, answer = divmod(place, len(class_names))
@@ -165,7 +165,8 @@ def _list_confusions(axes: "Axes", confusions: Tensor, class_names: Sequence[str
     axes.text(0, 0.98, "\n".join(lines), va="top", fontsize=7, linespacing=1.5, transform=axes.transAxes)
 
 
-def _short(names: Sequence[str], length: int) -> list[str]:
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """The names, those of more than `length` characters cut off with an ellipsis."""
     return [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
 
 
@@ -207,14 +208,14 @@ def draw_errors(
     title = _error_rate(len(wrong), len(labels))
     if len(shown) < len(wrong):
         title += f" ({len(shown)} of {len(wrong)} shown, the most confident)"
-    names = _short(class_names, 14)
+    names = shortened(class_names, 14)
     digits = max(map(len, names)) <= 3
     between, lines, fontsize = ("->", 1, 8.5) if digits else ("\n->", 2, 6)
     captions = [f"{names[labels[index]]}{between}{names[predicted[index]]}" for index in shown]
     tile = TILE if side <= TILE // 2 else 2 * TILE // side * side or 2 * TILE
     width = max([tile, *(math.ceil(1.4 * fontsize * len(line)) for text in captions for line in text.split("\n"))])
     above = 19 + 16 * (lines - 1)
-    sheet = _Sheet(
+    sheet = Sheet(
         title,
         "above: label->answer; below: test index, confidence" if len(shown) else "",
         tiles=len(shown),
@@ -249,7 +250,7 @@ def draw_filters(weights: Tensor) -> "Figure":
         raise ValueError(f"filters on {channels} channels have no colours; 1 or 3 have")
     largest = weights.abs().max().clamp(min=1e-12)
     brightness = (0.5 + weights / (2 * largest)).movedim(1, -1).squeeze(-1)
-    sheet = _Sheet(
+    sheet = Sheet(
         f"First layer: {num_filters} filters of {height}x{width}",
         f"weights from -{largest:.2g}, dark, to {largest:.2g}, bright; 0 is middle grey",
         tiles=num_filters,
@@ -268,7 +269,7 @@ def _error_rate(errors: int, total: int) -> str:
     return f"Test error {errors / total:.2%}: {errors:,} of {total:,}".replace("%", " %")
 
 
-class _Sheet:
+class Sheet:
     """White paper with a heading and rows of cells; its data coordinates are pixels from the upper left.
 
     Attributes:

@@ -1,6 +1,5 @@
 """The pictures of a run, made when it is tested."""
 
-import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from cnnlit.callbacks.drawings import draw_confusion_matrix, draw_errors, draw_filters, draw_learning_curves
-from cnnlit.results.metrics_file import read_metrics
-from cnnlit.results.runs import write_whole
+from cnnlit.callbacks.layer_drawing import draw_layers, measured_layers
+from cnnlit.results.evaluations import predictions_table
+from cnnlit.results.runs import read_metrics, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,9 +55,9 @@ def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int,
 class Pictures(Callback):
     """Draws a tested network into `<folder>/pictures/`, and sends the pictures to the loggers that take any.
 
-    Writes learning_curves.png (where the folder has a metrics.csv), filters.png, confusion_matrix.png, errors.png, and
-    `<folder>/test_predictions.csv`, each whole or not at all. What cannot be made is left out with a warning of one
-    line: no picture is worth a finished run.
+    Writes learning_curves.png (where the folder has a metrics.csv), layers.png (where that has LayerStatistics),
+    filters.png, confusion_matrix.png, errors.png, and `<folder>/test_predictions.csv`, each whole or not at all. What
+    cannot be made is left out with a warning of one line: no picture is worth a finished run.
 
     Reads `test_predictions` and `model` of the LightningModule, and `test_images`, `class_names` and
     `published_errors` of the datamodule.
@@ -76,26 +76,32 @@ class Pictures(Callback):
         self.comparison: Comparison | None = None
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module: Any = pl_module
+        filters = _first_filters(module.model)
         if not trainer.is_global_zero:
             return
         self.paths, self.comparison = {}, None
-        module: Any = pl_module
         if (self.folder / "metrics.csv").exists():
-            self._draw(trainer, "learning_curves", lambda: draw_learning_curves(read_metrics(self.folder)))
-        self._draw(trainer, "filters", lambda: draw_filters(_first_convolution(module.model).weight))
+            rows = read_metrics(self.folder)
+            self._draw(trainer, "learning_curves", lambda: draw_learning_curves(rows))
+            if measured_layers(rows):
+                self._draw(trainer, "layers", lambda: draw_layers(rows))
+        self._draw(trainer, "filters", lambda: draw_filters(filters()))
         with _or_warn("The pictures of the test"):
             self._show_test(trainer, module.test_predictions, trainer.datamodule)  # type: ignore[attr-defined]
 
     def _show_test(self, trainer: Trainer, predictions: Any, data: Any) -> None:
         labels, predicted, confidence = (answers.cpu() for answers in predictions)
         complete = len(labels) == len(data.test_images)
-        if not complete and trainer.world_size > 1:
-            raise ValueError(f"{len(labels)} predictions of one device for {len(data.test_images)} images")
+        if trainer.world_size > 1 and (not complete or getattr(data, "unreadable", None)):
+            raise ValueError("which of several devices' pictures were left out is not known")
         images = data.test_images[: len(labels)]  # a test may be limited to its first batches
         names = data.class_names
         self._draw(trainer, "confusion_matrix", lambda: draw_confusion_matrix(labels, predicted, names))
         self._draw(trainer, "errors", lambda: draw_errors(images, labels, predicted, confidence, names))
-        self._write("test_predictions", "test_predictions.csv", lambda: _table(labels, predicted, confidence))
+        self._write(
+            "test_predictions", "test_predictions.csv", lambda: predictions_table(labels, predicted, confidence)
+        )
         if complete and data.published_errors:
             self.comparison = compare_with_1998(predicted, labels, data.published_errors)
 
@@ -120,26 +126,24 @@ def _or_warn(what: str) -> Iterator[None]:
         rank_zero_warn(f"{what} left out: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def _first_convolution(model: nn.Module) -> nn.Conv2d:
+def _first_filters(model: nn.Module) -> Callable[[], Tensor]:
+    """The weight of the first convolution, or an error, when it is called; devices that have a part give it here."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            return module
-    raise ValueError("the model has no Conv2d")
+            weight: Any = module.weight
+            whole: Tensor = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
+            return lambda: whole
+
+    def missing() -> Tensor:
+        raise ValueError("the model has no Conv2d")
+
+    return missing
 
 
 def _png(figure: "Figure") -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()
-
-
-def _table(labels: Tensor, predicted: Tensor, confidence: Tensor) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("index", "label", "predicted", "confidence"))
-    answers = zip(labels.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
-    writer.writerows((index, label, answer, f"{c:.6f}") for index, (label, answer, c) in enumerate(answers))
-    return table.getvalue()
 
 
 def _log_picture(logger: Any, key: str, path: Path, step: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from lightning import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -20,6 +21,9 @@ from cnnlit.results.runs import Run
 
 REFRESH_SECONDS = 1.0
 """A drawing takes 10 ms, which is a percent of this."""
+
+WAITING_SHARE = 0.1
+"""Of a run's time: to wait longer for data is worth a word."""
 
 
 class TrainingProgress(ProgressBar):
@@ -125,15 +129,29 @@ def quieten() -> None:
         ".*your dataloader is not resumable.*",  # its sampler is: cnnlit.data.order
         ".*Checkpoint directory .* exists and is not empty.*",  # as it is when a run is resumed
         ".*The dirpath has changed.*",  # as it has when a run's folder was moved
+        ".*callbacks used to create the checkpoint need to be provided.*",  # to test the network in it, they need not
         ".*is a wandb run already in progress.*",  # ours
         ".*smaller than the logging interval.*",  # this project logs once per epoch
         ".*LeafSpec.*",  # between Lightning and torch
+        ".*sync_dist=True.*",  # what is logged is of all devices already
     ):
         warnings.filterwarnings("ignore", message)
 
 
+@rank_zero_only
+def print_note(text: str) -> None:
+    """Tell on stderr, in one line, what was not asked for in so many words."""
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_summary(
-    run: Run, test: dict[str, float], *, val_error: Any, pictures: Mapping[str, Path], tracked: str | None
+    run: Run,
+    test: dict[str, float],
+    *,
+    val_error: Any,
+    pictures: Mapping[str, Path],
+    tracked: str | None,
+    when_waiting: str | None,
 ) -> None:
     """Print what a run came to on stdout: a table on a terminal, plain lines elsewhere.
 
@@ -143,6 +161,7 @@ def print_summary(
         val_error: the last validation error, or None.
         pictures: that were drawn.
         tracked: where W&B shows the run, or how it will.
+        when_waiting: what to turn if the device waited for data.
     """
     rows = {
         "test error": f"{test['test/error']:.2%}, {test['test/num_errors']} of {test['test/num_images']} images",
@@ -155,7 +174,12 @@ def print_summary(
             f"{test['errors_of_1998/repeated']} of LeNet-5's {test['errors_of_1998/published_errors']} repeated, "
             f"{test['errors_of_1998/repeated_same_answer']} with the same answer"
         )
+    if sent := run.record.get("exchanged_bytes_per_step"):
+        total = sum(sum(part.values()) if isinstance(part, dict) else part for part in sent.values())
+        rows["sent in a step"] = f"{total / 1e6:.3g} MB by each device"
     rows["time"] = f"{run.seconds:.0f} s"
+    if (waited := run.record.get("seconds_waiting", 0)) > WAITING_SHARE * run.seconds:
+        rows["waited for data"] = f"{waited:.0f} s; {when_waiting}"
     rows["run"] = str(run.folder)
     if "errors" in pictures:
         rows["errors drawn"] = str(pictures["errors"])

@@ -12,6 +12,7 @@ from cnnlit.models.layers import (
     Initialization,
     Normalization,
     activation_layer,
+    at_every_place,
     batch_norm_layer,
     initialize,
     pooled,
@@ -133,8 +134,7 @@ class AlexNet(nn.Module):
         units = scaled(4096, width)
         padding, ceil = (2, False) if variant == "torchvision" else (0, True)
         side = pooled(image_size, 11, 4, padding=padding, ceil=ceil)
-        # What the last window of conv1 sees beyond the right and lower edge.
-        self.overhang = max(0, 4 * (side - 1) + 11 - image_size) if ceil else 0
+        self.overhanging = ceil
         for _ in range(3):
             side = pooled(side, pool_window, pool_stride, ceil=ceil)
         if side < 1:
@@ -177,17 +177,29 @@ class AlexNet(nn.Module):
             load_published(self, "alexnet", weights, TORCHVISION_NAMES, heads=("fc8",))
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.overhang:
-            images = functional.pad(images, (0, self.overhang, 0, self.overhang))  # [N, 3, 227, 227]
+        x = self.features(images)  # [N, 256, 6, 6]
+        x = self.dropout_before(torch.flatten(self.resize(x), 1))  # [N, 9216]
+        x = self.dropout_before(self.dropout(self.activation(self.fc6(x))))  # [N, 4096]
+        x = self.dropout(self.activation(self.fc7(x)))  # [N, 4096]
+        logits: Tensor = self.fc8(x)  # [N, num_classes]
+        return logits
+
+    def dense(self, images: Tensor) -> Tensor:
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
+        x = self.activation(at_every_place(self.fc6, self.features(images)))
+        x = self.activation(at_every_place(self.fc7, x))
+        return at_every_place(self.fc8, x).mean((2, 3))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The maps of pool5."""
+        if self.overhanging:  # what the last window of conv1 sees beyond the right and lower edge
+            height, width = images.shape[2:]
+            images = functional.pad(images, (0, -(width - 11) % 4, 0, -(height - 11) % 4))  # [N, 3, 227, 227]
         x = self.activation(self.norm1(self.conv1(images)))  # [N, 96, 55, 55]
         x = self.pool1(self.lrn1(x))  # [N, 96, 27, 27]
         x = self.activation(self.norm2(self.conv2(x)))  # [N, 256, 27, 27]
         x = self.pool2(self.lrn2(x))  # [N, 256, 13, 13]
         x = self.activation(self.norm3(self.conv3(x)))  # [N, 384, 13, 13]
         x = self.activation(self.norm4(self.conv4(x)))  # [N, 384, 13, 13]
-        x = self.pool5(self.activation(self.norm5(self.conv5(x))))  # [N, 256, 6, 6]
-        x = self.dropout_before(torch.flatten(self.resize(x), 1))  # [N, 9216]
-        x = self.dropout_before(self.dropout(self.activation(self.fc6(x))))  # [N, 4096]
-        x = self.dropout(self.activation(self.fc7(x)))  # [N, 4096]
-        logits: Tensor = self.fc8(x)  # [N, num_classes]
-        return logits
+        maps: Tensor = self.pool5(self.activation(self.norm5(self.conv5(x))))  # [N, 256, 6, 6]
+        return maps

@@ -243,6 +243,31 @@ def pooled(side: int, window: int, stride: int, *, padding: int = 0, ceil: bool 
     return size - 1 if ceil and (size - 1) * stride >= side + padding else size
 
 
+def at_every_place(layer: nn.Linear, maps: Tensor) -> Tensor:
+    """A layer that is fully connected to square maps, at every place of larger ones: a convolution of its weights.
+
+    Paper: Simonyan, Zisserman 2014, Sec. 3.2.
+
+    Args:
+        layer: of in_features = C * side * side.
+        maps: [N, C, H, W].
+
+    Returns:
+        [N, out_features, H - side + 1, W - side + 1].
+
+    Raises:
+        ValueError: for maps smaller than that.
+    """
+    channels, height, width = maps.shape[1:]
+    side = math.isqrt(layer.in_features // channels)
+    if min(height, width) < side:
+        raise ValueError(
+            f"a dense test needs larger images: these leave {height}x{width} of the {side}x{side} places "
+            "that the first fully connected layer sees"
+        )
+    return functional.conv2d(maps, layer.weight.view(-1, channels, side, side), layer.bias)
+
+
 def scaled(channels: int, width: float) -> int:
     """The number of channels of a layer in a network `width` times as wide: even, for two groups, and at least 2."""
     return max(2, 2 * round(channels * width / 2))

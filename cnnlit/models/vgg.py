@@ -13,6 +13,7 @@ from cnnlit.models.layers import (
     LocalResponseNorm,
     Normalization,
     activation_layer,
+    at_every_place,
     initialize,
     pooled,
     pooling_layer,
@@ -175,16 +176,29 @@ class VGG(nn.Module):
             start_with(self, init_from)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.pool1(self.conv1(images))  # [N, 64, 112, 112]
-        x = self.pool2(self.conv2(x))  # [N, 128, 56, 56]
-        x = self.pool3(self.conv3(x))  # [N, 256, 28, 28]
-        x = self.pool4(self.conv4(x))  # [N, 512, 14, 14]
-        x = self.pool5(self.conv5(x))  # [N, 512, 7, 7]
-        x = torch.flatten(self.resize(x), 1)  # [N, 25088]
+        x = torch.flatten(self.resize(self.features(images)), 1)  # [N, 25088]
         x = self.dropout(self.activation(self.fc6(x)))  # [N, 4096]
         x = self.dropout(self.activation(self.fc7(x)))  # [N, 4096]
         logits: Tensor = self.fc8(x)  # [N, num_classes]
         return logits
+
+    def dense(self, images: Tensor) -> Tensor:
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests.
+
+        Paper: Sec. 3.2.
+        """
+        x = self.activation(at_every_place(self.fc6, self.features(images)))
+        x = self.activation(at_every_place(self.fc7, x))
+        return at_every_place(self.fc8, x).mean((2, 3))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The maps of pool5."""
+        x = self.pool1(self.conv1(images))  # [N, 64, 112, 112]
+        x = self.pool2(self.conv2(x))  # [N, 128, 56, 56]
+        x = self.pool3(self.conv3(x))  # [N, 256, 28, 28]
+        x = self.pool4(self.conv4(x))  # [N, 512, 14, 14]
+        maps: Tensor = self.pool5(self.conv5(x))  # [N, 512, 7, 7]
+        return maps
 
 
 def convolutions(

@@ -11,6 +11,7 @@ from cnnlit.models.layers import (
     Initialization,
     Normalization,
     activation_layer,
+    at_every_place,
     batch_norm_layer,
     initialize,
     pooled,
@@ -130,15 +131,25 @@ class ZFNet(nn.Module):
         initialize(self, initialization or "zeiler2013")
 
     def forward(self, images: Tensor) -> Tensor:
+        x = torch.flatten(self.features(images), 1)  # [N, 9216]
+        x = self.dropout(self.activation(self.fc6(x)))  # [N, 4096]
+        x = self.dropout(self.activation(self.fc7(x)))  # [N, 4096]
+        logits: Tensor = self.fc8(x)  # [N, num_classes]
+        return logits
+
+    def dense(self, images: Tensor) -> Tensor:
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
+        x = self.activation(at_every_place(self.fc6, self.features(images)))
+        x = self.activation(at_every_place(self.fc7, x))
+        return at_every_place(self.fc8, x).mean((2, 3))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The maps of pool5."""
         x = self.activation(self.norm1(self.conv1(images)))  # [N, 96, 110, 110]
         x = self.lrn1(self.pool1(x))  # [N, 96, 55, 55]
         x = self.activation(self.norm2(self.conv2(x)))  # [N, 256, 26, 26]
         x = self.lrn2(self.pool2(x))  # [N, 256, 13, 13]
         x = self.activation(self.norm3(self.conv3(x)))  # [N, 384, 13, 13]
         x = self.activation(self.norm4(self.conv4(x)))  # [N, 384, 13, 13]
-        x = self.pool5(self.activation(self.norm5(self.conv5(x))))  # [N, 256, 6, 6]
-        x = torch.flatten(x, 1)  # [N, 9216]
-        x = self.dropout(self.activation(self.fc6(x)))  # [N, 4096]
-        x = self.dropout(self.activation(self.fc7(x)))  # [N, 4096]
-        logits: Tensor = self.fc8(x)  # [N, num_classes]
-        return logits
+        maps: Tensor = self.pool5(self.activation(self.norm5(self.conv5(x))))  # [N, 256, 6, 6]
+        return maps

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cnnlit.results.runs import write_whole
+from cnnlit.results.runs import read_metrics, write_whole
 
 
 class MetricsFile(Logger):
@@ -53,14 +53,6 @@ class MetricsFile(Logger):
         write_whole(self.path, table.getvalue())
 
 
-def read_metrics(folder: Path) -> list[dict[str, str]]:
-    """The rows of a run's metrics.csv, none if there is no such file; empty cells are empty strings."""
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _rank(column: str) -> tuple[bool, bool, str]:
-    return column != "epoch", column != "step", column
+    # Within a family, layers stay in their order.
+    return column != "epoch", column != "step", column.rpartition("/")[0]

@@ -1,5 +1,6 @@
 """Tables and paragraphs, as text for a terminal of any width or as Markdown."""
 
+import io
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-LEFT = {"layer", "operation", "output", "kind", "quantity"}
+LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run", "state", "reason", "test"} | {
+    "image",
+    "answer",
+    "next",
+    "label",
+    "remark",
+}
 """Heads of the columns that are words."""
 
 GAP = 2
@@ -56,6 +63,13 @@ def _markdown(sheet: Sheet) -> str:
     rows += [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([f"**{sheet.heading}**", "", *lines])
+
+
+def as_text(page: Page) -> str:
+    """The page as it is printed into a file."""
+    text = io.StringIO()
+    print_page(page, Console(file=text))
+    return text.getvalue()
 
 
 def print_page(page: Page, console: Console) -> None:

@@ -2,17 +2,21 @@
 
 import importlib.util
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 INIT_TIMEOUT_SECONDS = 30
+"""What W&B's server has to answer at the start, after which the run is kept offline."""
+FINISH_TIMEOUT_SECONDS = 60
+"""What it has at the end to take what it has not taken yet, after which that stays on the disk."""
 
 
 def wandb_logger(
@@ -50,8 +54,10 @@ def wandb_logger(
     os.environ.setdefault("WANDB_SILENT", "true")
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         os.environ.setdefault(variable, str(folder / "wandb"))
-    asked = mode if mode != "auto" else os.environ.get("WANDB_MODE") or None
-    chosen = asked or ("online" if wandb.login(prompt=False) else "offline")
+    chosen = mode if mode != "auto" else os.environ.get("WANDB_MODE") or _mode()
+    settings = wandb.Settings(
+        init_timeout=INIT_TIMEOUT_SECONDS, finish_timeout=FINISH_TIMEOUT_SECONDS, finish_timeout_raises=True
+    )
     logger = None
     for attempt in dict.fromkeys((chosen, "offline")):
         logger = WandbLogger(
@@ -64,14 +70,31 @@ def wandb_logger(
             id=os.environ.get("WANDB_RUN_ID") or run_id,
             resume="allow",
             mode=attempt,
-            settings=wandb.Settings(init_timeout=INIT_TIMEOUT_SECONDS),
+            settings=settings,
         )
         try:
             _ = logger.experiment  # starts the run
             break
-        except wandb.errors.CommError as error:
-            warnings.warn(f"no W&B online ({error}); the run is kept offline", stacklevel=2)
+        except wandb.errors.Error as error:
+            wandb.teardown()  # or the run's id stays taken
+            _warn_offline(error)
     return logger
+
+
+def _mode() -> Literal["online", "offline"]:
+    """Online where there is an API key; whether it is still good, the start of the run will show."""
+    import wandb
+
+    try:
+        return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    except wandb.errors.Error as error:
+        _warn_offline(error)
+        return "offline"
+
+
+def _warn_offline(error: Exception) -> None:
+    reason = " ".join(str(error).split())
+    warnings.warn(f"no W&B online ({reason}); the run is kept offline, to be sent with wandb sync", stacklevel=3)
 
 
 def tensorboard_logger(*, folder: Path, run_id: str) -> "TensorBoardLogger":
@@ -89,7 +112,7 @@ def tensorboard_logger(*, folder: Path, run_id: str) -> "TensorBoardLogger":
 
 @contextmanager
 def closing() -> Iterator[None]:
-    """At the end of the block W&B's run, if there is one, is finished, or marked as failed."""
+    """At the end of the block W&B's run, if there is one, is finished, or marked as failed, or left to be sent."""
     failed = True
     try:
         yield
@@ -97,7 +120,14 @@ def closing() -> Iterator[None]:
     finally:
         wandb = sys.modules.get("wandb")
         if wandb is not None and wandb.run is not None:
-            wandb.finish(exit_code=int(failed))
+            command, folder = _sync_command(wandb.run), _folder(wandb.run)
+            try:
+                wandb.finish(exit_code=int(failed))
+                reason = _refusal(folder)
+            except Exception as error:  # what W&B cannot do is no reason to fail
+                reason = "it took too long" if isinstance(error, TimeoutError) else " ".join(str(error).split())
+            if reason:
+                warnings.warn(f"W&B has not taken all of the run ({reason}); to send it: {command}", stacklevel=2)
 
 
 def where() -> str | None:
@@ -107,4 +137,21 @@ def where() -> str | None:
         return None
     if wandb.run.settings.mode == "online":
         return str(wandb.run.url)
-    return f"wandb sync {Path(wandb.run.dir).parent}"
+    return _sync_command(wandb.run)
+
+
+def _sync_command(run: Any) -> str:
+    return f"wandb sync {_folder(run)}"
+
+
+def _folder(run: Any) -> Path:
+    return Path(run.dir).parent
+
+
+def _refusal(folder: Path) -> str | None:
+    """Why W&B's server would not take what was logged, which its client writes into its own log and nowhere else."""
+    log = folder / "logs" / "debug-internal.log"
+    for line in log.read_text(errors="replace").splitlines() if log.is_file() else []:
+        if refused := re.search(r"filestream: fatal error: (?:filestream: )?(.*?)(?: url=|\"|\\)", line):
+            return refused[1]
+    return None

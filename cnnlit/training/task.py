@@ -7,11 +7,13 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from cnnlit.training.metrics import RunningTotals, TopKError
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
+from cnnlit.training.views import EvaluationProtocol, Views
 
 
 class Predictions(NamedTuple):
@@ -31,7 +33,12 @@ class ImageClassification(LightningModule):
     Logged once per epoch: `train/loss` and `train/error` (of the predictions made while training), `val/loss`,
     `val/error`, with more than ten classes `val/top5_error`, `learning_rate` (of the last step),
     `seconds` (of training and validation, so far). After a test: `test/loss`, `test/error`, and `test_predictions`.
-    Losses are means over images, errors fractions of images, whatever the batches.
+    Losses are means over images, errors fractions of images, whatever the batches and the number of devices.
+
+    Several devices share each batch, and their gradients are averaged: each device's loss is weighted so that this is
+    the gradient of the whole batch, also of a last one that does not divide evenly. What a replica draws (dropout) is
+    its own, and so are the statistics of batch normalisation, unless `trainer.sync_batchnorm` is set; networks are
+    validated and tested with those of the first device.
 
     Args:
         model: images float [N, C, H, W] -> logits [N, num_classes]; or, in training, a NamedTuple of the logits and
@@ -39,6 +46,7 @@ class ImageClassification(LightningModule):
         recipe: the loss, the optimizer and the schedule.
         config: the resolved configuration in plain containers, kept in every checkpoint; its `seed` decides
             what the model draws while it trains (dropout), its data's `num_classes` what is measured.
+        protocol: how the test is taken; null for one view of each image.
     """
 
     def __init__(
@@ -47,16 +55,18 @@ class ImageClassification(LightningModule):
         *,
         recipe: Recipe,
         config: dict[str, Any],
+        protocol: EvaluationProtocol | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = recipe.loss
         self.recipe = recipe
         self.config = config
+        self.protocol = protocol or EvaluationProtocol()
         self.val_metrics = _metrics(config["data"]["num_classes"])
         self.test_metrics = _metrics(config["data"]["num_classes"])
         self.test_predictions: Predictions | None = None
-        self._answers: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._answers: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.running = RunningTotals()
         self._seconds_before = 0.0
         self._began = time.perf_counter()
@@ -96,7 +106,9 @@ class ImageClassification(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # What a step draws depends on nothing but its number, so a resumed run draws the same.
         # torch.manual_seed itself takes milliseconds where CUDA is installed and not in use.
-        seed = (self.config["seed"] * 1_000_003 + self.global_step) * 1_009 + self.global_rank
+        loader: Any = self.trainer.train_dataloader
+        replica = loader.sampler.rank if self.trainer.world_size > 1 else 0
+        seed = (self.config["seed"] * 1_000_003 + self.global_step) * 1_009 + replica
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -109,15 +121,27 @@ class ImageClassification(LightningModule):
         loss: Tensor = self.loss(logits, labels)
         for head in auxiliary:
             loss = loss + self.model.auxiliary_weight * self.loss(head, labels)
-        self.running.update(loss, logits, labels, self._optimizer.param_groups[0]["lr"])
-        return loss
+        learning_rate = self._optimizer.param_groups[0]["lr"]
+        if self.trainer.world_size == 1:
+            self.running.update(loss, logits, labels, learning_rate)
+            return loss
+        loader: Any = self.trainer.train_dataloader
+        batches = loader.sampler
+        share, everyone = batches.share(batch_idx)
+        self.running.update(loss, logits[:share], labels[:share], learning_rate)
+        weighted: Tensor = loss * (share * batches.num_replicas / everyone)
+        return weighted
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        # Here, and not at the batch's end, where callbacks come first: what they average and save is the whole step.
         if self.recipe.max_filter_rms:
             limit_filters(self.model, self.recipe.max_filter_rms)
+        if self.trainer.is_last_batch and self.trainer.world_size > 1:
+            self.running = self.running.over_all(self.trainer.strategy.reduce)
 
     def on_train_epoch_end(self) -> None:
-        self.log_dict({**self.running.compute(), "seconds": self.seconds}, sync_dist=True)
+        self.log_dict({**self.running.compute(), "seconds": self.seconds})
         self.running.reset()
 
     @property
@@ -126,20 +150,37 @@ class ImageClassification(LightningModule):
         return self._seconds_before + time.perf_counter() - self._began
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._measure(self.val_metrics, batch)
+        images, labels = batch
+        if len(labels):  # or none of the batch's pictures could be read
+            positions = self._positions(self.trainer.val_dataloaders, batch_idx, labels)
+            self._measure(self.val_metrics, self.model(images), labels, positions)
 
     def on_validation_epoch_end(self) -> None:
         self._report("val", self.val_metrics)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        logits = self._measure(self.test_metrics, batch)
-        confidence, predicted = logits.softmax(dim=1).max(dim=1)
-        self._answers.append((batch[1], predicted, confidence))
+    def test_step(self, batch: tuple[Tensor | Views, Tensor], batch_idx: int) -> None:
+        views, labels = batch
+        if not len(labels):
+            self._answers.append((labels, labels, labels, labels.float()))
+            return
+        positions = self._positions(self.trainer.test_dataloaders, batch_idx, labels)
+        logits = self.protocol.answer(self.model, views, len(labels))
+        self._measure(self.test_metrics, logits, labels, positions)
+        counted = len(positions)
+        confidence, predicted = logits[:counted].softmax(dim=1).max(dim=1)
+        self._answers.append((positions.to(self.device), labels[:counted], predicted, confidence))
 
     def on_test_epoch_end(self) -> None:
         self._report("test", self.test_metrics)
-        labels, predicted, confidence = (torch.cat(parts) for parts in zip(*self._answers, strict=True))
-        self.test_predictions = Predictions(labels, predicted, confidence)
+        answers = [torch.cat(parts) for parts in zip(*self._answers, strict=True)]
+        if self.trainer.world_size > 1:
+            answers = [torch.cat(gather_all_tensors(part)) for part in answers]
+        # In the order of the test set, and once, where two devices answered for the same image.
+        order = answers[0].argsort(stable=True)
+        positions, labels, predicted, confidence = (part[order] for part in answers)
+        first = torch.ones_like(positions, dtype=torch.bool)
+        first[1:] = positions[1:] != positions[:-1]
+        self.test_predictions = Predictions(labels[first], predicted[first], confidence[first])
         self._answers.clear()
 
     def test_result(self) -> dict[str, float]:
@@ -148,16 +189,26 @@ class ImageClassification(LightningModule):
         result = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         wrong = (self.test_predictions.predicted != self.test_predictions.labels).sum().item()
         images = len(self.test_predictions.labels)
-        return {**result, "test/error": wrong / images, "test/num_errors": wrong, "test/num_images": images}
+        counts = {"num_errors": wrong, "num_images": images, "num_views": self.protocol.num_views}
+        return {**result, "test/error": wrong / images, **{f"test/{name}": count for name, count in counts.items()}}
 
-    def _measure(self, metrics: MetricCollection, batch: tuple[Tensor, Tensor]) -> Tensor:
-        images, labels = batch
-        logits: Tensor = self.model(images)
-        metrics["loss"].update(self.loss(logits, labels), weight=len(labels))
+    def _positions(self, loader: Any, batch_idx: int, labels: Tensor) -> Tensor:
+        """Where in the split the images of a batch stand that this device answers for, int64 [at most the batch]."""
+        if self.trainer.world_size > 1:
+            batches: Any = (loader[0] if isinstance(loader, list) else loader).sampler
+            return batches.positions(batch_idx)[: len(labels)]  # type: ignore[no-any-return]
+        first = sum(len(answers[0]) for answers in self._answers)
+        return torch.arange(first, first + len(labels))
+
+    def _measure(self, metrics: MetricCollection, logits: Tensor, labels: Tensor, positions: Tensor) -> None:
+        counted = len(positions)  # with several devices one may be shown an image that another answers for
+        if not counted:
+            return
+        logits, labels = logits[:counted], labels[:counted]
+        metrics["loss"].update(self.loss(logits, labels), weight=counted)
         for name, metric in metrics.items(keep_base=True):
             if name != "loss":
                 metric.update(logits, labels)
-        return logits
 
     def _report(self, split: str, metrics: MetricCollection) -> None:
         self.log_dict({f"{split}/{name}": value for name, value in metrics.compute().items()})
@@ -165,11 +216,15 @@ class ImageClassification(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
-        checkpoint["running"] = self.running.state_dict()
+        several = self.trainer.world_size > 1
+        running = self.running.over_all(self.trainer.strategy.reduce) if several else self.running
+        checkpoint["running"] = running.state_dict()
         checkpoint["seconds"] = self.seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.running.load_state_dict(checkpoint["running"])
+        running = checkpoint["running"]
+        # The sums of all devices, which one takes up.
+        self.running.load_state_dict(running if self.global_rank == 0 else RunningTotals().state_dict())
         self._seconds_before = checkpoint["seconds"]
 
 

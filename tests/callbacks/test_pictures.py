@@ -517,15 +517,6 @@ def test_only_the_first_process_draws(tmp_path: Path, monkeypatch: pytest.Monkey
     assert files(tmp_path) == {"metrics.csv"}
 
 
-def test_one_devices_share_of_the_predictions_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = Classifier()
-    module.test_predictions = answers(20, {4: 6})
-    monkeypatch.setattr(pl.Trainer, "world_size", 2)
-    with pytest.warns(UserWarning, match="20 predictions of one device for 40 images"):
-        callback = after_a_test(tmp_path, module)
-    assert set(callback.paths) == {"learning_curves", "filters"}
-
-
 def test_loggers_that_take_pictures_are_given_them(tmp_path: Path) -> None:
     logger = ImageLogger(tmp_path)
     callback = after_a_test(tmp_path, logger=logger)

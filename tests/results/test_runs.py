@@ -5,13 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from cnnlit.results.metrics_file import MetricsFile, read_metrics
-from cnnlit.results.runs import Run, read, read_config, write_whole
+from cnnlit.results.metrics_file import MetricsFile
+from cnnlit.results.runs import Run, read, read_config, read_metrics, write_whole
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 CONFIG = {"seed": 3, "model": {"pooling": "max", "dropout": 0.5}, "resume": None}
 
@@ -61,7 +64,37 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({**record, "pid": gone.pid}))
     assert read(tmp_path)["state"] == "interrupted"
     (tmp_path / "run.json").write_text(json.dumps({**record, "pid": gone.pid, "host": "elsewhere"}))
+    assert read(tmp_path)["state"] == "interrupted", "nobody holds its lock"
+    (tmp_path / ".lock").unlink()
+    assert read(tmp_path)["state"] == "running", "a run without a lock, of which nothing is known from here"
+
+
+HOLDS = """
+import pathlib, sys
+from cnnlit.results.lock import Lock
+lock = Lock(pathlib.Path(sys.argv[1]))
+lock.take()
+input()
+"""
+
+
+def test_a_run_that_another_process_holds_is_running_and_not_resumed(tmp_path):
+    with pytest.raises(KeyboardInterrupt), started(tmp_path):
+        raise KeyboardInterrupt
+    record = {**json.loads((tmp_path / "run.json").read_text()), "state": "running", "pid": 1, "host": "elsewhere"}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert read(tmp_path)["state"] == "interrupted"
+    other = subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdin=subprocess.PIPE, cwd=ROOT)
+    until = time.monotonic() + 60
+    while read(tmp_path)["state"] == "interrupted" and time.monotonic() < until:
+        time.sleep(0.05)
     assert read(tmp_path)["state"] == "running"
+    with pytest.raises(ValueError, match="process 1 on elsewhere is at work on this run"):
+        Run(tmp_path).open(CONFIG, device=CPU, writes=True, resume=True)
+    other.kill()
+    other.wait()
+    Run(tmp_path).open(CONFIG, device=CPU, writes=True, resume=True)
+    assert read(tmp_path)["pid"] == os.getpid()
 
 
 def test_a_folder_is_claimed_once(tmp_path):

@@ -1,0 +1,81 @@
+"""Pictures with the most probable answers under them, as Fig. 4 of Krizhevsky et al. 2012 shows them."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cnnlit.callbacks.drawings import FAINT, Sheet, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BAR, RIGHT = "#9db7d5", "#d98b8b"
+TILE, ROW = 224, 21  # pixels
+
+
+class Answer(NamedTuple):
+    """What a network says of one picture."""
+
+    classes: list[str]
+    """The most probable classes, the most probable first."""
+    probabilities: list[float]
+    """Of each, 0 to 1."""
+    label: str | None = None
+    """The truth, if it is known."""
+    caption: str = ""
+    """Written under the picture where the truth is not known: its file."""
+
+
+def thumbnail(picture: Tensor) -> Tensor:
+    """A picture, uint8 [3, H, W], no larger than it is drawn."""
+    scale = TILE / max(picture.shape[1:])
+    if scale >= 1:
+        return picture
+    size = [max(1, round(side * scale)) for side in picture.shape[1:]]
+    return functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0].to(torch.uint8)
+
+
+def draw_answers(pictures: Sequence[Tensor], answers: Sequence[Answer], title: str) -> "Figure":
+    """Each picture, its name or label, and a bar for each of its answers; the true one's in another colour.
+
+    Args:
+        pictures: N of uint8 [3, H, W], or [H, W] with 255 for ink.
+        answers: N, all of the same number of classes.
+        title: of the sheet.
+
+    Raises:
+        ValueError: if there is not one answer to each picture.
+    """
+    from matplotlib.patches import Rectangle
+
+    if len(pictures) != len(answers):
+        raise ValueError(f"{len(answers)} answers for {len(pictures)} pictures")
+    rows = max(len(answer.classes) for answer in answers)
+    sheet = Sheet(
+        title,
+        "bars: the most probable answers" + ("; red: the right one" if any(each.label for each in answers) else ""),
+        tiles=len(pictures),
+        columns=max(1, min(6, math.ceil(math.sqrt(1.6 * len(pictures))))),
+        cell=(TILE, TILE + 30 + ROW * rows + 12),
+    )
+    for picture, answer, (x, y) in zip(pictures, answers, sheet.corners, strict=True):
+        pixels = picture.cpu().movedim(0, -1) if picture.ndim == 3 else 255 - picture.cpu()
+        sheet.show(pixels, x, y, TILE, value_range=(0, 255))
+        (name,) = shortened([answer.label or answer.caption], 26)
+        weight = "bold" if answer.label else "normal"
+        sheet.axes.text(x + TILE / 2, y + TILE + 22, name, fontsize=7, fontweight=weight, ha="center")
+        for number, (name, probability) in enumerate(
+            zip(shortened(answer.classes, 24), answer.probabilities, strict=True)
+        ):
+            top = y + TILE + 30 + number * ROW
+            color = RIGHT if answer.classes[number] == answer.label else BAR
+            bar = Rectangle((x, top), max(1.0, probability * TILE), ROW - 4, color=color)
+            sheet.axes.add_patch(bar)
+            sheet.axes.text(x + 4, top + ROW / 2 - 2, name, fontsize=6.5, va="center")
+            percent = f"{probability:.0%}" if probability < 0.995 else f"{probability:.1%}"
+            sheet.axes.text(x + TILE - 2, top + ROW / 2 - 2, percent, fontsize=6, va="center", ha="right", color=FAINT)
+    return sheet.figure

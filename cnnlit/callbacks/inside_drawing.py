@@ -1,0 +1,103 @@
+"""Where a network looks, and what its features saw, picture by picture, as Zeiler, Fergus 2013 show it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from cnnlit.callbacks.drawings import FAINT, Sheet, shortened
+from cnnlit.callbacks.looking_inside import Projections
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TILE, PATCH, GAP, CAPTION = 224, 72, 4, 30  # pixels
+
+
+def draw_occlusion(
+    images: Sequence[Tensor], maps: Sequence[Tensor], captions: Sequence[str], *, square: int, stride: int
+) -> "Figure":
+    """Each image and beside it the probability of its answer, at each place of the middle of the grey square.
+
+    Paper: Zeiler, Fergus 2013, Fig. 7 (d).
+
+    Args:
+        images: N of uint8 [3, H, W], as the network sees them, or [H, W] with 255 for ink.
+        maps: N of float [H', W'], 0 to 1. See looking_inside.occlusion_map.
+        captions: what stands above each.
+        square: side of the square, in pixels of the image.
+        stride: its steps.
+    """
+    sheet = Sheet(
+        "Where the answer comes from",
+        f"right: its probability as a grey square of {square} pixels covers that place; blue: it is lost, yellow: kept",
+        tiles=len(images),
+        columns=2,
+        cell=(2 * TILE + GAP, TILE + 2 * CAPTION),
+    )
+    for image, probabilities, caption, (x, y) in zip(images, maps, captions, sheet.corners, strict=True):
+        top = y + CAPTION
+        sheet.axes.text(x, top - 8, shortened([caption], 60)[0], fontsize=7, fontweight="bold")
+        _fill(sheet, _drawn(image), x, top, TILE)
+        scale = TILE / max(image.shape[-2:])
+        height, width = (side * stride * scale for side in probabilities.shape)
+        left, upper = x + TILE + GAP + scale * (square - stride) / 2, top + scale * (square - stride) / 2
+        extent = (left, left + width, upper + height, upper)
+        values = probabilities.cpu().numpy()
+        sheet.axes.imshow(values, cmap="viridis", vmin=0, vmax=values.max(), extent=extent, aspect="auto")
+        least, most = float(values.min()), float(values.max())
+        sheet.axes.text(x + TILE + GAP, top + TILE + 14, f"{least:.0%} to {most:.0%}", fontsize=6.5, color=FAINT)
+    return sheet.figure
+
+
+def draw_projections(
+    images: Sequence[Tensor], projections: Sequence[Projections], captions: Sequence[str], layer: str
+) -> "Figure":
+    """Each image, the projections of its strongest features, and the patches of the image that these come from.
+
+    Paper: Zeiler, Fergus 2013, Fig. 2; there, of the strongest images of one feature.
+
+    Args:
+        images: N of uint8 [3, H, W], as the network sees them, or [H, W] with 255 for ink.
+        projections: N, each of at most nine features. See looking_inside.project.
+        captions: what stands above each.
+        layer: its name.
+    """
+    side = 3 * PATCH + 2 * GAP
+    sheet = Sheet(
+        f"What made the strongest features of {layer} strong",
+        "left: the image; middle: nine features sent back to its pixels, their map's number above; "
+        "right: these parts of the image",
+        tiles=len(images),
+        columns=2,
+        cell=(TILE + 2 * (side + 3 * GAP), TILE + 2 * CAPTION),
+    )
+    for image, found, caption, (x, y) in zip(images, projections, captions, sheet.corners, strict=True):
+        top = y + CAPTION
+        sheet.axes.text(x, top - 8, shortened([caption], 70)[0], fontsize=7, fontweight="bold")
+        pixels = _drawn(image)
+        _fill(sheet, pixels, x, top, TILE)
+        for place, (number, projection, box) in enumerate(
+            zip(found.maps.tolist(), found.pixels.cpu(), found.boxes.tolist(), strict=True)
+        ):
+            left, upper, right, lower = box
+            row, column = divmod(place, 3)
+            inside = x + TILE + 3 * GAP + column * (PATCH + GAP)
+            down = top + row * (PATCH + GAP)
+            shown = projection[:, upper:lower, left:right].movedim(0, -1)
+            _fill(sheet, 0.5 + shown / (2 * shown.abs().max().clamp(min=1e-12)), inside, down, PATCH)
+            _fill(sheet, pixels[upper:lower, left:right], inside + side + 3 * GAP, down, PATCH)
+            sheet.axes.text(inside + 3, down + 11, str(number), fontsize=5, color="white")
+    return sheet.figure
+
+
+def _drawn(image: Tensor) -> Tensor:
+    """[H, W, 3] or [H, W], 0 to 1, ink black."""
+    return (image.movedim(0, -1) if image.ndim == 3 else 255 - image).cpu() / 255
+
+
+def _fill(sheet: Sheet, pixels: Tensor, left: float, top: float, tile: int) -> None:
+    """Draw [H, W] or [H, W, 1 or 3], 0 to 1, as large as fits into a tile."""
+    height, width = (side * tile / max(pixels.shape[:2]) for side in pixels.shape[:2])
+    extent = (left, left + width, top + height, top)
+    sheet.axes.imshow(pixels.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")

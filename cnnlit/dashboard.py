@@ -1,0 +1,64 @@
+"""python -m cnnlit.dashboard: a W&B workspace of a project's runs, and a report of a sweep or a group.
+
+What can be configured is in conf/dashboard.yaml; --help lists it.
+"""
+
+import json
+import sys
+from typing import Literal
+
+from cnnlit import config
+
+
+def dashboard(
+    *,
+    project: str,
+    group: str | None,
+    sweep: str | None,
+    by: list[str] | str,
+    x: Literal["epoch", "trainer/global_step"],
+    name: str | None,
+    format: Literal["wandb", "json"],  # noqa: A002  the word for it
+) -> None:
+    """Build a workspace and, with a group or a sweep named, a report, and print where they are.
+
+    Args:
+        project: W&B's, `entity/project` or `project` of the default entity.
+        group: of runs, to show these alone.
+        sweep: W&B's id of one, to show its runs alone.
+        by: keys of the configuration that name the arms.
+        x: what the curves are drawn against.
+        name: of the workspace and the report.
+        format: wandb saves them; json prints their specification, without network or account.
+    """
+    with config.refusing():
+        from cnnlit.results import dashboards, wandb_views
+
+        entity, _, own_name = project.rpartition("/")
+        if not own_name or "/" in entity or project.startswith("/"):
+            raise ValueError(f"project={project}: must be entity/project, or project of your default entity")
+        keys = by.split(",") if isinstance(by, str) else by
+        built = dashboards.build(
+            entity=entity, project=own_name, name=name, by=[key.strip() for key in keys], group=group, sweep=sweep, x=x
+        )
+        if format == "json":
+            sys.stdout.write(json.dumps(built.specification(), indent=2) + "\n")
+            return
+        saved = wandb_views.save(built)
+    for view in saved.views:
+        sys.stdout.write(f"{view.kind}{', replaced' if view.replaced else ''}: {view.url}\n")
+    if not saved.num_runs:
+        sys.stdout.write("there is no run to show yet\n")
+
+
+command = config.command(dashboard)
+
+
+def main() -> None:
+    """The command."""
+    config.quote("project", "group", "by", "name")
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Charts of a report as SVG: the dots of all runs, the differences of pairs.
+
+They are drawn whole, and only made to answer the pointer by report.js. Positions along the page are fractions of its
+width, so that letters and dots keep their size on a telephone.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from cnnlit.results.comparison import Results
+from cnnlit.results.markup import tag, text
+from cnnlit.results.measures import kind
+from cnnlit.results.statistics import Interval
+
+NUM_COLORS = 8
+ROW_PIXELS = 44
+MOST_ROWS = 40
+EDGE = 0.08
+"""Of the width: a number so near to the end of a scale is written towards the middle."""
+
+
+class Dot(NamedTuple):
+    """A run, or a pair of runs."""
+
+    number: float
+    tip: str
+    reached: bool = True
+
+
+class Row(NamedTuple):
+    """Dots with their mean and its interval."""
+
+    label: str
+    dots: list[Dot]
+    mean: float | None
+    interval: Interval | None
+    tip: str
+    color: int | None = None
+
+
+class Scale:
+    """From numbers to fractions of a length.
+
+    Args:
+        low: the smallest number to be shown.
+        high: the largest.
+        logarithmic: whether equal ratios are equally long.
+        pad: fraction of the length that is left free at either end.
+    """
+
+    def __init__(self, low: float, high: float, *, logarithmic: bool = False, pad: float = 0.04) -> None:
+        self.logarithmic = logarithmic
+        low, high = self._of(low), self._of(high)
+        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):  # a single number, in the middle
+            low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
+        margin = (high - low) * pad
+        self.low, self.high = low - margin, high + margin
+
+    def _of(self, number: float) -> float:
+        return math.log10(number) if self.logarithmic else number
+
+    def __call__(self, number: float) -> float:
+        if self.logarithmic and number <= 0:
+            return -10.0
+        return (self._of(number) - self.low) / (self.high - self.low)
+
+    def ticks(self, most: int = 5) -> list[float]:
+        """Round numbers within."""
+        from matplotlib.ticker import LogLocator, MaxNLocator
+
+        if self.logarithmic:
+            ends = 10**self.low, 10**self.high
+            steps = (1.0,) if self.high - self.low > 2 else (1.0, 2.0, 5.0)
+            found = LogLocator(subs=steps, numticks=12).tick_values(*ends)
+        else:
+            ends = self.low, self.high
+            found = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
+        return [float(each) for each in found if ends[0] <= each <= ends[1]]
+
+
+def dots_chart(results: Results) -> str:
+    """Every run of every arm, with mean and interval."""
+    measure = results.measure
+    rows = []
+    for place, each in enumerate(results.measured[:MOST_ROWS]):
+        if each.summary is None:
+            continue
+        dots = [
+            Dot(
+                reading.number,
+                f"{each.name}, {block}: {'' if reading.reached else 'not reached by '}{measure.show(reading.number)}",
+                reading.reached,
+            )
+            for block, reading in each.readings.items()
+        ]
+        mean, ends = (None, None) if each.censored else (each.summary.mean, each.summary.interval or each.sampling)
+        tip = f"{each.name}: mean {measure.show(mean)}, n = {len(dots)}"
+        rows.append(Row(each.name, dots, mean, ends, tip + _within(ends, measure.show), color_of(place)))
+    return _strips(rows, measure.metric, f"{measure.title}, every run by arm", zero=False)
+
+
+def differences_chart(results: Results) -> str:
+    """Every pair's difference, with mean and interval, beside zero; empty where there is no difference to draw."""
+    measure = results.measure
+    rows = [
+        Row(
+            each.name,
+            [
+                Dot(number, f"{each.name}, {block}: {measure.show_difference(number)}")
+                for block, number in zip(each.blocks, each.difference.differences, strict=True)
+            ],
+            each.difference.mean,
+            each.difference.interval,
+            f"{each.name}: {measure.show_difference(each.difference.mean)}, "
+            f"{len(each.blocks)} pairs{_within(each.difference.interval, measure.show_difference)}",
+        )
+        for each in results.comparisons[:MOST_ROWS]
+        if each.difference.mean is not None
+    ]
+    return _strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else ""
+
+
+def color_of(place: int) -> int:
+    """The number of the colour of an arm, the best one first."""
+    return place % NUM_COLORS
+
+
+def _within(ends: Interval | None, show: Callable[[float], str]) -> str:
+    return f", 95 % interval {show(ends.low)} to {show(ends.high)}" if ends else ""
+
+
+def _strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> str:
+    """Rows of dots over one scale."""
+    numbers = [dot.number for row in rows for dot in row.dots] + [row.mean for row in rows if row.mean is not None]
+    span = max(numbers) - min(numbers) or abs(numbers[0]) or 1.0
+    # An interval of two runs is far longer than anything else; it may leave the chart.
+    ends = [
+        min(max(end, min(numbers) - span), max(numbers) + span) for row in rows if row.interval for end in row.interval
+    ]
+    scale = Scale(min(*numbers, *ends, *[0.0] * zero, numbers[0]), max(*numbers, *ends, *[0.0] * zero, numbers[0]))
+    height = ROW_PIXELS * len(rows) + 26
+    parts = [tag("title", text(title))]
+    for tick in scale.ticks(4):
+        x, line = _percent(scale(tick)), "zero" if zero and tick == 0 else "grid"
+        side = "tick first" if scale(tick) < EDGE else "tick last" if scale(tick) > 1 - EDGE else "tick"
+        parts += [
+            tag("line", x1=x, x2=x, y1=4, y2=height - 20, class_=line),
+            tag("text", text(short(tick, metric, zero)), x=x, y=height - 5, class_=side),
+        ]
+    for place, row in enumerate(rows):
+        parts.append(_strip(row, scale, ROW_PIXELS * place))
+    svg = tag("svg", *parts, role="img", aria_label=title, class_="strips", width="100%", height=height)
+    return tag("div", svg, class_="plot-strips")
+
+
+def short(tick: float, metric: str, difference: bool = False) -> str:
+    """A number at a scale, without the digits that say nothing there."""
+    percent = kind(metric) == "fraction"
+    unit = (" pp" if difference else " %") if percent else " s" if kind(metric) == "seconds" else ""
+    return f"{100 * tick if percent else tick:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
+
+
+def _strip(row: Row, scale: Scale, top: int) -> str:
+    middle = top + 30
+    color = "plain" if row.color is None else f"arm-{row.color}"
+    parts = [tag("text", text(row.label), x=0, y=top + 15, class_="label")]
+    parts.append(tag("line", x1="0", x2="100%", y1=middle, y2=middle, class_="base"))
+    if row.interval:
+        low, high = (min(max(scale(end), 0.0), 1.0) for end in row.interval)
+        width = _percent(max(high - low, 0.002))
+        parts.append(tag("rect", x=_percent(low), width=width, y=middle - 7, height=14, class_="interval", rx=3))
+    for number, dot in enumerate(row.dots):
+        y = middle + (0, -3, 3)[number % 3] * (len(row.dots) > 8)
+        shape = "dot" if dot.reached else "dot open"
+        parts.append(
+            tag("circle", tag("title", text(dot.tip)), cx=_percent(scale(dot.number)), cy=y, r=4, class_=shape)
+        )
+    if row.mean is not None:
+        x = _percent(scale(row.mean))
+        parts.append(
+            tag("line", tag("title", text(row.tip)), x1=x, x2=x, y1=middle - 11, y2=middle + 11, class_="mean")
+        )
+    return tag("g", *parts, class_=color)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}%"

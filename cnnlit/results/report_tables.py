@@ -1,0 +1,224 @@
+"""A report as tables and paragraphs, for the terminal, Markdown and the page."""
+
+from collections import Counter
+
+from cnnlit.results.comparison import Comparison, Measured, Results
+from cnnlit.results.measures import Measure
+from cnnlit.results.sheets import Page, Sheet
+from cnnlit.results.verdicts import SHUFFLED, Verdict, show_p
+
+DASH = "\N{EN DASH}"
+MOST_KEYS = 12
+
+
+def report_page(results: Results, verdict: Verdict) -> Page:
+    """The verdict, the arms, their differences, what is not counted, and how all this was computed."""
+    page: Page = [verdict.sentence + ".", arms_sheet(results)]
+    if results.comparisons:
+        page.append(differences_sheet(results))
+    if results.uncounted:
+        page.append(uncounted_sheet(results))
+    if results.missing:
+        page.append("Missing: " + "; ".join(results.missing) + ".")
+    return [*page, *notes(results), " ".join(methods(results)), " ".join(origin(results))]
+
+
+def arms_sheet(results: Results) -> Sheet:
+    """A row for each arm, the best first."""
+    measure, censored = results.measure, results.censored
+    heads = ["arm", "n", "mean", "95 % interval", "deviation", "smallest", "largest"]
+    if censored:
+        heads = ["arm", "n", "reached", "median", "smallest", "largest"]
+    others = Counter(each.arm for each in results.uncounted)
+    rows = []
+    for each in results.measured:
+        name = (each.name, str(len(each.readings)))
+        if each.summary is None:
+            cells = (*name, *[""] * (len(heads) - 2))
+        elif censored:
+            reached = [reading.number for reading in each.readings.values() if reading.reached]
+            middle = measure.show(each.middle) if each.middle is not None else "not reached"
+            ends = (
+                measure.show(min(reached)) if reached else "",
+                measure.show(max(reached)) if not each.censored else "not reached",
+            )
+            cells = (*name, f"{len(reached)} of {len(each.readings)}", middle, *ends)
+        else:
+            found = each.summary
+            cells = (
+                *name,
+                measure.show(found.mean),
+                shown_interval(each, measure),
+                measure.show(found.deviation),
+                measure.show(found.low),
+                measure.show(found.high),
+            )
+        rows.append((*cells, str(others[each.name] or "")) if others else cells)
+    title = f"{measure.title} by {results.arms.title}" if results.arms.factors else measure.title
+    return Sheet.of(title, (*heads, "not counted") if others else tuple(heads), rows)
+
+
+def shown_interval(each: Measured, measure: Measure) -> str:
+    """Of the mean; of a single run that of the test images, marked as such."""
+    if each.summary is not None and each.summary.interval:
+        return measure.show_interval(*each.summary.interval)
+    return measure.show_interval(*each.sampling) + " *" if each.sampling else DASH
+
+
+def differences_sheet(results: Results) -> Sheet:
+    """A row for each comparison."""
+    with_ratio = any(each.ratio for each in results.comparisons)
+    many = any(each.num_tests > 1 for each in results.comparisons)
+    rows = [_difference_row(each, results.measure, many, with_ratio) for each in results.comparisons]
+    heads = ["arms", "pairs", "difference", "95 % interval", "p", *["p corrected"] * many, "p shuffled", "test"]
+    return Sheet.of("Differences", (*heads, *["ratio"] * with_ratio), rows)
+
+
+def _difference_row(each: Comparison, measure: Measure, many: bool, with_ratio: bool) -> tuple[str, ...]:
+    found, ratio = each.difference, ""
+    if found.mean is not None:
+        mean = measure.show_difference(found.mean)
+    else:
+        mean = f"sooner {found.wins[0]}, later {found.wins[1]}" if found.how == "order paired" else DASH
+    if each.ratio is not None:
+        times, span = each.ratio
+        ratio = f"{times:.3g}" + (f" [{span.low:.3g}, {span.high:.3g}]" if span else "")
+    p_values = [found.p, *[each.p] * many, found.p_shuffled]
+    return (
+        each.name,
+        str(found.n) if found.how in ("paired", "order paired") else f"none ({found.n}, {found.n_other})",
+        mean,
+        measure.show_difference_interval(*found.interval) if found.interval else DASH,
+        *(DASH if p is None else show_p(p).removeprefix("p ").removeprefix("= ") for p in p_values),
+        TESTS[found.how] if found.p is not None else DASH,
+        *[ratio] * with_ratio,
+    )
+
+
+TESTS = {
+    "paired": "paired t",
+    "unpaired": "Welch",
+    "fixed": "one-sample t",
+    "order paired": "sign",
+    "order unpaired": "log-rank",
+}
+
+
+def uncounted_sheet(results: Results) -> Sheet:
+    """Runs that are in no mean."""
+    rows = [
+        (
+            each.arm or DASH,
+            "" if each.run.seed is None else str(each.run.seed),
+            each.run.state,
+            each.reason,
+            each.run.name,
+        )
+        for each in results.uncounted
+    ]
+    return Sheet.of("Runs that are not counted", ("arm", "seed", "state", "reason", "run"), rows)
+
+
+def notes(results: Results) -> list[str]:
+    """What a reader of these numbers has to know."""
+    lines = []
+    if any(each.sampling for each in results.measured):
+        lines.append(
+            "* One run shows nothing of how seeds differ: this is Wilson's interval of its test error, "
+            "as sure as so many test images make it."
+        )
+    if results.censored:
+        lines.append(
+            "Some runs ended before they reached the target. They are not left out, for that would flatter their arm: "
+            "there is no mean then, the median is Kaplan and Meier's, and tests ask only which of two got there first."
+        )
+    lone: dict[str, dict[str, None]] = {}
+    for each in results.comparisons:
+        for side, alone in zip((each.one, each.other), each.alone, strict=True):
+            if each.blocks and alone:
+                lone.setdefault(side.name, {}).update(dict.fromkeys(alone))
+    if lone:
+        listed = "; ".join(f"{name} {', '.join(blocks)}" for name, blocks in lone.items())
+        lines.append(f"Without a partner in another arm, and so not in those pairs: {listed}.")
+    if following := results.arms.following:
+        shown = ", ".join(following[:MOST_KEYS]) + (
+            f" and {len(following) - MOST_KEYS} more" * (len(following) > MOST_KEYS)
+        )
+        lines.append(f"Changes together with what the arms are named for: {shown}.")
+    if results.arms.within:
+        keys = ", ".join(factor.key for factor in results.arms.within)
+        lines.append(f"Within arms the runs differ in {keys}; pairs are of the same seed and the same of these.")
+    lines += _unlike(results)
+    return lines
+
+
+def _unlike(results: Results) -> list[str]:
+    """Whatever else could be the reason of a difference."""
+    lines = []
+    for word, of in (("commits", "commit"), ("devices", "device")):
+        values = sorted({getattr(run, of)[:60] for _, _, run, _ in results.counted} - {""})
+        if len(values) > 1:
+            lines.append(f"The runs are of {len(values)} {word}: {'; '.join(_short(value) for value in values)}.")
+    if any(run.commit.endswith("-dirty") for _, _, run, _ in results.counted):
+        lines.append("Some runs are of code that was changed after its commit.")
+    return lines
+
+
+def _short(commit: str) -> str:
+    return commit[:12] if len(commit) >= 40 and " " not in commit else commit
+
+
+def methods(results: Results) -> list[str]:
+    """How it was computed, in sentences."""
+    measure = results.measure
+    known = {each.difference.how for each in results.comparisons}
+    lines = []
+    if measure.target:
+        lines.append(f"{measure.metric} to the first epoch at whose end {measure.target}.")
+    elif not any(measure.metric in run.test for _, _, run, _ in results.counted) and measure.metric != "seconds":
+        lines.append(f"{measure.metric} is that of the last epoch, not of the best one.")
+    if not results.censored:
+        lines.append("Intervals of means: Student's t over seeds, 95 %.")
+    if "paired" in known:
+        lines.append("Differences: of the runs with the same seed, paired t test.")
+    if "unpaired" in known:
+        lines.append("Arms without common seeds: Welch's t test.")
+    if known & set(SHUFFLED):
+        shuffled = " and ".join(dict.fromkeys(SHUFFLED[how] for how in ("paired", "unpaired") if how in known))
+        lines.append(f"p shuffled: {shuffled}; no distribution is assumed, and from few runs it cannot be small.")
+    tests = max((each.num_tests for each in results.comparisons), default=1)
+    if tests > 1:
+        lines.append(f"p corrected: Holm, for {tests} comparisons.")
+    if results.comparisons:
+        lines.append(
+            "Seeds needed: the smallest number for which noncentral t gives a power of 80 % at 5 %, two-sided, for the "
+            "observed deviation; it is as uncertain as what was observed."
+        )
+    return lines
+
+
+def origin(results: Results) -> list[str]:
+    """What the runs were made with."""
+    runs = [run for _, _, run, _ in results.counted]
+    total = sum(run.seconds or 0.0 for run in results.runs)
+    devices = ", ".join(dict.fromkeys(run.device for run in runs if run.device)) or "unknown"
+    commits = ", ".join(dict.fromkeys(_short(run.commit) for run in runs if run.commit)) or "unknown"
+    last = max(runs, key=lambda run: run.started)
+    versions = ", ".join(f"{name} {number}" for name, number in last.versions.items())
+    return [
+        f"{len(runs)} of {len(results.runs)} runs counted, {_duration(total)} in all.",
+        f"Hardware: {devices}.",
+        f"Commit: {commits}.",
+        f"Versions: {versions or 'unknown'}.",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def commands(results: Results) -> list[str]:
+    """The command lines that made the runs."""
+    return sorted({run.command for run in results.runs if run.command})

@@ -1,0 +1,72 @@
+"""Runs of a W&B project, read back as those of folders are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnnlit.results.run_records import RunRecord, progress
+from cnnlit.results.runs import State
+
+PREFIX = "wandb:"
+STATES: dict[str, State] = {"finished": "finished", "running": "running", "killed": "interrupted", "crashed": "failed"}
+TIMEOUT_SECONDS = 30
+
+
+def find(project: str, api: Any = None) -> list[RunRecord]:
+    """All runs of a project.
+
+    Args:
+        project: `entity/project`, or `project` of the default entity.
+        api: wandb.Api(), or what answers as it does.
+
+    Raises:
+        ValueError: without the package, a login, or such a project, in one line.
+    """
+    place = f"runs={PREFIX}{project}"
+    try:
+        if api is None:
+            import wandb
+
+            api = wandb.Api(timeout=TIMEOUT_SECONDS)
+        runs = list(api.runs(project))
+    except ImportError:
+        raise ValueError(f"{place}: the package wandb is not installed") from None
+    except Exception as error:  # of W&B, of its transport, of the machine: there is no list of them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{place}: W&B does not answer ({reason}); wandb login, or name a folder") from None
+    if not runs:
+        raise ValueError(f"{place}: there is no run in this project")
+    return [_record(run) for run in progress(runs, "reading runs", len(runs))]
+
+
+def _record(run: Any) -> RunRecord:
+    summary = dict(run.summary)
+    metadata = run.metadata or {}
+    state = STATES.get(run.state, "failed")
+    return RunRecord(
+        place=run.url,
+        state=state,
+        reason="" if state == "finished" else f"{run.state} at W&B",
+        seed=run.config.get("seed"),
+        config=dict(run.config),
+        test={key: float(value) for key, value in summary.items() if key.startswith("test/") and _is_number(value)},
+        curves=list(_by_epoch(run.scan_history())),
+        seconds=summary.get("_runtime"),
+        device=metadata.get("gpu") or metadata.get("cpu") or "",
+        commit=(metadata.get("git") or {}).get("commit") or "",
+        command=" ".join(["python", metadata.get("program") or "", *(metadata.get("args") or [])]).strip(),
+        started=str(run.created_at),
+    )
+
+
+def _by_epoch(history: Any) -> Iterator[dict[str, float]]:
+    """W&B's rows, those of one epoch in one: training and validation are logged one after the other."""
+    rows: dict[float, dict[str, float]] = {}
+    for row in history:
+        numbers = {key: float(value) for key, value in row.items() if _is_number(value) and not key.startswith("_")}
+        if "epoch" in numbers:
+            rows.setdefault(numbers["epoch"], {}).update(numbers)
+    yield from (rows[epoch] for epoch in sorted(rows))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,39 @@
+"""python -m cnnlit.sweep file=sweeps/pooling.yaml: check a W&B sweep before anything is uploaded.
+
+What can be configured is in conf/sweep.yaml; --help lists it.
+"""
+
+import importlib
+from pathlib import Path
+
+from cnnlit import config
+
+
+def sweep(*, file: str) -> None:
+    """Check that the configuration takes every command line that W&B's agents will run; then say how to start them.
+
+    Args:
+        file: a W&B sweep: method, metric, parameters and command.
+    """
+    from cnnlit.results.wandb_sweeps import command_lines, read_sweep
+
+    with config.refusing():
+        path = Path(file)
+        described = read_sweep(path)
+        lines = command_lines(described)
+        for line in lines:
+            match line:
+                case ["-m", module, *overrides] if module.startswith("cnnlit."):
+                    command = getattr(importlib.import_module(module), module.removeprefix("cnnlit."))
+                    config.composed(command, overrides)
+                case _:
+                    raise ValueError(f"{path}: command must run -m cnnlit.train")
+    number = len(lines) if described["method"] == "grid" else described.get("run_cap", "any number of")
+    print(f"{path}: every key and value is one of the configuration's ({number} runs)")  # noqa: T201
+    print(f"start: wandb sweep {path}, then the line `wandb agent` that it prints, as often as there are devices")  # noqa: T201
+
+
+main = config.command(sweep)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""The page: whole by itself, small, and alive in a real browser."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from results.made_runs import made_run
+
+from cnnlit.results.comparison import compare_runs
+from cnnlit.results.markup import VOID, tag, text
+from cnnlit.results.measures import Measure, read_target
+from cnnlit.results.report_html import html_page
+from cnnlit.results.run_records import find
+from cnnlit.results.verdicts import judge
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars --enable-logging=stderr --virtual-time-budget=3000"
+)
+
+
+def photograph(size=(900, 700)):
+    noise = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    return file.getvalue()
+
+
+def page_of(folder, *, measure=None, claim=None, pictures=("errors",)):
+    results = compare_runs(find([str(folder)]).records, measure or Measure("test/error"))
+    return html_page(results, judge(results, claim, None), folder=folder, pictures=pictures)
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """Three arms of four seeds, one of which failed, with curves and pictures."""
+    random = np.random.default_rng(0)
+    for place, pooling in enumerate(("max", "average", "a<b>&\"c'")):
+        for seed in range(4):
+            curve = 0.5 * np.exp(-np.arange(12) / 3) + 0.01 * place + 0.005 * random.random(12)
+            lost = {"state": "failed", "reason": "RuntimeError: <b>"} if (place, seed) == (1, 3) else {}
+            error = 0.01 + 0.002 * place + random.normal(0, 3e-4)
+            made_run(
+                tmp_path / f"{place}{seed}", seed=seed, error=error, train=curve.tolist(),
+                picture=photograph((90, 70)) if seed < 2 else None, model__pooling=pooling, **lost,
+            )  # fmt: skip
+    return tmp_path
+
+
+class Elements(HTMLParser):
+    """All elements; refuses a page on which one is not closed."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.found = [], []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, name, attributes):
+        self.found.append((name, dict(attributes)))
+        if name not in VOID:
+            self.open.append(name)
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name
+
+    def all(self, element, **wanted):
+        return [given for name, given in self.found if name == element and wanted.items() <= given.items()]
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything(experiment):
+    page = page_of(experiment)
+    elements = Elements(page)
+    sources = [given[key] for _, given in elements.found for key in ("src", "href", "srcset", "action") if key in given]
+    assert sources
+    assert all(
+        source.startswith("data:image/webp;base64,") or re.fullmatch(r"\d\d/pictures/errors.png", source)
+        for source in sources
+    )
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|https?://", page)
+    assert elements.all("meta", name="viewport")
+    assert "default-src &#x27;none&#x27;" in page
+
+
+def test_names_and_reasons_are_words_and_never_markup(experiment):
+    page = page_of(experiment)
+    assert "a&lt;b&gt;&amp;" in page
+    assert "a<b>" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert "RuntimeError: &lt;b&gt;" in page
+    assert tag("p", text("a & <b>"), title='"x" & y') == '<p title="&quot;x&quot; &amp; y">a &amp; &lt;b&gt;</p>'
+
+
+def test_charts_are_pictures_with_a_name_and_every_run_is_a_dot(experiment):
+    page = page_of(experiment)
+    charts = [ElementTree.fromstring(chart) for chart in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+    assert all(
+        chart.get("role") == "img" and chart.get("aria-label") and chart.find("title") is not None for chart in charts
+    )
+    arms, differences = [chart for chart in charts if chart.get("class") == "strips"]
+    tips = [dot.find("title").text for dot in arms.iter("circle")]
+    assert len(tips) == 11
+    assert sum(tip.startswith("max, seed") for tip in tips) == 4
+    assert len(list(differences.iter("circle"))) == 4 + 3 + 3
+    assert len(Elements(page).all("div", **{"class": "plot"})) == 3 * 2  # curves, each plain and logarithmic
+    assert len(Elements(page).all("img")) == 3
+    assert all(given["alt"] for given in Elements(page).all("img"))
+
+
+def test_the_mean_is_drawn_where_it_is(experiment):
+    """Positions are linear in the numbers: read back from the page, the dots give the runs' errors."""
+    page = page_of(experiment)
+    chart = ElementTree.fromstring(re.search(r"<svg.*?</svg>", page, re.DOTALL)[0])
+    for group in chart.iter("g"):
+        places = [float(dot.get("cx").rstrip("%")) for dot in group.iter("circle")]
+        mean = next(line for line in group.iter("line") if line.get("class") == "mean")
+        assert float(mean.get("x1").rstrip("%")) == pytest.approx(np.mean(places), abs=0.02)
+
+
+def test_curves_are_the_means_of_the_runs(experiment):
+    page = page_of(experiment)
+    data = [json.loads(each) for each in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+    names = [given["data-curve"] for given in Elements(page).all("div", **{"class": "plot"})]
+    found = next(each for each, name in zip(data, names, strict=True) if name == "train/error")
+    series = next(each for each in found["series"] if each["arm"] == "max")
+    rows = [find([str(experiment / f"0{seed}")]).records[0].curves for seed in range(4)]
+    expected = np.mean([[row["train/error"] for row in curve] for curve in rows], axis=0)
+    assert series["mean"] == pytest.approx(expected.tolist(), rel=1e-3)
+    assert series["epochs"] == list(range(1, 13))
+
+
+def test_a_page_without_curves_pictures_or_differences_is_still_one(tmp_path):
+    made_run(tmp_path / "0", train=())
+    elements = Elements(page_of(tmp_path, pictures=("errors", "filters")))
+    assert len(elements.all("section")) == 4  # verdict, arms, methods, runs
+
+
+def test_runs_that_never_got_there_are_open_dots(tmp_path):
+    for seed in range(3):
+        made_run(tmp_path / f"a{seed}", seed=seed, train=(0.5, 0.04))
+        made_run(tmp_path / f"b{seed}", seed=seed, train=(0.5, 0.4), model__pooling="average")
+    page = page_of(tmp_path, measure=Measure("epochs", read_target("train/error<=0.05")))
+    assert page.count('class="dot open"') == 3
+    Elements(page)
+
+
+def test_pictures_keep_to_their_budget(tmp_path, monkeypatch):
+    for seed, pooling in enumerate(("max", "average", "subsample")):
+        made_run(tmp_path / pooling, seed=0, error=0.01 + seed / 100, picture=photograph(), model__pooling=pooling)
+    whole = Elements(page_of(tmp_path)).all("img")
+    assert len(whole) == 3
+    monkeypatch.setattr("cnnlit.results.report_html.PICTURE_BYTES", int(2.5 * len(whole[0]["src"])))
+    page = page_of(tmp_path)
+    assert len(Elements(page).all("img")) == 2
+    assert "1 more have no room on this page" in page
+
+
+def test_a_page_of_200_runs_is_below_5_megabytes(tmp_path):
+    picture = photograph()
+    for number in range(200):
+        arm, seed = divmod(number, 10)
+        curve = 0.5 / (1 + np.arange(60) + np.random.default_rng(number).random(60))
+        made_run(
+            tmp_path / str(number), seed=seed, error=0.01 + arm / 1000 + seed / 1e4, train=curve.tolist(),
+            picture=picture, model__pooling=f"pooling{arm}",
+        )  # fmt: skip
+    page = page_of(tmp_path)
+    Elements(page)
+    assert page.count("<circle") >= 200 + 19 * 10
+    assert 10**5 < len(page.encode()) < 5 * 10**6
+
+
+def browse(page, *options):
+    """What a browser makes of a page on the disk: its standard output, and what it complains of."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)}")
+    profile = page.with_name("profile")
+    command = [
+        browser,
+        *QUIET.split(),
+        f"--user-data-dir={profile}",
+        "--window-size=1100,2600",
+        *options,
+        page.as_uri(),
+    ]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    return outcome.stdout, [line for line in outcome.stderr.splitlines() if "CONSOLE" in line]
+
+
+POINTER = """
+<script>
+const over = (mark, kind, dx) => {
+  const box = mark.getBoundingClientRect();
+  const [x, y] = [box.left + box.width * dx, box.top + box.height / 2];
+  mark.dispatchEvent(new PointerEvent(kind, {bubbles: true, clientX: x, clientY: y}));
+};
+const said = [];
+const tip = () => document.getElementById("tip");
+over(document.querySelector(".strips .dot"), "pointermove", 0.5);
+said.push(tip().hidden ? "hidden" : tip().textContent);
+over(document.querySelector(".plot:not([hidden]) .area"), "pointermove", 1);
+said.push(tip().textContent);
+document.querySelector("input[value='train/loss']").click();
+document.getElementById("log").click();
+const visible = [...document.querySelectorAll(".plot")].filter((plot) => plot.getBoundingClientRect().height > 0);
+said.push(visible.map((plot) => plot.dataset.curve + " " + plot.dataset.scale).join());
+document.querySelector(".legend button").click();
+said.push(String(document.querySelectorAll(".series.off").length));
+document.body.style.width = "390px";  // of a telephone; Chromium's own windows are never so narrow
+said.push(String(document.documentElement.scrollWidth <= innerWidth), String(document.body.scrollWidth));
+const asked = performance.getEntriesByType("resource").map((entry) => entry.name.slice(0, 5));
+said.push([...new Set(asked)].join() || "data:");
+document.documentElement.dataset.said = JSON.stringify(said);
+</script>
+"""
+
+
+def test_a_browser_draws_the_charts_and_answers_the_pointer(experiment):
+    page = experiment / "report.html"
+    page.write_text(page_of(experiment).replace("</body>", f"{POINTER}</body>"))
+    dom, complaints = browse(page, "--dump-dom")
+    assert complaints == []
+    assert 'data-ready="yes"' in dom
+    assert dom.count('class="strips"') == 2
+    assert dom.count("<polyline") == 3 * 2 * 3
+    said = json.loads(re.search(r'data-said="([^"]*)"', dom)[1].replace("&quot;", '"').replace("&amp;", "&"))
+    dot, curve, chosen, num_hidden, fits, narrowest, asked_for = said
+    assert re.fullmatch(r"max, seed \d: \d.\d\d %", dot)
+    assert curve.startswith("epoch 12")
+    assert re.search(r"max: \d\.\d\d % \u00b1 \d\.\d\d %", curve)
+    assert chosen == "train/loss log"
+    assert num_hidden == "6"  # one arm's line in each of six plots
+    assert (fits, narrowest) == ("true", "390"), "nothing is wider than the page"
+    assert asked_for == "data:", "nothing is loaded but what is in the page"
+
+
+def test_a_browser_shows_and_prints_the_page(experiment):
+    page = experiment / "report.html"
+    page.write_text(page_of(experiment))
+    picture, printed = experiment / "page.png", experiment / "page.pdf"
+    _, complaints = browse(page, f"--screenshot={picture}")
+    assert complaints == []
+    with Image.open(picture) as seen:
+        assert seen.size == (1100, 2600)
+        assert len(seen.convert("RGB").getcolors(2**24)) > 100
+    browse(page, f"--print-to-pdf={printed}")
+    assert printed.read_bytes().startswith(b"%PDF")

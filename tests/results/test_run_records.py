@@ -1,0 +1,106 @@
+"""Runs are found however they lie, and none is dropped because something is wrong with it."""
+
+import json
+import math
+
+import pytest
+import yaml
+from results.made_runs import made_run
+
+from cnnlit.results.run_records import find
+
+
+def sweep(folder, *words, params=None):
+    """The note that Hydra leaves beside the jobs of a sweep."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "params": params}
+    note = {"hydra": {"sweeper": sweeper, "overrides": {"task": list(words)}}}
+    (folder / "multirun.yaml").write_text(yaml.safe_dump(note))
+
+
+def test_runs_are_found_however_deep_they_lie(tmp_path):
+    for place in ("a/0", "a/1", "b/c/d/0", "b/run"):
+        made_run(tmp_path / place)
+    (tmp_path / "a" / "0" / "checkpoints" / "x").mkdir(parents=True)
+    (tmp_path / "a" / "0" / "checkpoints" / "x" / "run.json").write_text("{}")
+    found = find([str(tmp_path)])
+    assert [record.place.removeprefix(f"{tmp_path}/") for record in found.records] == ["a/0", "a/1", "b/c/d/0", "b/run"]
+    assert found.folder == tmp_path
+    both = find([str(tmp_path / "a"), str(tmp_path / "*" / "r*")])
+    assert len(both.records) == 3
+    assert len(find([str(tmp_path / "a"), str(tmp_path / "a" / "0")]).records) == 2
+    assert find([str(tmp_path / "a" / "0")]).folder == tmp_path / "a"
+
+
+def test_a_run_is_read_whole(tmp_path):
+    made_run(tmp_path / "0", seed=7, error=0.25, train=(0.5, 0.25), picture=b"png")
+    (record,) = find([str(tmp_path)]).records
+    assert (record.state, record.seed, record.reason, record.seconds) == ("finished", 7, "", 10.0)
+    assert record.test["test/error"] == 0.25
+    assert record.config["model"]["pooling"] == "max"
+    assert record.curves[0] == {"epoch": 0, "step": 99, "seconds": 1, "train/error": 0.5, "train/loss": 5}
+    assert record.curves[1]["val/error"] == 0.125
+    assert record.picture("errors").read_bytes() == b"png"
+    assert record.picture("filters") is None
+
+
+def test_a_run_that_did_not_finish_says_how_and_why(tmp_path):
+    made_run(tmp_path / "0", state="failed", reason="RuntimeError: out of luck")
+    made_run(tmp_path / "1", state="interrupted")
+    made_run(tmp_path / "2", state="running")
+    made_run(tmp_path / "3")
+    (tmp_path / "3" / "test.json").unlink()
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4" / "run.json").touch()  # killed while it claimed its folder
+    made_run(tmp_path / "5")
+    (tmp_path / "5" / "config.yaml").write_text("a: [")
+    states = [(record.state, record.reason) for record in find([str(tmp_path)]).records]
+    assert states[0] == ("failed", "RuntimeError: out of luck")
+    assert states[1:3] == [("interrupted", ""), ("running", "")]
+    assert states[3] == ("finished", "test.json cannot be read (FileNotFoundError)")
+    assert states[4] == ("failed", "cut off before it was written down")
+    assert states[5][0] == "failed"
+    assert "expected" in states[5][1]
+    assert len(states) == 6
+
+
+def test_jobs_of_a_sweep_know_what_was_chosen_for_them(tmp_path):
+    sweep(tmp_path / "s", "model=resnet18,resnet34", "model.blocks=[1,2]", "logger=csv", params={"seed": "range(0,2)"})
+    for job in (0, 1, 2):
+        made_run(tmp_path / "s" / str(job))
+    found = find([str(tmp_path)])
+    assert found.records[1].overrides == ("seed=0", "model=resnet34", "model.blocks=[1,2]", "logger=csv")
+    assert found.never_started == ["job 3 of s: seed=1 model=resnet34 model.blocks=[1,2] logger=csv"]
+
+
+def test_a_word_of_the_command_line_takes_the_place_of_the_files(tmp_path):
+    sweep(tmp_path / "s", "seed=5,6", params={"model.pooling": "max,average", "seed": "range(0,10)"})
+    made_run(tmp_path / "s" / "1")
+    found = find([str(tmp_path)])
+    assert found.records[0].overrides == ("model.pooling=max", "seed=6")
+    assert len(found.never_started) == 3
+
+
+@pytest.mark.parametrize("word", ["seed=glob(*)", "seed=choice(1,2)"])
+def test_a_sweep_that_only_hydra_can_unfold_misses_nothing(tmp_path, word):
+    sweep(tmp_path, word)
+    made_run(tmp_path / "0")
+    assert find([str(tmp_path)]).never_started == []
+
+
+def test_a_single_run_knows_its_command(tmp_path):
+    made_run(tmp_path / "0", command="python -m cnnlit.train model=vgg11 'a.b=x y' hydra.run.dir=here")
+    assert find([str(tmp_path)]).records[0].overrides == ("model=vgg11", "a.b=x y")
+
+
+def test_where_nothing_is_is_said(tmp_path):
+    with pytest.raises(ValueError, match="runs=nowhere: there is no such folder"):
+        find(["nowhere"])
+    with pytest.raises(ValueError, match=r"there is no run.json in it or below"):
+        find([str(tmp_path)])
+
+
+def test_a_diverged_run_has_its_nan(tmp_path):
+    made_run(tmp_path / "1")
+    (tmp_path / "1" / "test.json").write_text(json.dumps({"test/error": float("nan")}))
+    assert math.isnan(find([str(tmp_path)]).records[0].test["test/error"])

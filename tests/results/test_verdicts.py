@@ -1,0 +1,254 @@
+"""What runs say about a claim, from folders to the sentence."""
+
+import numpy as np
+import pytest
+from results.made_runs import made_run
+
+from cnnlit.results.comparison import compare_runs
+from cnnlit.results.measures import Measure, read_target
+from cnnlit.results.report_data import as_csv, as_json
+from cnnlit.results.report_tables import arms_sheet, report_page
+from cnnlit.results.run_records import find
+from cnnlit.results.sheets import as_markdown, as_text
+from cnnlit.results.verdicts import judge
+
+AVERAGE = (0.0120, 0.0118, 0.0125, 0.0121, 0.0123)
+MAX = (0.0100, 0.0101, 0.0103, 0.0104, 0.0099)
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """Makes runs of each arm, `max=errors`, and compares them."""
+
+    def made(metric="test/error", target=None, seeds=None, by=(), **arms):
+        for pooling, values in arms.items():
+            for place, value in enumerate(values):
+                seed = (seeds or {}).get(pooling, range(100))[place]
+                given = value if isinstance(value, dict) else {"error": value}
+                made_run(tmp_path / f"{pooling}{place}", seed=seed, model__pooling=pooling, **given)
+        measure = Measure(metric, read_target(target) if target else None)
+        return compare_runs(find([str(tmp_path)]).records, measure, by)
+
+    return made
+
+
+def cells(sheet):
+    heads = [column.head for column in sheet.columns]
+    return [dict(zip(heads, row, strict=True)) for row in zip(*(column.cells for column in sheet.columns), strict=True)]
+
+
+def test_a_clear_difference_in_the_claimed_direction_holds(experiment):
+    results = experiment(max=MAX, average=AVERAGE)
+    verdict = judge(results, "max < average", None)
+    assert verdict.outcome == "holds"
+    assert verdict.sentence.startswith("max < average holds: 1.01 % against 1.21 %, \N{MINUS SIGN}0.20 pp [")
+    assert "over 5 pairs (p = 0.00" in verdict.sentence
+    assert verdict.more_seeds is None
+    assert judge(results, "average > max", None).outcome == "holds"
+    assert judge(results, "average < max", None).outcome == "does not hold"
+
+
+def test_without_a_claim_the_best_arm_is_named(experiment):
+    verdict = judge(experiment(max=MAX, average=AVERAGE), None, None)
+    assert verdict.outcome == "clear"
+    assert verdict.sentence.startswith("max has the lowest test/error, 1.01 %; the next, average, 1.21 %")
+
+
+def test_more_is_better_for_an_accuracy(experiment):
+    arms = {"max": 0.99, "average": 0.98}
+    values = {arm: [{"test": {"test/accuracy": value + k / 1000}} for k in (0, 1)] for arm, value in arms.items()}
+    results = experiment("test/accuracy", **values)
+    assert [each.name for each in results.measured] == ["max", "average"]
+    assert "highest test/accuracy" in judge(results, None, None).sentence
+
+
+def test_an_unclear_difference_says_how_many_seeds_would_show_it(experiment):
+    results = experiment(max=(0.0110, 0.0100, 0.0104), average=(0.0108, 0.0105, 0.0112))
+    verdict = judge(results, "max < average", None)
+    assert verdict.outcome == "too close to call"
+    needed = 18  # statsmodels 0.14: TTestPower().solve_power(mean / deviation, power=0.8, alpha=0.05), rounded up
+    assert verdict.more_seeds == needed - 3
+    assert f"about {needed - 3} more seeds needed" in verdict.sentence
+
+
+def test_one_seed_decides_nothing_and_says_so(experiment):
+    results = experiment(max=MAX[:1], average=AVERAGE[:1])
+    verdict = judge(results, "max < average", None)
+    assert verdict.outcome == "too close to call"
+    assert "one seed shows no spread" in verdict.sentence
+    assert judge(results, None, None).outcome == "too close to call"
+    text = as_text(report_page(results, verdict))
+    assert "[0.82, 1.21] % *" in text  # Wilson's of 100 errors in 10,000
+    assert "* One run shows nothing of how seeds differ" in text
+
+
+def test_identical_results_are_no_difference(experiment):
+    verdict = judge(experiment(max=MAX, average=MAX), "max < average", None)
+    assert verdict.outcome == "too close to call"
+    assert "all identical (p = 1)" in verdict.sentence
+    assert "no number of seeds can be told" in verdict.sentence
+
+
+def test_two_pairs_with_the_same_difference_are_no_proof(experiment):
+    verdict = judge(experiment(max=(0.01, 0.02), average=(0.02, 0.03)), "max < average", None)
+    assert verdict.outcome == "too close to call"
+    assert verdict.more_seeds == 4
+
+
+def test_a_claim_of_a_difference_that_is_too_small_to_matter_does_not_hold(experiment):
+    noise = np.random.default_rng(0).normal(0, 1e-4, 10)
+    results = experiment(max=(0.01 + noise).tolist(), average=(0.01 + noise[::-1]).tolist())
+    assert judge(results, "max < average", None).outcome == "too close to call"
+    verdict = judge(results, "max < average", 0.002)
+    assert verdict.outcome == "does not hold"
+    assert "0.20 pp or more can be excluded" in verdict.sentence
+
+
+def test_seeds_are_counted_for_the_difference_that_matters(experiment):
+    results = experiment(max=(0.0110, 0.0100, 0.0104), average=(0.0108, 0.0105, 0.0112))
+    few, many = (judge(results, "max < average", smallest).more_seeds for smallest in (0.0015, 0.0002))
+    assert few is not None
+    assert many is not None
+    assert few < 5 < 20 < many
+
+
+def test_a_claim_may_be_about_a_number(experiment):
+    results = experiment(max=MAX, average=AVERAGE)
+    assert judge(results, "max < 1.1%", None).outcome == "holds"
+    assert judge(results, "average < 0.011", None).outcome == "does not hold"
+
+
+def test_a_claim_about_all_others_must_hold_against_each(experiment):
+    results = experiment(max=MAX, average=AVERAGE, subsample=(0.0100, 0.0102, 0.0101, 0.0105, 0.0099))
+    assert judge(results, "average > rest", None).outcome == "holds"
+    verdict = judge(results, "max < rest", None)
+    assert verdict.outcome == "too close to call"
+    assert "against 1 of 2 arms" in verdict.sentence
+
+
+def test_among_many_arms_p_values_are_corrected(experiment):
+    results = experiment(
+        **{f"arm{k}": [x + k * 1e-5 for x in MAX[::-1] + AVERAGE] for k in range(4)}, other=MAX + AVERAGE
+    )
+    assert len(results.comparisons) == 10
+    assert {each.num_tests for each in results.comparisons} == {10}
+    assert all(each.p >= each.difference.p for each in results.comparisons)
+    many = experiment(**{f"more{k}": MAX for k in range(4)})
+    assert len(many.measured) == 9
+    assert {each.one.name for each in many.comparisons} == {many.measured[0].name}
+
+
+def test_missing_partners_are_named_and_only_pairs_are_paired(experiment):
+    results = experiment(max=MAX, average=AVERAGE[:4], seeds={"average": (0, 1, 2, 9)})
+    (found,) = results.comparisons
+    assert found.difference.how == "paired"
+    assert found.blocks == ("seed 0", "seed 1", "seed 2")
+    assert found.alone == (("seed 3", "seed 4"), ("seed 9",))
+    text = as_text(report_page(results, judge(results, None, None)))
+    assert "Without a partner in another arm, and so not in those pairs: max seed 3, seed 4; average seed 9." in text
+    assert "average: no run with seed 3, seed 4" in text
+
+
+def test_arms_without_common_seeds_are_compared_by_welch(experiment):
+    results = experiment(max=MAX, average=AVERAGE, seeds={"average": range(10, 20)})
+    assert results.comparisons[0].difference.how == "unpaired"
+    verdict = judge(results, "max < average", None)
+    assert verdict.outcome == "holds"
+    assert "between 5 and 5 runs" in verdict.sentence
+
+
+def test_what_failed_is_shown_and_not_counted(experiment):
+    lost = {"state": "failed", "reason": "RuntimeError: loss is nan"}
+    gone = {"error": 0.01, "test": {"test/error": float("nan")}}
+    results = experiment(max=[*MAX, lost, gone], average=AVERAGE)
+    assert [(each.arm, each.run.seed, each.reason) for each in results.uncounted] == [
+        ("max", 5, "RuntimeError: loss is nan"),
+        ("max", 6, "test/error is nan"),
+    ]
+    assert cells(arms_sheet(results))[0]["not counted"] == "2"
+    verdict = judge(results, None, None)
+    for told in (as_text(report_page(results, verdict)), as_markdown(report_page(results, verdict)), as_csv(results)):
+        assert "RuntimeError: loss is nan" in told
+    assert len(as_json(results, verdict)["not_counted"]) == 2
+    assert verdict.sentence.endswith("; 2 runs are not counted")
+
+
+def test_an_arm_without_a_finished_run_is_still_there(experiment):
+    results = experiment(max=MAX, average=[{"state": "interrupted"}] * 2)
+    assert cells(arms_sheet(results))[1] | {"arm": "average", "n": "0", "mean": ""} == cells(arms_sheet(results))[1]
+    assert judge(results, None, None).outcome == "nothing to compare"
+    with pytest.raises(ValueError, match="no run of average counts"):
+        judge(results, "max < average", None)
+
+
+def test_no_finished_run_is_no_report(experiment):
+    with pytest.raises(ValueError, match=r"none of 2 is finished: failed \(out of luck\), running"):
+        experiment(max=[{"state": "failed", "reason": "out of luck"}], average=[{"state": "running"}])
+
+
+def test_an_unknown_metric_names_those_that_there_are(experiment):
+    with pytest.raises(
+        ValueError, match=r"metric=test/top5_error: no finished run has it; there is test/error, .*seconds"
+    ):
+        experiment("test/top5_error", max=MAX)
+
+
+def test_the_last_value_of_a_curve_is_a_metric(experiment):
+    results = experiment("val/error", max=[{"train": (0.5, 0.2)}, {"train": (0.5, 0.4)}])
+    assert results.measured[0].numbers == [0.1, 0.2]
+
+
+def test_time_to_a_target_is_told_in_epochs_and_seconds(experiment):
+    fast, slow = {"train": (0.5, 0.04, 0.01)}, {"train": (0.5, 0.3, 0.2, 0.1, 0.05)}
+    results = experiment("epochs", "train/error<=5%", max=[fast] * 3, average=[slow] * 3)
+    assert [each.numbers for each in results.measured] == [[2] * 3, [5] * 3]
+    assert results.measure.title == "epochs to train/error <= 5.00 %"
+    assert results.comparisons[0].ratio[0] == pytest.approx(0.4)
+    seconds = compare_runs(results.runs, Measure("seconds", read_target("train/error<=0.05")))
+    assert seconds.measured[1].numbers == [5.0] * 3
+
+
+def test_runs_that_never_got_there_are_neither_dropped_nor_averaged(experiment):
+    fast, never = {"train": (0.5, 0.04, 0.01)}, {"train": (0.5, 0.3, 0.2)}
+    results = experiment("epochs", "train/error<=0.05", max=[fast] * 6, average=[never] * 5 + [fast])
+    verdict = judge(results, "max < average", None)
+    assert verdict.outcome == "too close to call"
+    assert (
+        "6 of 6 runs there against 1 of 6 runs there, sooner in 5 and later in 0 of 6 pairs, 1 undecided"
+        in verdict.sentence
+    )
+    rows = cells(arms_sheet(results))
+    assert "mean" not in rows[0]
+    assert (rows[1]["reached"], rows[1]["median"]) == ("1 of 6", "not reached")
+    assert as_json(results, verdict)["arms"][1]["mean"] is None
+    assert "there is no mean then" in as_text(report_page(results, verdict))
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        ("max", "must be two arms"),
+        ("max < maximum", "there is no arm maximum; there is max; average"),
+        ("max < max", "both sides are max"),
+    ],
+)
+def test_a_claim_that_cannot_be_read_is_refused(experiment, claim, says):
+    with pytest.raises(ValueError, match=says):
+        judge(experiment(max=MAX, average=AVERAGE), claim, None)
+
+
+def test_a_value_that_several_arms_share_is_not_guessed_at(tmp_path):
+    for place, (pooling, activation) in enumerate(
+        [("max", "relu"), ("max", "tanh"), ("average", "relu"), ("average", "tanh")]
+    ):
+        made_run(tmp_path / str(place), model__pooling=pooling, model__activation=activation)
+    records = find([str(tmp_path)]).records
+    with pytest.raises(ValueError, match=r"relu is 2 arms: .*; by=model.activation makes it one"):
+        judge(compare_runs(records, Measure("test/error")), "relu < tanh", None)
+    assert judge(compare_runs(records, Measure("test/error"), ["model.activation"]), "relu < tanh", None)
+
+
+@pytest.mark.parametrize("words", ["train/error", "train/error<=", "<=0.5", "train/error<=0.5.5", "train/error==1"])
+def test_a_target_that_is_none_is_refused(words):
+    with pytest.raises(ValueError, match="must be a curve and a bound"):
+        read_target(words)

@@ -1,0 +1,146 @@
+"""The command `report`, as a user types it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from results.made_runs import made_run
+
+from cnnlit import report
+
+MAX, AVERAGE = (0.0100, 0.0101, 0.0103, 0.0104, 0.0099), (0.0120, 0.0118, 0.0125, 0.0121, 0.0123)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two arms of five seeds in a folder whose name Hydra would not read without quotation marks."""
+    for pooling, errors in (("max", MAX), ("average", AVERAGE)):
+        for seed, error in enumerate(errors):
+            folder = tmp_path / "multirun" / f"model.pooling={pooling},seed={seed}"
+            made_run(folder, seed=seed, error=error, train=(0.5, 0.04 + error), model__pooling=pooling)
+    return tmp_path / "multirun"
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """Calls the command and returns what it prints."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["report.py", *map(str, arguments)])
+        report.main()
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_a_folder_of_runs_is_enough(runs, printed, monkeypatch):
+    monkeypatch.chdir(runs.parent)
+    text = printed()
+    assert text.startswith("max has the lowest test/error, 1.01 %; the next, average, 1.21 %: a clear difference")
+    assert text == printed(f"runs={runs}")
+    assert sorted(path.name for path in runs.parent.iterdir()) == ["multirun"]
+
+
+def test_a_claim_is_judged_in_every_format(runs, printed):
+    arguments = (f"runs={runs}", "claim=max < average")
+    assert printed(*arguments).startswith("max < average holds: ")
+    assert printed(*arguments, "format=markdown").startswith("max < average holds: ")
+    told = json.loads(printed(*arguments, "format=json"))
+    assert told["verdict"]["outcome"] == "holds"
+    assert [arm["arm"] for arm in told["arms"]] == ["max", "average"]
+    assert told["arms"][0]["mean"] == pytest.approx(sum(MAX) / 5)
+    rows = list(csv.DictReader(printed(*arguments, "format=csv").splitlines()))
+    assert len(rows) == 10
+    assert {(row["arm"], row["seed"]): float(row["test/error"]) for row in rows}["average", "2"] == AVERAGE[2]
+
+
+def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs, printed):
+    assert printed(f"runs={runs}", "format=html") == f"{runs}/report.html\n"
+    assert "holds" in (runs / "report.html").read_text()
+    elsewhere = runs.parent / "pages" / "a=b.html"
+    printed(f"runs={runs}", "format=html", f"to={elsewhere}")
+    assert '<a href="../multirun' not in elsewhere.read_text()
+    printed(f"runs={runs}", "format=json", f"to={runs.parent / 'x.json'}")
+    assert json.loads((runs.parent / "x.json").read_text())["metric"] == "test/error"
+
+
+def test_folders_are_separated_by_commas_or_found_by_a_pattern(runs, printed):
+    made_run(runs.parent / "more" / "a", seed=9, error=0.01)
+    both = json.loads(printed(f"runs={runs.parent}/more, {runs.parent}/more/a", "format=json"))
+    assert both["arms"][0]["n"] == 1
+    found = json.loads(printed(f"runs={runs.parent}/m*", "format=json"))
+    assert sum(arm["n"] for arm in found["arms"]) == 11
+    listed = json.loads(printed(f"runs=[{runs.parent}/more]", "format=json"))
+    assert listed["arms"][0]["n"] == 1
+
+
+def test_a_target_is_reached_after_some_epochs(runs, printed):
+    told = json.loads(printed(f"runs={runs}", "target=train/error<=0.055", "format=json"))
+    assert (told["metric"], told["target"]) == ("epochs", "train/error <= 5.50 %")
+    assert told["arms"][0]["num_reached"] == 5
+    seconds = json.loads(printed(f"runs={runs}", "target=train/error<=50%", "metric=seconds", "format=json"))
+    assert seconds["arms"][0]["mean"] == 1.0
+
+
+def test_by_names_the_keys_that_arms_are_made_of(runs, printed):
+    told = json.loads(printed(f"runs={runs}", "by=model.pooling", "format=json"))
+    assert list(told["factors"]) == ["model.pooling"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["runs=nowhere"], "runs=nowhere: there is no such folder"),
+        (["runs="], "runs=: must name a folder"),
+        (["format=pdf"], "format=pdf: must be one of text, html, markdown, csv, json"),
+        (["metric=test/eror"], "metric=test/eror: no finished run has it; there is test/error"),
+        (["target=train/error"], "target=train/error: must be a curve and a bound"),
+        (["target=train/error<=0.1", "metric=test/error"], "metric=test/error: with target="),
+        (["claim=max < maximum"], "claim=max < maximum: there is no arm maximum; there is max; average"),
+        (["claim=max"], "claim=max: must be two arms"),
+        (["by=model.dropout"], "by=model.dropout: the runs do not differ in it; they differ in model.pooling"),
+        (["smallest_difference=0"], "smallest_difference=0: must be greater than 0"),
+        (["rums=x"], "rums: no such option; did you mean runs?"),
+        (["to=multirun"], "to=multirun: is a folder; name a file"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_is_wrong_is_one_line_that_names_it(runs, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(runs.parent)
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        report.main()
+    captured = capsys.readouterr()
+    assert stop.value.code == 2
+    assert captured.out == ""
+    assert captured.err.startswith("cnnlit: ")
+    assert captured.err.count("\n") == 1
+    assert says in captured.err
+    assert sorted(path.name for path in runs.parent.iterdir()) == ["multirun"]
+
+
+def test_nothing_heavy_is_touched(runs):
+    """As a user types it, in another folder."""
+    program = (
+        "import sys\n"
+        "from cnnlit import report\n"
+        f"sys.argv = ['report.py', 'runs={runs}', 'format=html', 'to=page.html']\n"
+        "report.main()\n"
+        "heavy = {'torch', 'lightning', 'torchvision', 'torchmetrics', 'wandb', 'matplotlib.pyplot'}\n"
+        "print(*sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    folder = runs.parent / "empty"
+    folder.mkdir()
+    outcome = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(os.path.abspath(report.__file__)))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (outcome.stdout, outcome.stderr) == ("page.html\n", "\n")
+    assert [path.name for path in folder.iterdir()] == ["page.html"]
