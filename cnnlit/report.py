@@ -15,7 +15,6 @@ from cnnlit import config
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from cnnlit.results.comparison import Results
-    from cnnlit.results.measures import Measure
     from cnnlit.results.run_records import Runs
     from cnnlit.results.verdicts import Verdict
 
@@ -51,10 +50,11 @@ def report(
     """
     with config.refusing():
         from cnnlit.results.comparison import compare_runs
+        from cnnlit.results.measures import measure_of
         from cnnlit.results.verdicts import judge
 
         found = _find(_listed(runs))
-        results = compare_runs(found.records, _measure(metric, target), _listed(by), found.never_started)
+        results = compare_runs(found.records, measure_of(metric, target), _listed(by), found.never_started)
         verdict = judge(results, claim, smallest_difference)
         if format == "html" or to:
             path = Path(to) if to else found.folder / "report.html"
@@ -92,16 +92,6 @@ def _find(places: list[str]) -> "Runs":
     found = run_records.find(folders) if folders else run_records.Runs([], Path.cwd(), [])
     tracked = [record for project in projects for record in wandb_runs.find(project)]
     return found._replace(records=found.records + tracked)
-
-
-def _measure(metric: str | None, target: str | None) -> "Measure":
-    from cnnlit.results.measures import Measure, read_target
-
-    if target is None:
-        return Measure(metric or "test/error")
-    if metric not in (None, "epochs", "seconds"):
-        raise ValueError(f"metric={metric}: with target={target} it must be epochs or seconds")
-    return Measure(metric or "epochs", read_target(target))
 
 
 def _written(results: "Results", verdict: "Verdict", format: Format) -> str:  # noqa: A002
