@@ -15,6 +15,10 @@ LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run"
     "next",
     "label",
     "remark",
+    "network",
+    "assumption",
+    "value",
+    "source",
 }
 """Heads of the columns that are words."""
 
