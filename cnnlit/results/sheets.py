@@ -19,6 +19,9 @@ LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run"
     "assumption",
     "value",
     "source",
+    "winner",
+    "chart",
+    "note",
 }
 """Heads of the columns that are words."""
 
