@@ -189,7 +189,7 @@ def overview(docs: Path) -> str:
     order = list(numbers)
     told.sort(key=lambda each: (order.index(name) if (name := each["experiment"]) in order else len(order), name))
     rows = [row for each in told for row in _rows(each, numbers.get(each["experiment"], ""))]
-    heads = ["", "question", "measured and claimed", "arms", "seeds", "verdict", "time"]
+    heads = ["claim", "question", "measured and claimed", "arms", "seeds", "verdict", "time"]
     table = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
     kept = [
         f"- [{path.read_text().splitlines()[0].removeprefix('# ')}](results/{path.name})"
@@ -223,9 +223,10 @@ def _rows(told: dict[str, Any], number: str) -> Iterator[list[str]]:
         shown += [f"and {len(arms) - MOST_ARMS} more"] * (len(arms) > MOST_ARMS)
         seeds = dict.fromkeys(str(arm["n"]) for arm in arms)
         outcome = report["verdict"]["outcome"]
-        lost = len(report["not_counted"]) + len(report["missing"])
+        lost = f"; not counted: {len(report['not_counted'])}" * bool(report["not_counted"])
+        lost += "; some runs are missing" * bool(report["missing"])
         row = [f"{title}<br>`{claim}`" if claim else title, "<br>".join(shown), ", ".join(seeds)]
-        row.append(f"**{OUTCOMES.get(outcome, outcome)}**" + f"; failed or missing: {lost}" * bool(lost))
+        row.append(f"**{OUTCOMES.get(outcome, outcome)}**{lost}")
         row.append("" if place else duration(report["seconds"]))
         yield [cell.replace("|", "\\|") for cell in (["", ""] if place else shared) + row]
 

@@ -99,8 +99,15 @@ def test_failures_are_shown_and_change_the_counts(pages, docs, tmp_path, monkeyp
         "| max | 3 | failed | No space left in pooling | pooling/3 |" in (docs / "results" / "pooling.md").read_text()
     )
     overview = (docs / "results.md").read_text()
-    assert "**holds**; failed or missing: 1 |" in overview
+    assert "**holds**; not counted: 1 |" in overview
     assert "| 4, 5 |" in overview
+
+
+def test_jobs_that_never_ran_are_told(pages, docs, tmp_path, monkeypatch):
+    made_sweep(tmp_path / "sweeps" / "pooling", [POOLING[0], ({"model__pooling": "average"}, POOLING[1][1][:4])])
+    written(pages, monkeypatch, tmp_path / "sweeps")
+    assert "Missing: average: no run with seed 4." in (docs / "results" / "pooling.md").read_text()
+    assert "**holds**; some runs are missing |" in (docs / "results.md").read_text()
 
 
 @pytest.mark.parametrize(
