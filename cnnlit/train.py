@@ -33,6 +33,7 @@ def train(
     seed: Annotated[int, Ge(0)],
     num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None,
     compile: bool,  # noqa: A002  the word that torch has for it
+    channels_last: bool,
     layer_statistics: bool,
     timeout_seconds: Annotated[float, Gt(0)],
     checkpoint_minutes: Annotated[float, Gt(0)] | None,
@@ -53,6 +54,7 @@ def train(
         num_threads: of the processor, for the arithmetic; null for torch's choice; auto is one for images of up to
             32 pixels, which are too small to share out, and torch's choice for others.
         compile: run the network through torch.compile.
+        channels_last: keep maps and kernels with their channels side by side in memory.
         layer_statistics: log the gradient of each layer and the saturation of its activation, once per epoch.
         timeout_seconds: how long one of several devices waits for the others before the run ends.
         checkpoint_minutes: between two checkpoints within an epoch; null for those at the end of each epoch alone.
@@ -65,8 +67,8 @@ def train(
     """
     settings: Node = {"model": model, "data": data, "recipe": recipe, "protocol": protocol}
     settings |= {"trainer": trainer, "logger": logger, "seed": seed, "num_threads": num_threads, "compile": compile}
-    settings |= {"layer_statistics": layer_statistics, "timeout_seconds": timeout_seconds}
-    settings |= {"checkpoint_minutes": checkpoint_minutes, "requeue": requeue}
+    settings |= {"channels_last": channels_last, "layer_statistics": layer_statistics}
+    settings |= {"timeout_seconds": timeout_seconds, "checkpoint_minutes": checkpoint_minutes, "requeue": requeue}
     with config.refusing():
         if resume:
             settings |= _settings_of(Path(resume))  # what a run of older code did not know is as it is by default
@@ -95,6 +97,8 @@ def train(
         # A run that goes on has its values in its checkpoint, wherever the first ones came from.
         goes_on = resume and (run.checkpoint.is_file() or run.previous_checkpoint.is_file())
         network = config.build(config.without_sources(settings["model"]) if goes_on else settings["model"])
+        if settings["channels_last"]:
+            network.to(memory_format=torch.channels_last)  # and with its kernels all that they make
         if settings["compile"]:
             network.compile()
         hyperparameters = config.build(settings["recipe"])
