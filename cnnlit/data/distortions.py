@@ -112,8 +112,9 @@ class ElasticField:
 
     def displacement(self, coefficients: Tensor) -> Tensor:
         """Fields float32 [N, image_size, image_size, 2] in pixels, of coefficients [N, 2, rank, rank]."""
-        factor = self.factor = self.factor.to(coefficients.device)
-        return (factor @ coefficients @ factor.T).movedim(1, -1)
+        self.factor = self.factor.to(coefficients.device)
+        fields: Tensor = self.factor @ coefficients @ self.factor.T
+        return fields.movedim(1, -1)
 
 
 class AffineDistortion:
