@@ -121,7 +121,7 @@ def _mention_sweep() -> None:
     params: Node = OmegaConf.to_container(HydraConfig.get().sweeper).get("params") or {}  # type: ignore[union-attr]
     if params:
         line = " ".join(f"{key}={values}" for key, values in params.items())
-        print(f"one run; with -m, the file's sweep: {line}", file=sys.stderr)  # noqa: T201
+        print(f"one configuration; with -m, the file's sweep: {line}", file=sys.stderr)  # noqa: T201
 
 
 def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:

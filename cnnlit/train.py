@@ -5,12 +5,13 @@ What can be configured is in conf/train.yaml and the groups that it names; --hel
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from annotated_types import Ge, Gt
 
 from cnnlit import config
 from cnnlit.config import Node
+from cnnlit.parallel.replicas import is_sweep
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning import Callback, Trainer
@@ -31,6 +32,8 @@ def train(
     trainer: Node,
     logger: Node,
     seed: Annotated[int, Ge(0)],
+    replicas: Annotated[int, Ge(1)],
+    replicas_as: Literal["auto", "processes"],
     num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None,
     compile: bool,  # noqa: A002  the word that torch has for it
     layer_statistics: bool,
@@ -50,6 +53,8 @@ def train(
         trainer: a lightning.Trainer.
         logger: a tracker beside metrics.csv, or empty for none.
         seed: of everything random.
+        replicas: how many seeds to train, from `seed` on; each gets a folder of its own in the run's.
+        replicas_as: some processes at once; the one way that there is.
         num_threads: of the processor, for the arithmetic; null for torch's choice; auto is one for images of up to
             32 pixels, which are too small to share out, and torch's choice for others.
         compile: run the network through torch.compile.
@@ -57,17 +62,20 @@ def train(
         timeout_seconds: how long one of several devices waits for the others before the run ends.
         checkpoint_minutes: between two checkpoints within an epoch; null for those at the end of each epoch alone.
         requeue: on SIGUSR1, SLURM's early warning, ask SLURM to start the job again.
-        resume: the folder of a run to go on with, by its own configuration.
+        resume: the folder of a run, of replicas or of a sweep to go on with, by its own configuration.
         run_root: where new runs go.
 
     Returns:
         The validation error, or without a validation set the test error: the objective of a sweep.
     """
     settings: Node = {"model": model, "data": data, "recipe": recipe, "protocol": protocol}
-    settings |= {"trainer": trainer, "logger": logger, "seed": seed, "num_threads": num_threads, "compile": compile}
+    settings |= {"trainer": trainer, "logger": logger, "seed": seed, "replicas": 1}
+    settings |= {"num_threads": num_threads, "compile": compile}
     settings |= {"layer_statistics": layer_statistics, "timeout_seconds": timeout_seconds}
     settings |= {"checkpoint_minutes": checkpoint_minutes, "requeue": requeue}
     with config.refusing():
+        if replicas > 1 or (resume and is_sweep(Path(resume))):
+            _train_replicas(settings, replicas, Path(resume) if resume else None)
         if resume:
             settings |= _settings_of(Path(resume))  # what a run of older code did not know is as it is by default
         if settings["compile"] and settings["layer_statistics"]:
@@ -122,16 +130,30 @@ def train(
         return _fit_and_test(run, task, datamodule, loop, pictures)
 
 
+def _train_replicas(settings: Node, replicas: int, resume: Path | None) -> NoReturn:
+    """Train several seeds of one configuration, or go on with that."""
+    from cnnlit.parallel.replicas import resume_sweep, train_as_processes
+
+    if resume:
+        _refuse_others(resume)
+        resume_sweep(train, resume)
+    train_as_processes(train, seed=settings["seed"], replicas=replicas, trainer=settings["trainer"])
+
+
 def _settings_of(folder: Path) -> Node:
     """The configuration of a run that is resumed, checked again, for the code may have moved on."""
     from cnnlit.results.runs import read_config
 
-    others = [override for override in config.overrides() if not override.startswith("resume=")]
-    if others:
-        raise ValueError(f"resume={folder}: a run goes on as it was configured; leave out {' '.join(others)}")
+    _refuse_others(folder)
     settings = read_config(folder)
     config.check({**settings, "resume": str(folder)}, train)
     return settings
+
+
+def _refuse_others(folder: Path) -> None:
+    others = [override for override in config.overrides() if not override.startswith("resume=")]
+    if others:
+        raise ValueError(f"resume={folder}: a run goes on as it was configured; leave out {' '.join(others)}")
 
 
 def _strategy(settings: Node, network: Any, recipe: "Recipe") -> "Strategy | str":

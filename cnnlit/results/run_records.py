@@ -88,7 +88,8 @@ def find(places: Iterable[str]) -> Runs:
         if not below:
             raise ValueError(f"runs={place}: there is no run.json in it or below; python -m cnnlit.train makes runs")
         found |= dict.fromkeys(below)
-    sweeps = {folder: _jobs(folder) for folder in {each.parent for each in found}}
+    # A sweep's jobs may be runs, or with replicas= folders of them.
+    sweeps = {folder: _jobs(folder) for each in found for folder in (each.parent, each.parent.parent)}
     records = [_record(folder, sweeps[folder.parent]) for folder in progress(found, "reading runs", len(found))]
     missing = [line for folder, jobs in sorted(sweeps.items()) for line in _never_started(folder, jobs)]
     common = Path(os.path.commonpath([folder.parent for folder in found]))
