@@ -89,7 +89,7 @@ class AffineDistortion:
         num_images: number of images in the set.
         versions: distortions of each image.
         fixed: draw them once, the first version being the original, in place of anew each epoch.
-        seed: of the draws.
+        seeds: of the draws; of several, presentation p of seed number s is s * num_images * versions + p.
 
     Raises:
         ValueError: for a range that is none.
@@ -105,7 +105,7 @@ class AffineDistortion:
         num_images: int,
         versions: int,
         fixed: bool,
-        seed: int,
+        seeds: Sequence[int],
     ) -> None:
         ranges = {"scaling": scaling, "squeezing": squeezing, "shear": shear, "translation_pixels": translation_pixels}
         for name, (low, high) in ranges.items():
@@ -116,14 +116,17 @@ class AffineDistortion:
         self.num_images = num_images
         self.versions = versions
         self.fixed = fixed
-        self.seed = seed
+        self.seeds = seeds
         self._drawn: tuple[int, Tensor] | None = None
 
     def affine(self, epoch: int) -> Tensor:
-        """The maps of all presentations of an epoch, float32 [presentations, 5], for `warp`."""
+        """The maps of all presentations of an epoch, seed after seed, float32 [presentations, 5], for `warp`."""
+        return torch.cat([self._affine(seed, epoch) for seed in self.seeds])
+
+    def _affine(self, seed: int, epoch: int) -> Tensor:
         low, high = self.ranges.unbind(1)
         # The last key keeps these draws apart from the order's, which share the seed.
-        random = generator(self.seed, 0 if self.fixed else epoch, 1)
+        random = generator(seed, 0 if self.fixed else epoch, 1)
         uniform = torch.rand(self.num_images * self.versions, 5, generator=random)
         g, q, s, tx, ty = torch.lerp(low, high, uniform).unbind(1)
         affine = torch.stack([g * q, s * g / q, g / q, tx, ty], dim=1)

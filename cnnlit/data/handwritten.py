@@ -80,6 +80,7 @@ class HandwrittenDigits(ResumableData):
     """
 
     class_names = class_folders = tuple("0123456789")
+    takes_replicas = True
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class HandwrittenDigits(ResumableData):
                 num_images=len(train),
                 versions=self._versions,
                 fixed=hparams["distortion_copies"] is not None,
-                seed=hparams["seed"],
+                seeds=self.seeds,
             )
         self._splits = {
             "train": (images[train], labels[train]),
