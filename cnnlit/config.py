@@ -196,6 +196,21 @@ def composed(function: Callable[..., Any], line: list[str]) -> Node:
     return node
 
 
+def of_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[Node]:
+    """What the command that is running would be given for one replica of each of these seeds.
+
+    Args:
+        function: the command.
+        seeds: of the replicas.
+    """
+    settings = hydra.compose(function.__name__, [*overrides(), "replicas=1"])
+    nodes: list[Node] = []
+    for seed in seeds:
+        settings["seed"] = seed  # from which others follow
+        nodes.append(OmegaConf.to_container(settings, resolve=True))  # type: ignore[arg-type]
+    return nodes
+
+
 def settings_of(folder: Path, data: Node, function: Callable[..., Any], own: Iterable[str]) -> Node:
     """The configuration of a run, with what the command line says about its data.
 

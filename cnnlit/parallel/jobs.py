@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +122,25 @@ class Job:
             with suppress(FileNotFoundError):
                 records[folder] = runs.read(folder)
         return records
+
+
+def print_table(jobs: Sequence[Job]) -> None:
+    """A row for each job, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "", "state", "val error", "test error", "seconds", "folder"):
+        table.add_column(name, justify="right" if name.endswith(("error", "seconds")) else "left", overflow="fold")
+    for job in jobs:
+        errors = ["" if error is None else f"{error:.2%}" for error in (job.val_error, job.test_error)]
+        state = f"{job.state}: {job.reason}" if job.reason else job.state
+        seconds = "" if job.seconds is None else f"{job.seconds:.0f}"
+        cells = [str(job.number), job.label, state, *errors, seconds, str(job.folder)]
+        table.add_row(*map(Text, cells))
+    console.print(table, highlight=False)
 
 
 def quoted(path: Path) -> str:

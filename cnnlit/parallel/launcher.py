@@ -25,11 +25,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from cnnlit import config
-from cnnlit.parallel.jobs import Job, JobFailed, quoted
+from cnnlit.parallel.jobs import Job, JobFailed, print_table, quoted
 from cnnlit.parallel.runner import Runner
 from cnnlit.parallel.search import OptunaSweeper
 from cnnlit.parallel.shares import Shares, visible_cores, visible_gpus
@@ -144,20 +143,10 @@ class ProcessLauncher(Launcher, Callback):
 
     def _report(self) -> None:
         """A table of all jobs on stdout, and how to go on where some are not finished."""
-        console = Console() if sys.stdout.isatty() else Console(width=1000)
-        table = Table(box=None, pad_edge=False)
-        for name in ("job", "", "state", "val error", "test error", "seconds", "folder"):
-            table.add_column(name, justify="right" if name.endswith(("error", "seconds")) else "left", overflow="fold")
-        for job in self._jobs:
-            errors = ["" if error is None else f"{error:.2%}" for error in (job.val_error, job.test_error)]
-            state = f"{job.state}: {job.reason}" if job.reason else job.state
-            seconds = "" if job.seconds is None else f"{job.seconds:.0f}"
-            cells = [str(job.number), job.label, state, *errors, seconds, str(job.folder)]
-            table.add_row(*map(Text, cells))
-        console.print(table, highlight=False)
+        print_table(self._jobs)
         if self._optimises and (finished := [job for job in self._jobs if job.objective is not None]):
             best = min(finished, key=lambda job: job.objective or 0.0)
-            console.print(Text(f"best: job {best.number}, {best.label}"))
+            Console(soft_wrap=True).print(Text(f"best: job {best.number}, {best.label}"))
         if any(job.state != "finished" for job in self._jobs):
             words = [word for word in sys.argv[1:] if not word.startswith("hydra.sweep.dir=")]
             again = ["python", "-m", f"cnnlit.{self._function.__name__}", *words]
