@@ -4,6 +4,7 @@ What can be configured is in conf/train.yaml and the groups that it names; --hel
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from cnnlit.config import Node
 from cnnlit.parallel.replicas import configurations, configurations_before, report, train_as_processes
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from lightning import Callback, Trainer
+    from lightning import Trainer
     from lightning.pytorch.strategies import Strategy
     from torch import nn
 
@@ -114,19 +115,19 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
         _prepare_process(first)
         run = Stack(config.run_folder(), len(each))
         goes_on = bool(resume) and (run.checkpoint.is_file() or run.previous_checkpoint.is_file())
-        networks = [_network(settings, goes_on) for settings in each]
-        alone, datamodule, loop = _assemble(first, networks[0], run, replicas=len(each))
-        if reason := _why_not_stacked(first, networks[0], alone.recipe, datamodule):
+        alone, datamodule, loop = _assemble(first, _network(first, goes_on), run, replicas=len(each))
+        if reason := _why_not_stacked(alone, datamodule, loop):
             if forced:
                 raise ValueError(f"replicas_as=stack: {reason}; use replicas_as=processes")
             print_note(f"replicas as processes: {reason}")
             train_as_processes(train, seed=first["seed"], replicas=len(each), trainer=first["trainer"])
+        networks = [alone.model, *(_network(settings, goes_on) for settings in each[1:])]
         task = Replicas(networks, recipe=alone.recipe, configs=each)
         run.open_all(each, device=loop.strategy.root_device, resume=bool(resume))
     with config.refusing(RunError, exit_code=1):
         with run:
             _fit_stack(run, task, datamodule, loop)
-            _test_each(run, task, datamodule)
+            _test_each(run, task)
         return report(run.folder, each)
 
 
@@ -162,6 +163,7 @@ def _assemble(
     settings: Node, network: "nn.Module", run: "Run", replicas: int = 1
 ) -> "tuple[ImageClassification, Any, Trainer]":
     """What trains a network: task, data and loop."""
+    from cnnlit.callbacks.loop import training_loop
     from cnnlit.training.task import ImageClassification
 
     recipe = config.build(settings["recipe"])
@@ -173,13 +175,11 @@ def _assemble(
         datamodule.replicas = replicas
     datamodule.prepare_data()
     datamodule.setup("fit")
-    strategy = _strategy(settings, network, recipe)
-    loop = _build_trainer(
-        settings["trainer"],
+    loop = training_loop(
+        partial(config.build, settings["trainer"], strategy=_strategy(settings, network, recipe)),
         recipe,
         run,
         datamodule,
-        strategy,
         layer_statistics=settings["layer_statistics"],
         checkpoint_minutes=settings["checkpoint_minutes"],
         requeue=settings["requeue"],
@@ -188,20 +188,20 @@ def _assemble(
     return ImageClassification(network, recipe=recipe, config=settings, protocol=protocol), datamodule, loop
 
 
-def _why_not_stacked(settings: Node, network: "nn.Module", recipe: "Recipe", datamodule: Any) -> str | None:
+def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Trainer") -> str | None:
     """What stands in the way of training replicas in lock-step."""
     from cnnlit.training.replicas import why_not_stacked
 
-    trainer = settings["trainer"]
+    settings = task.config
     obstacles = {
         "these data are read picture by picture": not datamodule.takes_replicas,
-        "each run has several devices": trainer["devices"] != 1 or trainer["num_nodes"] != 1,
-        "16-mixed scales the losses of all by one factor": str(trainer["precision"]).startswith("16"),
+        "each run has several devices": loop.world_size > 1,
+        "16-mixed scales the losses of all by one factor": str(settings["trainer"]["precision"]).startswith("16"),
         "the network is compiled": settings["compile"],
         "layer_statistics are of one network": settings["layer_statistics"],
     }
     found = [obstacle for obstacle, there in obstacles.items() if there]
-    return found[0] if found else why_not_stacked(network, recipe)
+    return found[0] if found else why_not_stacked(task.model, task.recipe)
 
 
 def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer") -> None:
@@ -228,13 +228,15 @@ def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer")
             WholeCheckpoints().save_checkpoint(own, each.checkpoint)
 
 
-def _test_each(run: "Stack", task: "Replicas", datamodule: Any) -> None:
+def _test_each(run: "Stack", task: "Replicas") -> None:
     """Finish the runs whose training is done, one after the other."""
+    from cnnlit.results.run_records import progress
+
     os.environ.pop("WANDB_RUN_ID", None)  # of one run, which these are not
-    for each, settings in zip(run.runs, task.configs, strict=True):
-        if each in run.running:
-            alone, datamodule, loop = _assemble(settings, _network(settings, True), each)
-            _fit_and_test(each, alone, datamodule, loop)
+    trained = [pair for pair in zip(run.runs, task.configs, strict=True) if pair[0] in run.running]
+    for each, settings in progress(trained, "testing", len(trained)):
+        alone, datamodule, loop = _assemble(settings, _network(settings, True), each)
+        _fit_and_test(each, alone, datamodule, loop)
 
 
 def _strategy(settings: Node, network: Any, recipe: "Recipe") -> "Strategy | str":
@@ -253,58 +255,6 @@ def _strategy(settings: Node, network: Any, recipe: "Recipe") -> "Strategy | str
     if note := replicas_note(name, devices, network):
         print_note(note)
     return strategy_for(name, num_devices=devices, timeout_seconds=settings["timeout_seconds"])
-
-
-def _build_trainer(
-    trainer: Node,
-    recipe: "Recipe",
-    run: "Run",
-    datamodule: Any,
-    strategy: "Strategy | str" = "auto",
-    *,
-    layer_statistics: bool = False,
-    checkpoint_minutes: float | None = None,
-    requeue: bool = False,
-    alone: bool = True,
-) -> "Trainer":
-    """Lightning's loop, and what this project hangs into it; replicas watch their losses themselves."""
-    from cnnlit.callbacks.averaging import PolyakAveraging
-    from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
-    from cnnlit.callbacks.finite import FiniteLoss
-    from cnnlit.callbacks.layer_statistics import LayerStatistics
-    from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
-    from cnnlit.callbacks.waiting import DataWaiting
-    from cnnlit.parallel.devices import keep_freed_memory
-
-    validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
-    averaging = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
-    measuring: list[Callback] = [LayerStatistics()] if layer_statistics else []
-    if datamodule.when_waiting():
-        measuring.append(DataWaiting())
-    if alone:
-        measuring.append(FiniteLoss(run))
-    checkpoints = Checkpoints(run, minutes=checkpoint_minutes, requeue=requeue)
-    loop: Trainer = config.build(
-        {**trainer, **validation},
-        strategy=strategy,
-        max_epochs=recipe.epochs,
-        gradient_clip_val=recipe.gradient_clip_norm,
-        callbacks=[*averaging, *measuring, TrainingProgress(), checkpoints],
-        profiler=NoProfiler(),
-        plugins=[WholeCheckpoints(run.previous_checkpoint)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=str(run.folder),
-    )
-    loop._signal_connector = StopSignals(loop)
-    if loop.strategy.root_device.type == "cpu":
-        keep_freed_memory()
-        # Lightning sets this to find GPUs without starting CUDA; left set, every optimizer step looks for them again.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    return loop
 
 
 def _fit_and_test(

@@ -121,3 +121,40 @@ def test_replicas_that_were_told_to_stop_go_on_to_the_same_bits(tmp_path):
         )
         assert all(torch.equal(whole[key], cut[key]) for key in whole)
         assert len(read_metrics(tmp_path / "cut" / name)) == 8
+
+
+@pytest.mark.slow
+def test_where_a_gpu_is_replicas_that_cannot_be_stacked_are_processes_and_a_line_says_why(tmp_path, monkeypatch):
+    """A GPU that is only named: the decision is taken before one is looked for."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    words = (*WORDS, "replicas=2", "recipe.epochs=1", "+trainer.limit_train_batches=2")
+    code, out, err = train(tmp_path, *words, "model.dropout=0.5", "hydra.run.dir=apart")
+    assert code == 0, err
+    assert "replicas as processes: dropout would not draw" in err
+    assert "sweep of 2 jobs" in err
+    assert [row.split()[2] for row in out.splitlines()[1:]] == ["finished", "finished"]
+    code, _, err = train(tmp_path, *words, "hydra.run.dir=stack")
+    assert code == 0, err
+    assert "sweep" not in err
+    assert read(tmp_path / "stack" / "0")["replicas"] == 2
+
+
+@pytest.mark.slow
+def test_arms_that_are_stacks_are_one_report_and_go_on(tmp_path):
+    words = ("-m", *WORDS, *STACK, "recipe.epochs=1", "+trainer.limit_train_batches=2", "model.pooling=max,average",
+             "hydra.sweep.dir=sweep")  # fmt: skip
+    code, _, err = train(tmp_path, *words)
+    assert code == 0, err
+    assert [record.name for record in find([str(tmp_path / "sweep")]).records] == ["0/0", "0/1", "1/0", "1/1"]
+    code, _, err = train(tmp_path, *words)
+    assert code == 0, err
+    assert err.count("was finished before") == 2
+
+
+@pytest.mark.slow
+def test_a_diverged_replica_is_a_failed_run(tmp_path):
+    words = (*WORDS, *STACK, "trainer=debug", "trainer.detect_anomaly=false", "recipe.optimizer.lr=1e30")
+    code, out, _ = train(tmp_path, *words, "hydra.run.dir=stack")
+    assert code == 1
+    assert out.count("failed: epoch 1: the loss is not finite; seed=") == 2
+    assert [read(tmp_path / "stack" / name)["state"] for name in "01"] == ["failed", "failed"]
