@@ -76,7 +76,9 @@ def test_a_replica_leaves_what_its_seed_alone_leaves(trained, tmp_path):
 
 def test_replicas_are_a_reports_runs_and_leave_no_state_of_their_own(trained):
     stack, _ = trained
-    assert [record.seed for record in find([str(stack)]).records] == [3, 4]
+    records = find([str(stack)]).records
+    assert [record.seed for record in records] == [3, 4]
+    assert records[1].seconds == pytest.approx(read(stack / "1")["seconds"] / 2)
     assert not (stack / "checkpoints").exists()
     tests = [json.loads((stack / name / "test.json").read_text()) for name in "01"]
     assert [test["test/num_images"] for test in tests] == [360, 360]
