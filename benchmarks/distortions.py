@@ -23,7 +23,12 @@ NUM_IMAGES = 20 * BATCH  # per round
 SIDE, IMAGE_SIZE = 28, 32
 TOLERANCE = 1e-4  # of a range of 1.275; the grids are computed in another order
 
-RANGES = {"scaling": (0.76, 1.41), "squeezing": (0.9, 1.1), "shear": (-0.14, 0.14), "translation_pixels": (-2.0, 2.0)}
+RANGES: Any = {
+    "scaling": (0.76, 1.41),
+    "squeezing": (0.9, 1.1),
+    "shear": (-0.14, 0.14),
+    "translation_pixels": (-2.0, 2.0),
+}
 
 
 def measure(root: str) -> list[Claim]:

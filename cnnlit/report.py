@@ -6,32 +6,48 @@ What can be configured is in conf/report.yaml; --help lists it.
 import gc
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Gt
 
 from cnnlit import config
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from cnnlit.results.comparison import Results
-    from cnnlit.results.measures import Measure
     from cnnlit.results.run_records import Runs
-    from cnnlit.results.verdicts import Verdict
+    from cnnlit.results.sheets import Page
 
 Format = Literal["text", "html", "markdown", "csv", "json"]
 Words = list[str] | str
 """A list, or words with commas between."""
 
 
+class Answer(NamedTuple):
+    """A report that is not written yet, in each format.
+
+    Attributes:
+        folder: of the runs.
+        page: for text and Markdown.
+        html: for a file in this place.
+    """
+
+    folder: Path
+    page: Callable[[], "Page"]
+    html: Callable[[Path], str]
+    csv: Callable[[], str]
+    json: Callable[[], dict[str, Any]]
+
+
 def report(
     *,
-    runs: Words,
+    runs: Words | None,
     metric: str | None,
     target: str | None,
     by: Words,
     claim: str | None,
     smallest_difference: Annotated[float, Gt(0)] | None,
+    ilsvrc: bool,
     format: Format,  # noqa: A002  the word for it
     to: str | None,
     pictures: Words,
@@ -39,41 +55,88 @@ def report(
     """Report what runs say.
 
     Args:
-        runs: folders, patterns, or projects of W&B (wandb:entity/project).
+        runs: folders, patterns, or projects of W&B (wandb:entity/project); null for multirun.
         metric: what to compare the arms in.
         target: a bound on a curve; the metric is then the epochs or the seconds until it is reached.
         by: keys that name the arms.
         claim: a statement about the arms to judge.
         smallest_difference: that matters.
+        ilsvrc: report on the winners of ILSVRC by year instead, and where the runs stand among them.
         format: of the report.
         to: the file to write.
         pictures: names of the pictures that the page shows side by side.
     """
     with config.refusing():
-        from cnnlit.results.comparison import compare_runs
-        from cnnlit.results.verdicts import judge
-
-        found = _find(_listed(runs))
-        results = compare_runs(found.records, _measure(metric, target), _listed(by), found.never_started)
-        verdict = judge(results, claim, smallest_difference)
+        if ilsvrc:
+            _refuse_with_ilsvrc(metric=metric, target=target, claim=claim, smallest_difference=smallest_difference)
+            answer = _standing(_find(_listed(runs)) if runs is not None else None, _listed(by))
+        else:
+            found = _find(_listed("multirun" if runs is None else runs))
+            answer = _comparison(found, metric, target, _listed(by), claim, smallest_difference, _listed(pictures))
         if format == "html" or to:
-            path = Path(to) if to else found.folder / "report.html"
-            _write(
-                path,
-                _page(results, verdict, path, _listed(pictures))
-                if format == "html"
-                else _written(results, verdict, format),
-            )
+            path = Path(to) if to else answer.folder / ("ilsvrc.html" if ilsvrc else "report.html")
+            _write(path, answer.html(path) if format == "html" else _written(answer, format))
             return
     if format != "text":
-        sys.stdout.write(_written(results, verdict, format))
+        sys.stdout.write(_written(answer, format))
         return
     from rich.console import Console
 
-    from cnnlit.results.report_tables import report_page
     from cnnlit.results.sheets import print_page
 
-    print_page(report_page(results, verdict), Console())
+    print_page(answer.page(), Console())
+
+
+def _comparison(
+    found: "Runs",
+    metric: str | None,
+    target: str | None,
+    by: list[str],
+    claim: str | None,
+    smallest: float | None,
+    pictures: list[str],
+) -> Answer:
+    from cnnlit.results import report_data
+    from cnnlit.results.comparison import compare_runs
+    from cnnlit.results.measures import measure_of
+    from cnnlit.results.report_tables import report_page
+    from cnnlit.results.verdicts import judge
+
+    results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
+    verdict = judge(results, claim, smallest)
+
+    def html(path: Path) -> str:
+        from cnnlit.results.report_html import html_page
+
+        return html_page(results, verdict, folder=path.parent, pictures=pictures)
+
+    return Answer(
+        found.folder,
+        page=lambda: report_page(results, verdict),
+        html=html,
+        csv=lambda: report_data.as_csv(results),
+        json=lambda: report_data.as_json(results, verdict),
+    )
+
+
+def _standing(found: "Runs | None", by: list[str]) -> Answer:
+    """The winners of ILSVRC, and runs among them."""
+    from cnnlit.results import ilsvrc
+
+    chart = ilsvrc.standing(found.records if found else [], by)
+    return Answer(
+        found.folder if found else Path(),
+        page=lambda: ilsvrc.ilsvrc_page(chart),
+        html=lambda path: ilsvrc.ilsvrc_html(chart),
+        csv=lambda: ilsvrc.as_csv(chart),
+        json=lambda: ilsvrc.as_json(chart),
+    )
+
+
+def _refuse_with_ilsvrc(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name}={value}: not with ilsvrc=true, which shows test/top5_error; leave it out")
 
 
 def _listed(words: Words) -> list[str]:
@@ -94,33 +157,14 @@ def _find(places: list[str]) -> "Runs":
     return found._replace(records=found.records + tracked)
 
 
-def _measure(metric: str | None, target: str | None) -> "Measure":
-    from cnnlit.results.measures import Measure, read_target
-
-    if target is None:
-        return Measure(metric or "test/error")
-    if metric not in (None, "epochs", "seconds"):
-        raise ValueError(f"metric={metric}: with target={target} it must be epochs or seconds")
-    return Measure(metric or "epochs", read_target(target))
-
-
-def _written(results: "Results", verdict: "Verdict", format: Format) -> str:  # noqa: A002
-    from cnnlit.results.report_data import as_csv, as_json
-    from cnnlit.results.report_tables import report_page
+def _written(answer: Answer, format: Format) -> str:  # noqa: A002
     from cnnlit.results.sheets import as_markdown, as_text
 
     if format == "json":
-        return json.dumps(as_json(results, verdict), indent=2) + "\n"
+        return json.dumps(answer.json(), indent=2) + "\n"
     if format == "csv":
-        return as_csv(results)
-    page = report_page(results, verdict)
-    return as_markdown(page) if format == "markdown" else as_text(page)
-
-
-def _page(results: "Results", verdict: "Verdict", path: Path, pictures: list[str]) -> str:
-    from cnnlit.results.report_html import html_page
-
-    return html_page(results, verdict, folder=path.parent, pictures=pictures)
+        return answer.csv()
+    return as_markdown(answer.page()) if format == "markdown" else as_text(answer.page())
 
 
 def _write(path: Path, content: str) -> None:

@@ -39,6 +39,7 @@ def train(
     replicas_as: Literal["auto", "stack", "processes"],
     num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None,
     compile: bool,  # noqa: A002  the word that torch has for it
+    channels_last: bool,
     layer_statistics: bool,
     timeout_seconds: Annotated[float, Gt(0)],
     checkpoint_minutes: Annotated[float, Gt(0)] | None,
@@ -61,6 +62,7 @@ def train(
         num_threads: of the processor, for the arithmetic; null for torch's choice; auto is one for images of up to
             32 pixels, which are too small to share out, and torch's choice for others.
         compile: run the network through torch.compile.
+        channels_last: keep maps and kernels with their channels side by side in memory.
         layer_statistics: log the gradient of each layer and the saturation of its activation, once per epoch.
         timeout_seconds: how long one of several devices waits for the others before the run ends.
         checkpoint_minutes: between two checkpoints within an epoch; null for those at the end of each epoch alone.
@@ -73,7 +75,7 @@ def train(
     """
     settings: Node = {"model": model, "data": data, "recipe": recipe, "protocol": protocol}
     settings |= {"trainer": trainer, "logger": logger, "seed": seed, "replicas": 1}
-    settings |= {"num_threads": num_threads, "compile": compile}
+    settings |= {"num_threads": num_threads, "compile": compile, "channels_last": channels_last}
     settings |= {"layer_statistics": layer_statistics, "timeout_seconds": timeout_seconds}
     settings |= {"checkpoint_minutes": checkpoint_minutes, "requeue": requeue}
     with config.refusing():
@@ -88,6 +90,8 @@ def train(
 
 def _train_one(settings: Node, resume: str | None) -> float:
     with config.refusing():
+        import torch
+
         from cnnlit.results.runs import Run, RunError
 
         _prepare_process(settings)
@@ -95,6 +99,8 @@ def _train_one(settings: Node, resume: str | None) -> float:
         # A run that goes on has its values in its checkpoint, wherever the first ones came from.
         goes_on = bool(resume) and (run.checkpoint.is_file() or run.previous_checkpoint.is_file())
         network = _network(settings, goes_on)
+        if settings["channels_last"]:
+            network.to(memory_format=torch.channels_last)  # and with its kernels all that they make
         if settings["compile"]:
             network.compile()
         task, datamodule, loop = _assemble(settings, network, run)
@@ -199,6 +205,7 @@ def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Traine
         "16-mixed scales the losses of all by one factor": str(settings["trainer"]["precision"]).startswith("16"),
         "the network is compiled": settings["compile"],
         "layer_statistics are of one network": settings["layer_statistics"],
+        "channels_last lays out the kernels of one network": settings["channels_last"],
     }
     found = [obstacle for obstacle, there in obstacles.items() if there]
     return found[0] if found else why_not_stacked(task.model, task.recipe)

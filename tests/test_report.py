@@ -90,6 +90,21 @@ def test_by_names_the_keys_that_arms_are_made_of(runs, printed):
     assert list(told["factors"]) == ["model.pooling"]
 
 
+def test_the_winners_of_ilsvrc_need_no_run(tmp_path, printed, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "2012  SuperVision" in printed("ilsvrc=true")
+    assert "| 2015 | MSRA | 3.57 % |" in printed("ilsvrc=true", "format=markdown")
+    assert printed("ilsvrc=true", "format=html") == "ilsvrc.html\n"
+    assert printed("ilsvrc=true", "format=csv").count("\n") == 11
+    assert len(json.loads(printed("ilsvrc=true", "format=json"))["entries"]) == 10
+
+
+def test_runs_on_imagenet_stand_among_the_winners_of_ilsvrc(tmp_path, printed):
+    data = {"data__source": "imagenet", "data__num_classes": 1000}
+    made_run(tmp_path / "runs" / "a", test={"test/top5_error": 0.182}, **data)
+    assert "LeNet5, 18.20 %, would have won until 2011." in printed("ilsvrc=true", f"runs={tmp_path}/runs")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -104,6 +119,8 @@ def test_by_names_the_keys_that_arms_are_made_of(runs, printed):
         (["by=model.dropout"], "by=model.dropout: the runs do not differ in it; they differ in model.pooling"),
         (["smallest_difference=0"], "smallest_difference=0: must be greater than 0"),
         (["rums=x"], "rums: no such option; did you mean runs?"),
+        (["ilsvrc=true", "claim=max < average"], "claim=max < average: not with ilsvrc=true"),
+        (["ilsvrc=true", "runs=multirun"], "ilsvrc=true: none of 10 runs was tested on the 1,000 classes"),
         (["to=multirun"], "to=multirun: is a folder; name a file"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),

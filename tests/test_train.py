@@ -55,6 +55,19 @@ def finished(tmp_path_factory):
     return outcome, made
 
 
+def test_channels_last_is_the_same_to_rounding(tmp_path):
+    words = ("model=compact", "recipe/loss=cross_entropy", "recipe.epochs=1", "data.passes_per_epoch=1", "logger=none")
+    losses = []
+    for channels_last in ("false", "true"):
+        folder = tmp_path / channels_last
+        outcome = run(tmp_path, *words, f"channels_last={channels_last}", f"hydra.run.dir={folder}")
+        assert outcome.returncode == 0, outcome.stderr
+        losses.append(float(read_metrics(folder)[0]["val/loss"]))
+        kernels = weights(folder)["model.stages.4.weight"]
+        assert kernels.is_contiguous(memory_format=torch.channels_last) == (channels_last == "true")
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
 def test_a_run_leaves_a_folder_that_says_everything(finished):
     _, folder = finished
     record = json.loads((folder / "run.json").read_text())

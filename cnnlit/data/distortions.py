@@ -1,9 +1,10 @@
-"""Affine distortions of small pictures, on whole batches, as LeCun et al. 1998 enlarged MNIST.
+"""Distortions of small pictures, on whole batches: affine as LeCun et al. 1998 enlarged MNIST, elastic as in 2003.
 
 A distortion, the padding and the change of scale are one bilinear resampling. Its random numbers come from
 (seed, epoch, presentation) alone: the same pixels on any device, in any batch, with any number of workers.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -42,18 +43,21 @@ def pad(images: Tensor, image_size: int) -> Tensor:
     return padded
 
 
-def warp(images: Tensor, affine: Tensor, image_size: int) -> Tensor:
+def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor | None = None) -> Tensor:
     """Resample by affine maps without rotation, pad, and bring to the paper's scale; background outside.
 
     With both coordinates counted from the middle of the picture, X to the right and Y downwards, the result
     at (X, Y) is the original, bilinear, at
 
-        x = a X + b Y + tx,    y = BOTTOM + d (Y - BOTTOM) + ty.
+        x = a X + b Y + tx,    y = BOTTOM + d (Y - BOTTOM) + ty,
+
+    plus the displacement at (X, Y).
 
     Args:
         images: uint8 [N, H, H], 0 is background.
         affine: float32 [N, 5], each row (a, b, d, tx, ty), translations in pixels.
         image_size: side of the result, in pixels.
+        displacement: float32 [N, image_size, image_size, 2], of x and y in pixels; None for none.
 
     Returns:
         float32 [N, 1, image_size, image_size] in -0.1 to 1.175.
@@ -69,12 +73,52 @@ def warp(images: Tensor, affine: Tensor, image_size: int) -> Tensor:
         torch.addcmul(ty[:, None] + BOTTOM * (2 / (side - 1)), d[:, None], offsets - BOTTOM),
     )
     grid = torch.view_as_real(columns[:, None, :] + rows[:, :, None])
+    if displacement is not None:
+        grid.add_(displacement, alpha=2 / (side - 1))
     ink = images[:, None].float().mul_((INK - BACKGROUND) / 255)
     return functional.grid_sample(ink, grid, align_corners=True).add_(BACKGROUND)
 
 
+class ElasticField:
+    """Smooth random displacements: independent ones at each pixel, blurred by a Gaussian, times a strength.
+
+    Paper: Simard, Steinkraus, Platt 2003, *Best practices for convolutional neural networks applied to visual document
+    analysis*, Sec. 2: numbers uniform in -1 to 1, a standard deviation of 4 pixels and a strength of 34, which move a
+    pixel by 1.4 pixels (root mean square) in either direction.
+
+    A blurred field of independent numbers has a covariance that is a product of rows' and columns', and is normal, a
+    sum of many. So the fields are drawn from a few coefficients, by the square root of the covariance, with no blur:
+    `covariance = factor @ factor.T`, the rest being less than a thousandth of a pixel.
+
+    Args:
+        strength: alpha, in pixels.
+        smoothness_pixels: sigma, the standard deviation of the Gaussian.
+        image_size: side of the field, in pixels.
+    """
+
+    def __init__(self, strength: float, smoothness_pixels: float, image_size: int) -> None:
+        distance = torch.arange(image_size, dtype=torch.float64)
+        # What two points of a line share of blurred noise: of a Gaussian with itself, so as wide by the root of two.
+        shared = torch.exp(-((distance[:, None] - distance) ** 2) / (4 * smoothness_pixels**2))
+        shared /= 2 * smoothness_pixels * math.pi**0.5
+        values, vectors = torch.linalg.eigh(shared * strength / 3**0.5)  # the variance of uniform numbers is a third
+        kept = values > values[-1] * 1e-7
+        self.factor = (vectors * values.clamp(min=0).sqrt())[:, kept].float()
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        """The coefficients of `count` fields, standard normal float32 [count, 2, rank, rank]."""
+        rank = self.factor.shape[1]
+        return torch.randn(count, 2, rank, rank, generator=random)
+
+    def displacement(self, coefficients: Tensor) -> Tensor:
+        """Fields float32 [N, image_size, image_size, 2] in pixels, of coefficients [N, 2, rank, rank]."""
+        self.factor = self.factor.to(coefficients.device)
+        fields: Tensor = self.factor @ coefficients @ self.factor.T
+        return fields.movedim(1, -1)
+
+
 class AffineDistortion:
-    """Translation, scaling, squeezing and horizontal shear, drawn at random.
+    """Translation, scaling, squeezing and horizontal shear, drawn at random, and what an elastic field adds.
 
     Scaling g, squeezing q, shear s and translations tx, ty are uniform in their ranges and make up the map
     of `warp`: a = g q, b = s d, d = g / q. Scaling by g shows the digit 1/g times as large.
@@ -90,6 +134,7 @@ class AffineDistortion:
         versions: distortions of each image.
         fixed: draw them once, the first version being the original, in place of anew each epoch.
         seeds: of the draws; of several, presentation p of seed number s is s * num_images * versions + p.
+        elastic: the field that is added to each map, or None.
 
     Raises:
         ValueError: for a range that is none.
@@ -106,6 +151,7 @@ class AffineDistortion:
         versions: int,
         fixed: bool,
         seeds: Sequence[int],
+        elastic: ElasticField | None = None,
     ) -> None:
         ranges = {"scaling": scaling, "squeezing": squeezing, "shear": shear, "translation_pixels": translation_pixels}
         for name, (low, high) in ranges.items():
@@ -117,7 +163,8 @@ class AffineDistortion:
         self.versions = versions
         self.fixed = fixed
         self.seeds = seeds
-        self._drawn: tuple[int, Tensor] | None = None
+        self.elastic = elastic
+        self._drawn: tuple[int, Tensor, Tensor | None] | None = None
 
     def affine(self, epoch: int) -> Tensor:
         """The maps of all presentations of an epoch, seed after seed, float32 [presentations, 5], for `warp`."""
@@ -134,9 +181,28 @@ class AffineDistortion:
             affine[: self.num_images] = torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0])
         return affine
 
+    def coefficients(self, epoch: int) -> Tensor | None:
+        """Those of the elastic fields of all presentations of an epoch, seed after seed; None where there are none."""
+        if self.elastic is None:
+            return None
+        return torch.cat([self._coefficients(self.elastic, seed, epoch) for seed in self.seeds])
+
+    def _coefficients(self, elastic: ElasticField, seed: int, epoch: int) -> Tensor:
+        random = generator(seed, 0 if self.fixed else epoch, 3)
+        coefficients = elastic.draw(self.num_images * self.versions, random)
+        if self.fixed:
+            coefficients[: self.num_images] = 0
+        return coefficients
+
     def __call__(self, images: Tensor, epoch: int, presentations: Tensor, image_size: int) -> Tensor:
         """The images [N, H, H] of the presentations int64 [N], distorted; see `warp` for the result."""
         draw = 0 if self.fixed else epoch
         if self._drawn is None or self._drawn[0] != draw:
-            self._drawn = draw, self.affine(epoch).to(images.device)
-        return warp(images, self._drawn[1].index_select(0, presentations), image_size)
+            coefficients = self.coefficients(epoch)
+            drawn = None if coefficients is None else coefficients.to(images.device)
+            self._drawn = draw, self.affine(epoch).to(images.device), drawn
+        _, affine, drawn = self._drawn
+        displacement = None
+        if self.elastic and drawn is not None:
+            displacement = self.elastic.displacement(drawn.index_select(0, presentations))
+        return warp(images, affine.index_select(0, presentations), image_size, displacement)

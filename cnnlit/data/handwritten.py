@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Len
+from annotated_types import Ge, Gt, Len
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.digits import read_digits
-from cnnlit.data.distortions import AffineDistortion, pad
+from cnnlit.data.distortions import AffineDistortion, ElasticField, pad
 from cnnlit.data.given import as_digit, is_dark_on_bright
 from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
 from cnnlit.data.order import Presentations
@@ -70,11 +70,14 @@ class HandwrittenDigits(ResumableData):
         passes_per_epoch: how often an epoch shows each image; a small set needs more steps between two validations.
         order: a new random order each epoch (`fresh`) or the same random order each epoch (`constant`).
         seed: of the order and the distortions.
-        distortion: `affine1998`, the distortions of LeCun et al. 1998, or `none`. See AffineDistortion.
+        distortion: `affine1998`, the distortions of LeCun et al. 1998; `elastic2003`, these with the elastic fields of
+            Simard et al. 2003; or `none`. See AffineDistortion and ElasticField.
         distortion_scaling: range of the scale.
         distortion_squeezing: range of the squeeze.
         distortion_shear: range of the horizontal shear.
         distortion_translation_pixels: range of either translation, in pixels.
+        distortion_elastic_strength: alpha of elastic2003, in pixels.
+        distortion_elastic_smoothness_pixels: its sigma.
         distortion_copies: distorted versions of each image beside the original, drawn once (the paper: 9);
             null for a fresh distortion at every presentation.
     """
@@ -97,11 +100,13 @@ class HandwrittenDigits(ResumableData):
         passes_per_epoch: Annotated[int, Ge(1)] = 1,
         order: Literal["fresh", "constant"] = "fresh",
         seed: Annotated[int, Ge(0)] = 0,
-        distortion: Literal["none", "affine1998"] = "none",
+        distortion: Literal["none", "affine1998", "elastic2003"] = "none",
         distortion_scaling: Range = (0.76, 1.41),  # type: ignore[assignment]
         distortion_squeezing: Range = (0.9, 1.1),  # type: ignore[assignment]
         distortion_shear: Range = (-0.14, 0.14),  # type: ignore[assignment]
         distortion_translation_pixels: Range = (-2.0, 2.0),  # type: ignore[assignment]
+        distortion_elastic_strength: Annotated[float, Gt(0)] = 34.0,
+        distortion_elastic_smoothness_pixels: Annotated[float, Gt(0)] = 4.0,
         distortion_copies: Annotated[int, Ge(1)] | None = None,
     ) -> None:
         super().__init__()
@@ -126,6 +131,8 @@ class HandwrittenDigits(ResumableData):
         if hparams["batch_size"] > len(train):
             raise ValueError(f"recipe.batch_size={hparams['batch_size']} is more than the {len(train)} training images")
         if hparams["distortion"] != "none":
+            strength, smoothness = (hparams[f"distortion_elastic_{key}"] for key in ("strength", "smoothness_pixels"))
+            elastic = hparams["distortion"] == "elastic2003"
             self._distortion = AffineDistortion(
                 scaling=hparams["distortion_scaling"],
                 squeezing=hparams["distortion_squeezing"],
@@ -135,6 +142,7 @@ class HandwrittenDigits(ResumableData):
                 versions=self._versions,
                 fixed=hparams["distortion_copies"] is not None,
                 seeds=self.seeds,
+                elastic=ElasticField(strength, smoothness, hparams["image_size"]) if elastic else None,
             )
         self._splits = {
             "train": (images[train], labels[train]),

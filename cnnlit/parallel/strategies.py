@@ -60,6 +60,8 @@ def check_strategy(
     if name in ("fsdp", "two_towers"):
         if compiled:
             raise ValueError(f"compile=true: not with {said}")
+        if not all(parameter.is_contiguous() for parameter in network.parameters()):
+            raise ValueError(f"channels_last=true: not with {said}, which share out weights as they lie; use ddp")
         if recipe.averaging_decay:
             raise ValueError(f"recipe.averaging_decay={recipe.averaging_decay}: not with {said}; use ddp")
         if hasattr(recipe.optimizer_for(network), "estimate"):

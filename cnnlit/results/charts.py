@@ -97,7 +97,7 @@ def dots_chart(results: Results) -> str:
         mean, ends = (None, None) if each.censored else (each.summary.mean, each.summary.interval or each.sampling)
         tip = f"{each.name}: mean {measure.show(mean)}, n = {len(dots)}"
         rows.append(Row(each.name, dots, mean, ends, tip + _within(ends, measure.show), color_of(place)))
-    return _strips(rows, measure.metric, f"{measure.title}, every run by arm", zero=False)
+    return strips(rows, measure.metric, f"{measure.title}, every run by arm", zero=False)
 
 
 def differences_chart(results: Results) -> str:
@@ -118,7 +118,7 @@ def differences_chart(results: Results) -> str:
         for each in results.comparisons[:MOST_ROWS]
         if each.difference.mean is not None
     ]
-    return _strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else ""
+    return strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else ""
 
 
 def color_of(place: int) -> int:
@@ -130,8 +130,15 @@ def _within(ends: Interval | None, show: Callable[[float], str]) -> str:
     return f", 95 % interval {show(ends.low)} to {show(ends.high)}" if ends else ""
 
 
-def _strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> str:
-    """Rows of dots over one scale."""
+def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> str:
+    """Rows of dots over one scale.
+
+    Args:
+        rows: from above.
+        metric: whose values they are.
+        title: for those who do not see it.
+        zero: whether they are differences, beside a line at zero.
+    """
     numbers = [dot.number for row in rows for dot in row.dots] + [row.mean for row in rows if row.mean is not None]
     span = max(numbers) - min(numbers) or abs(numbers[0]) or 1.0
     # An interval of two runs is far longer than anything else; it may leave the chart.

@@ -121,6 +121,26 @@ class Results:
         """All runs, counted or not."""
         return [run for _, _, run, _ in self.counted] + [each.run for each in self.uncounted]
 
+    @property
+    def seconds(self) -> float:
+        """Of all runs together, counted or not."""
+        return sum(run.seconds or 0.0 for run in self.runs)
+
+    @property
+    def devices(self) -> list[str]:
+        """That the counted runs were made on."""
+        return list(dict.fromkeys(run.device for _, _, run, _ in self.counted if run.device))
+
+    @property
+    def commits(self) -> list[str]:
+        """That the counted runs were made with."""
+        return list(dict.fromkeys(run.commit for _, _, run, _ in self.counted if run.commit))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the packages that the last run was made with."""
+        return max((run for _, _, run, _ in self.counted), key=lambda run: run.started).versions
+
 
 def compare_runs(
     records: Sequence[RunRecord], measure: Measure, by: Sequence[str] = (), never_started: Sequence[str] = ()

@@ -122,6 +122,23 @@ class Measure(NamedTuple):
         return row["seconds"]
 
 
+def measure_of(metric: str | None, target: str | None) -> Measure:
+    """A measure from words.
+
+    Args:
+        metric: None for the test error, or with a target for epochs.
+        target: as `read_target` reads it.
+
+    Raises:
+        ValueError: if there is no such target, or the metric is none of the time until it is reached.
+    """
+    if target is None:
+        return Measure(metric or "test/error")
+    if metric not in (None, "epochs", "seconds"):
+        raise ValueError(f"metric={metric}: with target={target} it must be epochs or seconds")
+    return Measure(metric or "epochs", read_target(target))
+
+
 Kind = Literal["fraction", "seconds", "number"]
 
 

@@ -63,6 +63,10 @@ def as_json(results: Results, verdict: Verdict) -> dict[str, Any]:
         "notes": notes(results),
         "methods": methods(results),
         "commands": commands(results),
+        "seconds": results.seconds,
+        "devices": results.devices,
+        "commits": results.commits,
+        "versions": results.versions,
         "level": statistics.LEVEL,
         "power": statistics.POWER,
     }

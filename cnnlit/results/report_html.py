@@ -47,11 +47,19 @@ def html_page(results: Results, verdict: Verdict, *, folder: Path, pictures: Seq
         _section("runs", "All runs", _runs(results, folder)),
     ]
     counted, everything = len(results.counted), len(results.runs)
-    opening = tag(
-        "header",
-        tag("h1", text(title)),
-        tag("p", text(f"{_many(len(results.measured), 'arm')}, {counted} of {_many(everything, 'run')} counted")),
-    )
+    told = f"{_many(len(results.measured), 'arm')}, {counted} of {_many(everything, 'run')} counted"
+    return document(title, told, sections)
+
+
+def document(title: str, told: str, sections: Sequence[str]) -> str:
+    """A page that needs nothing else.
+
+    Args:
+        title: of it.
+        told: below the title.
+        sections: markup.
+    """
+    opening = tag("header", tag("h1", text(title)), tag("p", text(told)))
     head = [
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),

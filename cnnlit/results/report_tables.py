@@ -199,21 +199,18 @@ def methods(results: Results) -> list[str]:
 
 def origin(results: Results) -> list[str]:
     """What the runs were made with."""
-    runs = [run for _, _, run, _ in results.counted]
-    total = sum(run.seconds or 0.0 for run in results.runs)
-    devices = ", ".join(dict.fromkeys(run.device for run in runs if run.device)) or "unknown"
-    commits = ", ".join(dict.fromkeys(_short(run.commit) for run in runs if run.commit)) or "unknown"
-    last = max(runs, key=lambda run: run.started)
-    versions = ", ".join(f"{name} {number}" for name, number in last.versions.items())
+    commits = ", ".join(dict.fromkeys(map(_short, results.commits))) or "unknown"
+    versions = ", ".join(f"{name} {number}" for name, number in results.versions.items())
     return [
-        f"{len(runs)} of {len(results.runs)} runs counted, {_duration(total)} in all.",
-        f"Hardware: {devices}.",
+        f"{len(results.counted)} of {len(results.runs)} runs counted, {duration(results.seconds)} in all.",
+        f"Hardware: {', '.join(results.devices) or 'unknown'}.",
         f"Commit: {commits}.",
         f"Versions: {versions or 'unknown'}.",
     ]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In the unit that a person would choose."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

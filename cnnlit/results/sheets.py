@@ -15,6 +15,13 @@ LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run"
     "next",
     "label",
     "remark",
+    "network",
+    "assumption",
+    "value",
+    "source",
+    "winner",
+    "chart",
+    "note",
 }
 """Heads of the columns that are words."""
 

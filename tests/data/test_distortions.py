@@ -9,7 +9,7 @@ from scipy import ndimage, stats
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cnnlit.data.distortions import AffineDistortion, pad, warp
+from cnnlit.data.distortions import AffineDistortion, ElasticField, pad, warp
 from cnnlit.data.handwritten import HandwrittenDigits, ResidentDigits
 from cnnlit.data.order import Batches
 
@@ -212,3 +212,71 @@ def test_a_range_that_is_none_is_refused(name: str, bad: tuple[float, float]) ->
     with pytest.raises(ValueError, match=rf"distortion_{name}=\[{bad[0]}, {bad[1]}\] is no range") as refusal:
         AffineDistortion(**{**RANGES, name: bad}, num_images=1, versions=1, fixed=False, seeds=[0])
     assert "\n" not in str(refusal.value)
+
+
+def test_elastic_fields_are_blurred_noise_times_34() -> None:
+    # By the paper's own steps, with scipy's Gaussian, on a ground large enough that its edges do not matter.
+    field = ElasticField(34, 4, 32)
+    fields = field.displacement(field.draw(3000, torch.Generator().manual_seed(0)))
+    assert fields.dtype == torch.float32
+    assert fields.shape == (3000, 32, 32, 2)
+    random = np.random.default_rng(0)
+    blurred = [34 * ndimage.gaussian_filter(random.uniform(-1, 1, (80, 80)), 4)[24:56, 24:56] for _ in range(1500)]
+    ours, theirs = fields[..., 0].double().numpy(), np.stack(blurred)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.03)
+    for down, across in [(0, 1), (0, 5), (4, 4), (8, 0), (0, 12)]:  # how alike the field is at some distance
+        alike = [(each[:, 10, 10] * each[:, 10 + down, 10 + across]).mean() / each.var() for each in (ours, theirs)]
+        assert alike[0] == pytest.approx(np.exp(-(down**2 + across**2) / (4 * 4**2)), abs=0.08)
+        assert alike[1] == pytest.approx(alike[0], abs=0.12)
+    assert abs((fields[..., 0] * fields[..., 1]).mean()) < 0.1  # the two directions know nothing of each other
+    assert stats.kstest(ours[:, 16, 16] / ours.std(), "norm").pvalue > 1e-3
+
+
+def test_few_coefficients_are_the_field_to_a_thousandth_of_a_pixel() -> None:
+    field = ElasticField(34, 4, 32)
+    distance = torch.arange(32)[:, None] - torch.arange(32)
+    expected = (34 / 3**0.5 * torch.exp(-(distance**2) / 64.0) / (8 * torch.pi**0.5)).double()
+    factor = field.factor.double()
+    assert factor.shape[1] < 16
+    missing = (expected.diagonal() - (factor @ factor.T).diagonal()).clamp(min=0)
+    assert (missing * expected.diagonal()).sqrt().max() < 2e-3
+
+
+def test_a_displaced_picture_is_scipys() -> None:
+    images = noise(4)
+    displacement = 2 * torch.randn(4, 32, 32, 2, generator=torch.Generator().manual_seed(1))
+    warped = warp(images, torch.tensor([IDENTITY] * 4), 32, displacement)[:, 0]
+    rows, columns = np.mgrid[:32, :32].astype(np.float64)
+    for image, (x, y), result in zip(images, displacement.movedim(-1, 1).numpy(), warped, strict=True):
+        expected = ndimage.map_coordinates(
+            padded_by_numpy(image), [rows + y, columns + x], order=1, mode="constant", cval=-0.1
+        )
+        np.testing.assert_allclose(result.numpy(), expected, atol=1e-3)
+
+
+def test_elastic_pictures_are_those_of_their_presentation_in_any_batch() -> None:
+    def elastic(fixed: bool = False) -> ResidentDigits:
+        drawn = AffineDistortion(
+            **RANGES, num_images=40, versions=2, fixed=fixed, seeds=[0], elastic=ElasticField(34, 4, 32)
+        )
+        return ResidentDigits(noise(40), torch.arange(40) % 10, 32, drawn)
+
+    presentations = torch.randperm(80, generator=torch.Generator().manual_seed(2))
+    whole, _ = elastic()[4, presentations]
+    pieces = [elastic()[4, piece][0] for piece in presentations.split(7)]
+    torch.testing.assert_close(torch.cat(pieces), whole, atol=1e-5, rtol=0)
+    assert not torch.allclose(whole, resident(versions=2)[4, presentations][0], atol=0.1)
+    assert not torch.allclose(whole, elastic()[5, presentations][0], atol=0.1)
+    originals, _ = elastic(fixed=True)[4, torch.arange(40)]
+    torch.testing.assert_close(originals, pad(noise(40), 32), atol=1e-5, rtol=0)
+
+
+def test_digits_are_distorted_elastically_where_that_is_said() -> None:
+    affine, elastic = (HandwrittenDigits(distortion=kind, batch_size=50) for kind in ("affine1998", "elastic2003"))
+    batches = []
+    for datamodule in (affine, elastic):
+        datamodule.setup("fit")
+        batches.append(next(iter(datamodule.train_dataloader())))
+    assert torch.equal(batches[0][1], batches[1][1])
+    moved = (batches[0][0] - batches[1][0]).abs().mean()
+    assert 0.02 < moved < 0.3

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlit.models.alexnet import AlexNet
+from cnnlit.models.compact import CompactNet
 from cnnlit.models.googlenet import GoogLeNet
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.models.resnet import CifarResNet, ResNet
@@ -18,6 +19,8 @@ SMALL: Any = {"num_classes": 8, "image_size": 64, "dropout": 0.0, "initializatio
 VARIANTS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "lenet5": (LeNet5, SMALL | {"in_channels": 3, "head": "linear", "activation": "relu", "pooling": "max"}),
     "lenet5 of 1998": (LeNet5, {"initialization": "lecun1998_sqrt"}),
+    "compact": (CompactNet, SMALL | {"in_channels": 3}),
+    "compact without normalisation": (CompactNet, SMALL | {"in_channels": 3, "normalization": "none"}),
     "alexnet": (AlexNet, SMALL | {"width": 0.25}),
     "alexnet without groups": (AlexNet, SMALL | {"width": 0.25, "groups": 1}),
     "alexnet of torchvision": (AlexNet, SMALL | {"width": 0.25, "variant": "torchvision"}),

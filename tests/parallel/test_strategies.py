@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 from torch.optim import SGD
 
@@ -34,6 +35,7 @@ def check(name: str, num_devices: int, network: nn.Module | None = None, **optio
         (("two_towers", 3), {}, "trainer.devices=3"),
         (("ddp", 8), {}, "recipe.batch_size=4 is less than the 8 replicas that share it"),
         (("two_towers", 2), {"compiled": True}, "compile=true"),
+        (("fsdp", 2, AlexNet(**SMALL).to(memory_format=torch.channels_last)), {}, "channels_last=true: not with"),
         (("fsdp", 2), {"averaging_decay": 0.9}, "recipe.averaging_decay=0.9"),
         (("fsdp", 2), {"optimizer": StochasticDiagonalLM}, "recipe.optimizer: estimates curvatures"),
         (

@@ -1,0 +1,184 @@
+"""python -m benchmarks.scaling: prints docs/scaling.md, what ImageNet and beyond need on 8, 64 and 1,024 devices.
+
+Nothing is measured here: it is arithmetic on the assumptions of the page's first table.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks.scaling_words import BEYOND, DATA, GRADIENTS, LIMITS, OPENING, RECIPE
+from benchmarks.training_at_scale import (
+    BATCH_PER_DEVICE,
+    BETWEEN_MACHINES,
+    CLASSES_21K,
+    DEVICES,
+    DEVICES_PER_MACHINE,
+    EPOCHS,
+    HE2015_BATCH,
+    HE2015_RATE,
+    IMAGENET,
+    IMAGENET_21K,
+    NAME_BYTES,
+    NETWORKS,
+    RESNET50_IMAGES_PER_SECOND,
+    STORES,
+    WITHIN_MACHINE,
+    Network,
+    Store,
+    flop_rate,
+)
+from cnnlit.data.prepared import RECORD
+from cnnlit.results.sheets import Page, Sheet, as_markdown
+
+
+def page() -> str:
+    """docs/scaling.md."""
+    rate = flop_rate()
+    networks = {name: Network.of(build) for name, build in NETWORKS.items()}
+    parts: Page = [OPENING, _assumed(rate), GRADIENTS, _networks(networks), _steps(networks), DATA, _bytes(networks)]
+    parts += [_shared(networks["ResNet-50"]), _cores(networks), RECIPE, _batches(), BEYOND, _beyond(), LIMITS]
+    return as_markdown(parts)
+
+
+def _assumed(rate: float) -> Sheet:
+    measured, public = "measured: [performance.md](performance.md)", "public"
+    rows = [
+        (f"{name}: time of a core for an image", f"{store.milliseconds} ms", measured) for name, store in STORES.items()
+    ]
+    stored = "measured: [README](../README.md)"
+    sizes = ("public: the official archive of 147.9 GB", stored, stored, "256x256x3 bytes")
+    rows += [
+        (f"{name}: an image", f"{store.size / 1e3:.1f} kB", source)
+        for (name, store), source in zip(STORES.items(), sizes, strict=True)
+    ]
+    rows += [
+        ("a device, torchvision's ResNet-50", f"{RESNET50_IMAGES_PER_SECOND:,} images/s", f"{public}, bfloat16"),
+        ("the same in operations (3 x forwards x 2)", f"{rate / 1e12:.0f} TFLOP/s", "counted; taken for all networks"),
+        ("devices in a machine", str(DEVICES_PER_MACHINE), public),
+        ("between two of them, each way", f"{WITHIN_MACHINE / 1e9:.0f} GB/s", f"{public}: NVLink"),
+        ("between two machines, each way", f"{BETWEEN_MACHINES / 1e9:.0f} GB/s", f"{public}: one adapter of 400 Gb/s"),
+        ("gradients", "float32, 2 (n - 1) / n of them sent", "ring all-reduce"),
+        ("images of a device in a step", str(BATCH_PER_DEVICE), "the 256 of he2015 on 8 devices"),
+        ("ImageNet; ImageNet-21k", f"{IMAGENET:,}; {IMAGENET_21K / 1e6:.1f} million images", public),
+    ]
+    return Sheet.of("Assumptions", ("assumption", "value", "source"), rows)
+
+
+def _networks(networks: dict[str, Network]) -> Sheet:
+    rows = [
+        (
+            name,
+            f"{each.macs / 1e9:.2f}",
+            f"{each.parameters / 1e6:.1f}",
+            f"{each.parameters * 4 / 1e6:.0f}",
+            f"{each.images_per_second:,.0f}",
+            f"{each.images_that_hide(max(DEVICES)):,.0f}",
+        )
+        for name, each in networks.items()
+    ]
+    heads = ("network", "GMAC forwards", "million parameters", "MB of gradients", "images/s of a device")
+    return Sheet.of("Networks, with their auxiliary heads", (*heads, "images a device needs to hide them"), rows)
+
+
+def _steps(networks: dict[str, Network]) -> Sheet:
+    rows = []
+    for name, network in networks.items():
+        for step in map(network.step, DEVICES):
+            rate = step.images_per_second
+            rows.append(
+                (
+                    name,
+                    f"{step.devices:,}",
+                    f"{step.compute * 1e3:.1f}",
+                    f"{step.gradients * 1e3:.2f}",
+                    f"{step.hidden:.0%}",
+                    f"{step.seconds * 1e3:.1f}",
+                    f"{rate:,.0f}",
+                    f"{IMAGENET / rate:.1f}",
+                    f"{EPOCHS * IMAGENET / rate / 60:.1f}",
+                )
+            )
+    heads = ("network", "devices", "compute, ms", "gradients, ms", "hidden", "step, ms", "images/s", "epoch, s")
+    return Sheet.of("A step", (*heads, f"{EPOCHS} epochs, min"), rows)
+
+
+def _bytes(networks: dict[str, Network]) -> Sheet:
+    def cell(network: Network, store: Store) -> str:
+        rate = network.images_per_second * store.size
+        return f"{rate / 1e6:,.0f}; {rate * DEVICES_PER_MACHINE / 1e9:.1f}"
+
+    heading = "Image bytes: MB/s of a device; GB/s of a machine"
+    return _by_store(heading, networks, cell)
+
+
+def _shared(network: Network) -> Sheet:
+    rows = [
+        (
+            f"{devices:,}",
+            *(f"{devices * network.images_per_second * store.size / 1e9:,.1f}" for store in STORES.values()),
+        )
+        for devices in DEVICES
+    ]
+    return Sheet.of("ResNet-50 from one shared disk, GB/s in all", ("devices", *STORES), rows)
+
+
+def _cores(networks: dict[str, Network]) -> Sheet:
+    def cell(network: Network, store: Store) -> str:
+        return f"{network.images_per_second * store.milliseconds / 1e3:.1f}"
+
+    return _by_store("Cores that decode, for each device", networks, cell)
+
+
+def _by_store(heading: str, networks: dict[str, Network], cell: Callable[[Network, Store], str]) -> Sheet:
+    rows = [(name, *(cell(each, store) for store in STORES.values())) for name, each in networks.items()]
+    return Sheet.of(heading, ("network", *STORES), rows)
+
+
+def _batches() -> Sheet:
+    rows = []
+    for devices in DEVICES:
+        batch = devices * BATCH_PER_DEVICE
+        steps = -(-IMAGENET // batch)
+        kept = HE2015_BATCH // devices
+        rows.append(
+            (
+                f"{devices:,}",
+                f"{kept} images" if kept else "refused",
+                f"{batch:,}",
+                f"{steps:,}",
+                f"{EPOCHS * steps:,}",
+                f"{HE2015_RATE * batch / HE2015_BATCH:g}",
+            )
+        )
+    heads = ("devices", "batch 256: a device has", "32 for each: batch", "steps of an epoch", f"of {EPOCHS} epochs")
+    return Sheet.of("Batches", (*heads, "rate in proportion"), rows)
+
+
+def _beyond() -> Sheet:
+    return Sheet.of("ImageNet-21k", ("quantity", "value"), list(_beyond_rows()))
+
+
+def _beyond_rows() -> Iterator[tuple[str, str]]:
+    for name, store in STORES.items():
+        yield f"{name}: disk", f"{IMAGENET_21K * store.size / 1e12:.2f} TB"
+    listed = sys.getsizeof(b"." * NAME_BYTES) + 8
+    yield "class folders: names while they are listed, each process", f"{IMAGENET_21K * listed / 1e9:.1f} GB"
+    yield (
+        "prepared: index and names, mapped, each machine",
+        f"{IMAGENET_21K * (RECORD.itemsize + NAME_BYTES) / 1e9:.1f} GB",
+    )
+    yield "prepared: numbers and labels, each process", f"{IMAGENET_21K * 16 / 1e9:.2f} GB"
+    for name in ("VGG16", "ResNet-50"):
+        network = Network.of(NETWORKS[name], CLASSES_21K)
+        share = f"{network.parameters / 1e6:.0f} million parameters, {network.parameters * 4 / 1e6:.0f} MB of gradients"
+        yield f"{name} with {CLASSES_21K:,} classes", share
+        for step in map(network.step, DEVICES):
+            hours = EPOCHS * IMAGENET_21K / step.images_per_second / 3600
+            yield (
+                f"{name}, {step.devices:,} devices: gradients hidden; {EPOCHS} epochs",
+                f"{step.hidden:.0%}; {hours:.1f} h",
+            )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,245 @@
+"""python docs/results.py FOLDER: the pages of results, from the sweeps below a folder.
+
+A sweep is FOLDER/X, as `python -m cnnlit.train -m experiment=X hydra.sweep.dir=FOLDER/X` makes it. Each one is reported
+on as the lines `# Report:` in the head of its experiment's file say, which leaves docs/results/X.md to read and
+docs/results/X.json; then docs/results.md is made anew of all such JSON files, so that sweeps made earlier or elsewhere
+stay in it. Without FOLDER only that is done.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from cnnlit.results import run_records
+from cnnlit.results.comparison import Results, compare_runs
+from cnnlit.results.measures import Measure, measure_of
+from cnnlit.results.report_data import as_json
+from cnnlit.results.report_tables import duration, report_page
+from cnnlit.results.run_records import RunRecord
+from cnnlit.results.runs import write_json, write_whole
+from cnnlit.results.sheets import as_markdown
+from cnnlit.results.verdicts import Verdict, judge
+
+DOCS = Path(__file__).parent
+EXPERIMENTS = DOCS.parent / "conf" / "experiment"
+REPORT = "python -m cnnlit.report"
+MOST_ARMS = 6
+"""That the overview shows of a report; its page has all."""
+
+OUTCOMES = {"clear": "the first arm is the best", "nothing to compare": "one arm"}
+"""Outcomes that say too little beside a table of arms."""
+
+OPENING = """\
+# Results
+
+<!-- Written by `python docs/results.py`; docs/results/*.json is what it is made of. -->
+
+What the commands of the experiments came to, one row for each line `# Report:` in the head of an experiment's file: its
+arms, the best first, each with its mean over seeds and 95 % interval, and what `python -m cnnlit.report` makes of the
+claim. The number is the claim's in [claims.md](claims.md). Times are sums over all runs of an experiment. An
+experiment's page has the paired differences, what failed or is missing, hardware, versions and commit.
+"""
+
+NOTHING = "No sweep is reported on yet."
+
+
+class Head(NamedTuple):
+    """The head of an experiment's file.
+
+    Attributes:
+        question: that it answers.
+        source: paper or slides, and how it differs from them.
+        reports: command lines.
+    """
+
+    question: str
+    source: str
+    reports: list[str]
+
+
+def main() -> int:
+    """The exit code: 2 if a sweep could not be reported on, which is said on stderr."""
+    parser = argparse.ArgumentParser(prog="python docs/results.py", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="of sweeps, each in a folder named like its experiment")
+    folder = parser.parse_args().folder
+    if folder and not folder.is_dir():
+        parser.error(f"{folder}: there is no such folder")
+    problems = []
+    for sweep in sorted(path for path in folder.iterdir() if path.is_dir()) if folder else []:
+        try:
+            write_results(sweep, DOCS / "results")
+        except (OSError, ValueError) as error:
+            problems.append(f"{sweep}: {error}\n")
+    write_whole(DOCS / "results.md", overview(DOCS))
+    sys.stderr.write("".join(problems))
+    return 2 if problems else 0
+
+
+def write_results(sweep: Path, to: Path) -> None:
+    """Write `<experiment>.md` and `<experiment>.json`.
+
+    Args:
+        sweep: its folder, named like its experiment.
+        to: the folder of the results.
+
+    Raises:
+        ValueError: if there is no such experiment, or its reports do not fit the runs.
+        FileNotFoundError: if the folder holds no sweep.
+    """
+    head = read_head(sweep.name)
+    command = _command(sweep)
+    found = run_records.find([str(sweep)])
+    runs = [_without_places(run, sweep, command) for run in found.records]
+    reports = [(line, *_answer(line, runs, found.never_started)) for line in head.reports]
+    told = {
+        "experiment": sweep.name,
+        "question": head.question,
+        "source": head.source,
+        "command": command,
+        "reports": [{"line": line, **as_json(results, verdict)} for line, results, verdict in reports],
+    }
+    write_whole(to / f"{sweep.name}.md", _page(sweep.name, head, command, reports))
+    write_json(to / f"{sweep.name}.json", told)
+
+
+def read_head(experiment: str) -> Head:
+    """What the file of an experiment says at its head.
+
+    Raises:
+        ValueError: if there is none, or it has no line for a report.
+    """
+    path = EXPERIMENTS / f"{experiment}.yaml"
+    if not path.is_file():
+        raise ValueError(f"there is no experiment {experiment}, no {path}")
+    entries: list[tuple[str, str]] = []
+    for line in path.read_text().partition("defaults:")[0].splitlines()[1:]:
+        if match := re.match(r"# ([A-Z]\w+): (.*)", line):
+            entries.append((match[1], match[2]))
+        elif entries:  # it goes on
+            entries[-1] = (entries[-1][0], f"{entries[-1][1]} {line.lstrip('# ')}")
+    reports = [words for key, words in entries if key == "Report"]
+    if not reports:
+        raise ValueError(f"{path}: has no line `# Report: {REPORT} ...`")
+    named = dict(entries)
+    return Head(named["Question"], named.get("Paper") or f"Slides: {named['Slides']}", reports)
+
+
+def options_of(line: str) -> dict[str, str]:
+    """The options of a command line of `report`, without its runs.
+
+    Raises:
+        ValueError: if it is another command, or has options that only a person has a use for.
+    """
+    words = shlex.split(line)
+    options = dict(word.split("=", 1) for word in words[3:])
+    known = {"runs", "metric", "target", "by", "claim", "smallest_difference"}
+    if words[:3] != REPORT.split() or not set(options) <= known or "runs" not in options:
+        raise ValueError(f"{line}: must be {REPORT} runs=... and any of {', '.join(sorted(known - {'runs'}))}")
+    return {key: value for key, value in options.items() if key != "runs"}
+
+
+def _answer(line: str, runs: Sequence[RunRecord], never_started: Sequence[str]) -> tuple[Results, Verdict]:
+    asked = options_of(line)
+    by = asked["by"].split(",") if "by" in asked else []
+    results = compare_runs(runs, measure_of(asked.get("metric"), asked.get("target")), by, never_started)
+    smallest = asked.get("smallest_difference")
+    return results, judge(results, asked.get("claim"), float(smallest) if smallest else None)
+
+
+def _command(sweep: Path) -> str:
+    """What made the sweep, without the places of this machine."""
+    try:
+        words = yaml.safe_load((sweep / "multirun.yaml").read_text())["hydra"]["overrides"]["task"]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{sweep / 'multirun.yaml'} is not there: no sweep, or one that never began") from None
+    shown = [re.sub(r"=/.*", "=<folder>", word) for word in words]
+    return " ".join(["python -m cnnlit.train -m", *shown])
+
+
+def _without_places(run: RunRecord, sweep: Path, command: str) -> RunRecord:
+    place = Path(run.place).relative_to(sweep.resolve().parent)
+    return replace(run, place=str(place), command=command, reason=run.reason.replace(str(sweep.resolve()), sweep.name))
+
+
+def _page(name: str, head: Head, command: str, reports: Sequence[tuple[str, Results, Verdict]]) -> str:
+    parts = [f"# {name}", f"Question: {head.question}", f"Source: {head.source}", f"    {command}"]
+    for line, results, verdict in reports:
+        *answer, origin = report_page(results, verdict)
+        parts += [f"## {_title(line, results.measure.title)}", f"    {line}", as_markdown(answer).rstrip("\n")]
+    return "\n\n".join([*parts, "## Runs", str(origin)]) + "\n"
+
+
+def _title(line: str, measure: str) -> str:
+    claim = options_of(line).get("claim")
+    return f"{measure}: {claim}" if claim else measure
+
+
+def overview(docs: Path) -> str:
+    """docs/results.md, of what lies in docs/results."""
+    told = [json.loads(path.read_text()) for path in (docs / "results").glob("*.json")]
+    numbers = _numbers_of_claims((docs / "claims.md").read_text())
+    order = list(numbers)
+    told.sort(key=lambda each: (order.index(name) if (name := each["experiment"]) in order else len(order), name))
+    rows = [row for each in told for row in _rows(each, numbers.get(each["experiment"], ""))]
+    heads = ["claim", "question", "measured and claimed", "arms", "seeds", "verdict", "time"]
+    table = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
+    kept = [
+        f"- [{path.read_text().splitlines()[0].removeprefix('# ')}](results/{path.name})"
+        for path in sorted((docs / "results").glob("*.md"))
+        if not path.with_suffix(".json").exists()
+    ]
+    return "\n".join([OPENING, *(table if rows else [NOTHING]), "", "## Single runs", "", *kept]) + "\n"
+
+
+def _numbers_of_claims(page: str) -> dict[str, str]:
+    """Experiment -> the number of the claim that it answers, in the order of docs/claims.md."""
+    numbers: dict[str, str] = {}
+    number = ""
+    for line in page.splitlines():
+        if line.startswith("| "):
+            number = line.split("|")[1].strip() or number
+            numbers |= {name: number for name in re.findall(r"experiment=(\w+)", line) if name not in numbers}
+    return numbers
+
+
+def _rows(told: dict[str, Any], number: str) -> Iterator[list[str]]:
+    """One for each report; what all reports of an experiment share stands in the first."""
+    name, reports = told["experiment"], told["reports"]
+    shared = [number, f"{told['question']} [{name}](results/{name}.md)<br>`{told['command']}`"]
+    for place, report in enumerate(reports):
+        measure = Measure(report["metric"])
+        title = f"{report['metric']} to {report['target']}" if report["target"] else report["metric"]
+        claim = options_of(report["line"]).get("claim")
+        arms = report["arms"]
+        shown = [_arm(arm, measure) for arm in arms[:MOST_ARMS]]
+        shown += [f"and {len(arms) - MOST_ARMS} more"] * (len(arms) > MOST_ARMS)
+        seeds = dict.fromkeys(str(arm["n"]) for arm in arms)
+        outcome = report["verdict"]["outcome"]
+        lost = f"; not counted: {len(report['not_counted'])}" * bool(report["not_counted"])
+        lost += "; some runs are missing" * bool(report["missing"])
+        row = [f"{title}<br>`{claim}`" if claim else title, "<br>".join(shown), ", ".join(seeds)]
+        row.append(f"**{OUTCOMES.get(outcome, outcome)}**{lost}")
+        row.append("" if place else duration(report["seconds"]))
+        yield [cell.replace("|", "\\|") for cell in (["", ""] if place else shared) + row]
+
+
+def _arm(arm: dict[str, Any], measure: Measure) -> str:
+    if arm["mean"] is not None:
+        interval = arm["interval"] or arm["interval_of_test_images"]
+        return f"{arm['arm']}: {measure.show(arm['mean'])}" + (
+            f" {measure.show_interval(*interval)}" if interval else ""
+        )
+    middle = f", median {measure.show(arm['median_time'])}" if arm["median_time"] is not None else ""
+    return f"{arm['arm']}: {arm['num_reached']} of {arm['n']} reached{middle}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
