@@ -15,7 +15,17 @@ from rich.table import Table
 
 from benchmarks.timing import Claim, machine
 
-BENCHMARKS = ("startup", "report", "distortions", "photographs", "prepared", "lenet5_epoch", "training_step", "devices")
+BENCHMARKS = (
+    "startup",
+    "report",
+    "distortions",
+    "photographs",
+    "prepared",
+    "lenet5_epoch",
+    "training_step",
+    "devices",
+    "replicas",
+)
 
 
 def main() -> int:

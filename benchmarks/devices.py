@@ -15,6 +15,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.lenet5_epoch import Epochs, Stopwatch
 from benchmarks.timing import Claim, Clock, Cost, Costs, interleaved, ratio, seconds
 from cnnlit import config
+from cnnlit.callbacks.loop import training_loop
 from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.data.distortions import pad
 from cnnlit.data.order import Batches
 from cnnlit.parallel.strategies import strategy_for
 from cnnlit.results.metrics_file import MetricsFile
 from cnnlit.results.runs import Run
-from cnnlit.train import _build_trainer
 from cnnlit.training.task import ImageClassification
 
 STEPS = 150
@@ -53,7 +54,7 @@ class Devices(Epochs):
         world = distributed.get_world_size() if distributed.is_initialized() else 1
         strategy = strategy_for("auto", num_devices=world, timeout_seconds=300)
         trainer = {**self.settings["trainer"], "devices": world}
-        loop: Any = _build_trainer(trainer, self.recipe, run, datamodule, strategy)
+        loop: Any = training_loop(partial(config.build, trainer, strategy=strategy), self.recipe, run, datamodule)
         loop.loggers = [MetricsFile(run.folder)] if log else []
         if not checkpoint:
             loop.callbacks = [each for each in loop.callbacks if not isinstance(each, ModelCheckpoint)]

@@ -36,7 +36,7 @@ def measure(root: str) -> list[Claim]:
     import kornia  # it takes seconds, and nothing else here needs it
 
     images = read_mnist(root)[0][:NUM_IMAGES]
-    distortion = AffineDistortion(**RANGES, num_images=NUM_IMAGES, versions=1, fixed=False, seed=0)
+    distortion = AffineDistortion(**RANGES, num_images=NUM_IMAGES, versions=1, fixed=False, seeds=[0])
     maps = distortion.affine(epoch=0)
     kornia_maps = _forward_matrices(maps)
     batches = list(zip(torch.split(images, BATCH), torch.split(torch.arange(NUM_IMAGES), BATCH), strict=True))

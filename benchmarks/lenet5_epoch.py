@@ -41,6 +41,7 @@ from torchvision import transforms
 from benchmarks.distortions import random_affine, to_the_network
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
 from cnnlit import config
+from cnnlit.callbacks.loop import training_loop
 from cnnlit.callbacks.progress import TrainingProgress, quieten
 from cnnlit.data.distortions import pad
 from cnnlit.data.mnist import find_mnist, read_mnist
@@ -48,7 +49,6 @@ from cnnlit.data.order import Batches
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
 from cnnlit.results.metrics_file import MetricsFile
 from cnnlit.results.runs import Run
-from cnnlit.train import _build_trainer
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.task import ImageClassification
 
@@ -215,7 +215,7 @@ class Epochs:
         datamodule.setup()
         task = ImageClassification(network, recipe=self.recipe, config=settings)
         run = Run(self._new_folder())
-        loop: Any = _build_trainer(settings["trainer"], self.recipe, run, datamodule)
+        loop: Any = training_loop(partial(config.build, settings["trainer"]), self.recipe, run, datamodule)
         loop.loggers = [MetricsFile(run.folder)]
         stopwatch = Stopwatch()
         loop.callbacks = [stopwatch, *loop.callbacks]

@@ -121,7 +121,7 @@ def _mention_sweep() -> None:
     params: Node = OmegaConf.to_container(HydraConfig.get().sweeper).get("params") or {}  # type: ignore[union-attr]
     if params:
         line = " ".join(f"{key}={values}" for key, values in params.items())
-        print(f"one run; with -m, the file's sweep: {line}", file=sys.stderr)  # noqa: T201
+        print(f"one configuration; with -m, the file's sweep: {line}", file=sys.stderr)  # noqa: T201
 
 
 def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:
@@ -194,6 +194,21 @@ def composed(function: Callable[..., Any], line: list[str]) -> Node:
         raise ValueError(_composition_message(error, function.__name__)) from None
     check(node, function)
     return node
+
+
+def of_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[Node]:
+    """What the command that is running would be given for one replica of each of these seeds.
+
+    Args:
+        function: the command.
+        seeds: of the replicas.
+    """
+    settings = hydra.compose(function.__name__, [*overrides(), "replicas=1"])
+    nodes: list[Node] = []
+    for seed in seeds:
+        settings["seed"] = seed  # from which others follow
+        nodes.append(OmegaConf.to_container(settings, resolve=True))  # type: ignore[arg-type]
+    return nodes
 
 
 def settings_of(folder: Path, data: Node, function: Callable[..., Any], own: Iterable[str]) -> Node:

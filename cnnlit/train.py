@@ -4,6 +4,7 @@ What can be configured is in conf/train.yaml and the groups that it names; --hel
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,14 +12,17 @@ from annotated_types import Ge, Gt
 
 from cnnlit import config
 from cnnlit.config import Node
+from cnnlit.parallel.replicas import configurations, configurations_before, report, train_as_processes
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from lightning import Callback, Trainer
+    from lightning import Trainer
     from lightning.pytorch.strategies import Strategy
+    from torch import nn
 
-    from cnnlit.callbacks.pictures import Pictures
+    from cnnlit.results.replicas import Stack
     from cnnlit.results.runs import Run
     from cnnlit.training.recipe import Recipe
+    from cnnlit.training.replicas import Replicas
     from cnnlit.training.task import ImageClassification
 
 
@@ -31,6 +35,8 @@ def train(
     trainer: Node,
     logger: Node,
     seed: Annotated[int, Ge(0)],
+    replicas: Annotated[int, Ge(1)],
+    replicas_as: Literal["auto", "stack", "processes"],
     num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None,
     compile: bool,  # noqa: A002  the word that torch has for it
     channels_last: bool,
@@ -51,6 +57,8 @@ def train(
         trainer: a lightning.Trainer.
         logger: a tracker beside metrics.csv, or empty for none.
         seed: of everything random.
+        replicas: how many seeds to train, from `seed` on; each gets a folder of its own in the run's.
+        replicas_as: all in one process, in lock-step (`stack`), each in one of its own, or what suits the device.
         num_threads: of the processor, for the arithmetic; null for torch's choice; auto is one for images of up to
             32 pixels, which are too small to share out, and torch's choice for others.
         compile: run the network through torch.compile.
@@ -59,83 +67,183 @@ def train(
         timeout_seconds: how long one of several devices waits for the others before the run ends.
         checkpoint_minutes: between two checkpoints within an epoch; null for those at the end of each epoch alone.
         requeue: on SIGUSR1, SLURM's early warning, ask SLURM to start the job again.
-        resume: the folder of a run to go on with, by its own configuration.
+        resume: the folder of a run, of replicas or of a sweep to go on with, by its own configuration.
         run_root: where new runs go.
 
     Returns:
         The validation error, or without a validation set the test error: the objective of a sweep.
     """
     settings: Node = {"model": model, "data": data, "recipe": recipe, "protocol": protocol}
-    settings |= {"trainer": trainer, "logger": logger, "seed": seed, "num_threads": num_threads, "compile": compile}
-    settings |= {"channels_last": channels_last, "layer_statistics": layer_statistics}
-    settings |= {"timeout_seconds": timeout_seconds, "checkpoint_minutes": checkpoint_minutes, "requeue": requeue}
+    settings |= {"trainer": trainer, "logger": logger, "seed": seed, "replicas": 1}
+    settings |= {"num_threads": num_threads, "compile": compile, "channels_last": channels_last}
+    settings |= {"layer_statistics": layer_statistics, "timeout_seconds": timeout_seconds}
+    settings |= {"checkpoint_minutes": checkpoint_minutes, "requeue": requeue}
     with config.refusing():
         if resume:
-            settings |= _settings_of(Path(resume))  # what a run of older code did not know is as it is by default
-        if settings["compile"] and settings["layer_statistics"]:
-            raise ValueError("layer_statistics=true: what torch.compile fused cannot be looked into; add compile=false")
-        config.check_scale(settings["model"].get("weights"), settings["data"].get("normalization"))
+            each = configurations_before(train, settings, Path(resume))
+        else:
+            each = configurations(train, settings, replicas, replicas_as)
+    if len(each) == 1:
+        return _train_one(each[0], resume)
+    return _train_stack(each, resume, forced=replicas_as == "stack" or bool(resume))
+
+
+def _train_one(settings: Node, resume: str | None) -> float:
+    with config.refusing():
         import torch
-        from lightning import seed_everything
 
-        from cnnlit.callbacks.pictures import Pictures
-        from cnnlit.callbacks.progress import quieten
-        from cnnlit.parallel.processes import end_with_launcher
         from cnnlit.results.runs import Run, RunError
-        from cnnlit.training.task import ImageClassification
 
-        end_with_launcher()
-        quieten()
-        threads = settings["num_threads"]
-        if threads == "auto":
-            threads = 1 if settings["data"]["image_size"] <= 32 else None
-        if threads:
-            torch.set_num_threads(threads)
-            os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning sets it anew where it starts processes
-        seed_everything(settings["seed"], workers=True, verbose=False)
+        _prepare_process(settings)
         run = Run(config.run_folder())
         # A run that goes on has its values in its checkpoint, wherever the first ones came from.
-        goes_on = resume and (run.checkpoint.is_file() or run.previous_checkpoint.is_file())
-        network = config.build(config.without_sources(settings["model"]) if goes_on else settings["model"])
+        goes_on = bool(resume) and (run.checkpoint.is_file() or run.previous_checkpoint.is_file())
+        network = _network(settings, goes_on)
         if settings["channels_last"]:
             network.to(memory_format=torch.channels_last)  # and with its kernels all that they make
         if settings["compile"]:
             network.compile()
-        hyperparameters = config.build(settings["recipe"])
-        hyperparameters.try_on(network)
-        test_protocol = config.build(settings["protocol"])
-        test_protocol.try_on(network, settings["data"])
-        datamodule = config.build(settings["data"])
-        datamodule.prepare_data()
-        datamodule.setup("fit")
-        task = ImageClassification(network, recipe=hyperparameters, config=settings, protocol=test_protocol)
-        pictures = Pictures(run.folder)
-        strategy = _strategy(settings, network, hyperparameters)
-        loop = _build_trainer(
-            settings["trainer"],
-            hyperparameters,
-            run,
-            datamodule,
-            strategy,
-            layer_statistics=settings["layer_statistics"],
-            checkpoint_minutes=settings["checkpoint_minutes"],
-            requeue=settings["requeue"],
-        )
+        task, datamodule, loop = _assemble(settings, network, run)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
     with config.refusing(RunError, exit_code=1):
-        return _fit_and_test(run, task, datamodule, loop, pictures)
+        return _fit_and_test(run, task, datamodule, loop)
 
 
-def _settings_of(folder: Path) -> Node:
-    """The configuration of a run that is resumed, checked again, for the code may have moved on."""
-    from cnnlit.results.runs import read_config
+def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float:
+    """Train replicas in lock-step; then test each as a run that was cut off after its training."""
+    with config.refusing():
+        from cnnlit.callbacks.progress import print_note
+        from cnnlit.results.replicas import Stack
+        from cnnlit.results.runs import RunError
+        from cnnlit.training.replicas import Replicas
 
-    others = [override for override in config.overrides() if not override.startswith("resume=")]
-    if others:
-        raise ValueError(f"resume={folder}: a run goes on as it was configured; leave out {' '.join(others)}")
-    settings = read_config(folder)
-    config.check({**settings, "resume": str(folder)}, train)
-    return settings
+        first = each[0]
+        _prepare_process(first)
+        run = Stack(config.run_folder(), len(each))
+        goes_on = bool(resume) and (run.checkpoint.is_file() or run.previous_checkpoint.is_file())
+        alone, datamodule, loop = _assemble(first, _network(first, goes_on), run, replicas=len(each))
+        if reason := _why_not_stacked(alone, datamodule, loop):
+            if forced:
+                raise ValueError(f"replicas_as=stack: {reason}; use replicas_as=processes")
+            print_note(f"replicas as processes: {reason}")
+            train_as_processes(train, seed=first["seed"], replicas=len(each), trainer=first["trainer"])
+        networks = [alone.model, *(_network(settings, goes_on) for settings in each[1:])]
+        task = Replicas(networks, recipe=alone.recipe, configs=each)
+        run.open_all(each, device=loop.strategy.root_device, resume=bool(resume))
+    with config.refusing(RunError, exit_code=1):
+        with run:
+            _fit_stack(run, task, datamodule, loop)
+            _test_each(run, task)
+        return report(run.folder, each)
+
+
+def _prepare_process(settings: Node) -> None:
+    if settings["compile"] and settings["layer_statistics"]:
+        raise ValueError("layer_statistics=true: what torch.compile fused cannot be looked into; add compile=false")
+    config.check_scale(settings["model"].get("weights"), settings["data"].get("normalization"))
+    import torch
+
+    from cnnlit.callbacks.progress import quieten
+    from cnnlit.parallel.processes import end_with_launcher
+
+    end_with_launcher()
+    quieten()
+    threads = settings["num_threads"]
+    if threads == "auto":
+        threads = 1 if settings["data"]["image_size"] <= 32 else None
+    if threads:
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning sets it anew where it starts processes
+
+
+def _network(settings: Node, goes_on: bool) -> "nn.Module":
+    """The network of a seed with its first values; without those of another source if a checkpoint has them."""
+    from lightning import seed_everything
+
+    seed_everything(settings["seed"], workers=True, verbose=False)
+    network: nn.Module = config.build(config.without_sources(settings["model"]) if goes_on else settings["model"])
+    return network
+
+
+def _assemble(
+    settings: Node, network: "nn.Module", run: "Run", replicas: int = 1
+) -> "tuple[ImageClassification, Any, Trainer]":
+    """What trains a network: task, data and loop."""
+    from cnnlit.callbacks.loop import training_loop
+    from cnnlit.training.task import ImageClassification
+
+    recipe = config.build(settings["recipe"])
+    recipe.try_on(network)
+    protocol = config.build(settings["protocol"])
+    protocol.try_on(network, settings["data"])
+    datamodule = config.build(settings["data"])
+    if getattr(datamodule, "takes_replicas", False):
+        datamodule.replicas = replicas
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    loop = training_loop(
+        partial(config.build, settings["trainer"], strategy=_strategy(settings, network, recipe)),
+        recipe,
+        run,
+        datamodule,
+        layer_statistics=settings["layer_statistics"],
+        checkpoint_minutes=settings["checkpoint_minutes"],
+        requeue=settings["requeue"],
+        alone=replicas == 1,
+    )
+    return ImageClassification(network, recipe=recipe, config=settings, protocol=protocol), datamodule, loop
+
+
+def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Trainer") -> str | None:
+    """What stands in the way of training replicas in lock-step."""
+    from cnnlit.training.replicas import why_not_stacked
+
+    settings = task.config
+    obstacles = {
+        "these data are read picture by picture": not datamodule.takes_replicas,
+        "each run has several devices": loop.world_size > 1,
+        "16-mixed scales the losses of all by one factor": str(settings["trainer"]["precision"]).startswith("16"),
+        "the network is compiled": settings["compile"],
+        "layer_statistics are of one network": settings["layer_statistics"],
+        "channels_last lays out the kernels of one network": settings["channels_last"],
+    }
+    found = [obstacle for obstacle, there in obstacles.items() if there]
+    return found[0] if found else why_not_stacked(task.model, task.recipe)
+
+
+def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer") -> None:
+    """Train all replicas to the end, and give each its own checkpoint."""
+    import torch
+
+    from cnnlit.callbacks.checkpoints import WholeCheckpoints
+    from cnnlit.results.metrics_file import ReplicaMetrics
+    from cnnlit.training.replicas import is_finite, of_one
+
+    signals: Any = loop._signal_connector
+    with signals.heeded():
+        loop.loggers = [ReplicaMetrics([each.folder for each in run.runs])]
+        loop.fit(task, datamodule=datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
+    state = torch.load(run.checkpoint, weights_only=True, map_location="cpu")
+    for replica, (each, settings, epoch) in enumerate(zip(run.runs, task.configs, task.diverged, strict=True)):
+        if each.record["state"] == "finished":
+            continue
+        own = of_one(state, replica, settings)
+        if epoch or not is_finite(own):
+            where = f"seed={settings['seed']} alone names the layer"
+            each.fail(f"epoch {epoch or loop.max_epochs}: the loss is not finite; {where}")
+        else:
+            WholeCheckpoints().save_checkpoint(own, each.checkpoint)
+
+
+def _test_each(run: "Stack", task: "Replicas") -> None:
+    """Finish the runs whose training is done, one after the other."""
+    from cnnlit.results.run_records import progress
+
+    os.environ.pop("WANDB_RUN_ID", None)  # of one run, which these are not
+    trained = [pair for pair in zip(run.runs, task.configs, strict=True) if pair[0] in run.running]
+    for each, settings in progress(trained, "testing", len(trained)):
+        alone, datamodule, loop = _assemble(settings, _network(settings, True), each)
+        _fit_and_test(each, alone, datamodule, loop)
 
 
 def _strategy(settings: Node, network: Any, recipe: "Recipe") -> "Strategy | str":
@@ -156,69 +264,22 @@ def _strategy(settings: Node, network: Any, recipe: "Recipe") -> "Strategy | str
     return strategy_for(name, num_devices=devices, timeout_seconds=settings["timeout_seconds"])
 
 
-def _build_trainer(
-    trainer: Node,
-    recipe: "Recipe",
-    run: "Run",
-    datamodule: Any,
-    strategy: "Strategy | str" = "auto",
-    *,
-    layer_statistics: bool = False,
-    checkpoint_minutes: float | None = None,
-    requeue: bool = False,
-) -> "Trainer":
-    """Lightning's loop, and what this project hangs into it."""
-    from cnnlit.callbacks.averaging import PolyakAveraging
-    from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
-    from cnnlit.callbacks.finite import FiniteLoss
-    from cnnlit.callbacks.layer_statistics import LayerStatistics
-    from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
-    from cnnlit.callbacks.waiting import DataWaiting
-    from cnnlit.parallel.devices import keep_freed_memory
-
-    validation = {} if datamodule.num_images["val"] else {"limit_val_batches": 0}
-    averaging = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
-    measuring: list[Callback] = [LayerStatistics()] if layer_statistics else []
-    if datamodule.when_waiting():
-        measuring.append(DataWaiting())
-    checkpoints = Checkpoints(run, minutes=checkpoint_minutes, requeue=requeue)
-    loop: Trainer = config.build(
-        {**trainer, **validation},
-        strategy=strategy,
-        max_epochs=recipe.epochs,
-        gradient_clip_val=recipe.gradient_clip_norm,
-        callbacks=[*averaging, *measuring, FiniteLoss(run), TrainingProgress(), checkpoints],
-        profiler=NoProfiler(),
-        plugins=[WholeCheckpoints(run.previous_checkpoint)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=str(run.folder),
-    )
-    loop._signal_connector = StopSignals(loop)
-    if loop.strategy.root_device.type == "cpu":
-        keep_freed_memory()
-        # Lightning sets this to find GPUs without starting CUDA; left set, every optimizer step looks for them again.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    return loop
-
-
 def _fit_and_test(
     run: "Run",
     task: "ImageClassification",
     datamodule: Any,
     loop: "Trainer",
-    pictures: "Pictures",
 ) -> float:
     """Train to the end, test once, draw; the run's record says how that went, whatever happens."""
+    from cnnlit.callbacks.pictures import Pictures
     from cnnlit.callbacks.progress import print_summary
     from cnnlit.parallel.processes import failing_together
     from cnnlit.results import tracking
     from cnnlit.results.metrics_file import MetricsFile
     from cnnlit.results.runs import read_metrics
 
+    pictures = Pictures(run.folder)
+    stacked = "replicas" in run.record  # trained with others: to be shown to the tracker, and not summed up
     signals: Any = loop._signal_connector
     with run, signals.heeded(), tracking.closing(), failing_together(loop.strategy, run.fail):
         logger = task.config["logger"]
@@ -227,6 +288,9 @@ def _fit_and_test(
         loop.loggers = [MetricsFile(run.folder), *([tracker] if tracker else [])]
         for each in loop.loggers:
             each.log_hyperparams(task.config)
+        if tracker and stacked:
+            for row in read_metrics(run.folder):
+                tracker.log_metrics({name: float(value) for name, value in row.items() if value}, int(row["step"]))
         loop.fit(task, datamodule=datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
         if loop.world_size > 1:
             run.record["exchanged_bytes_per_step"] = loop.strategy.exchanged()  # type: ignore[attr-defined]  # ours
@@ -244,7 +308,7 @@ def _fit_and_test(
         if objective is not None:
             run.record["val/error"] = float(objective)
         run.finish(test)
-        if loop.is_global_zero:
+        if loop.is_global_zero and not stacked:
             print_summary(
                 run,
                 test,

@@ -133,7 +133,7 @@ class AffineDistortion:
         num_images: number of images in the set.
         versions: distortions of each image.
         fixed: draw them once, the first version being the original, in place of anew each epoch.
-        seed: of the draws.
+        seeds: of the draws; of several, presentation p of seed number s is s * num_images * versions + p.
         elastic: the field that is added to each map, or None.
 
     Raises:
@@ -150,7 +150,7 @@ class AffineDistortion:
         num_images: int,
         versions: int,
         fixed: bool,
-        seed: int,
+        seeds: Sequence[int],
         elastic: ElasticField | None = None,
     ) -> None:
         ranges = {"scaling": scaling, "squeezing": squeezing, "shear": shear, "translation_pixels": translation_pixels}
@@ -162,15 +162,18 @@ class AffineDistortion:
         self.num_images = num_images
         self.versions = versions
         self.fixed = fixed
-        self.seed = seed
+        self.seeds = seeds
         self.elastic = elastic
         self._drawn: tuple[int, Tensor, Tensor | None] | None = None
 
     def affine(self, epoch: int) -> Tensor:
-        """The maps of all presentations of an epoch, float32 [presentations, 5], for `warp`."""
+        """The maps of all presentations of an epoch, seed after seed, float32 [presentations, 5], for `warp`."""
+        return torch.cat([self._affine(seed, epoch) for seed in self.seeds])
+
+    def _affine(self, seed: int, epoch: int) -> Tensor:
         low, high = self.ranges.unbind(1)
         # The last key keeps these draws apart from the order's, which share the seed.
-        random = generator(self.seed, 0 if self.fixed else epoch, 1)
+        random = generator(seed, 0 if self.fixed else epoch, 1)
         uniform = torch.rand(self.num_images * self.versions, 5, generator=random)
         g, q, s, tx, ty = torch.lerp(low, high, uniform).unbind(1)
         affine = torch.stack([g * q, s * g / q, g / q, tx, ty], dim=1)
@@ -179,11 +182,14 @@ class AffineDistortion:
         return affine
 
     def coefficients(self, epoch: int) -> Tensor | None:
-        """Those of the elastic fields of all presentations of an epoch; None where there are none."""
+        """Those of the elastic fields of all presentations of an epoch, seed after seed; None where there are none."""
         if self.elastic is None:
             return None
-        random = generator(self.seed, 0 if self.fixed else epoch, 3)
-        coefficients = self.elastic.draw(self.num_images * self.versions, random)
+        return torch.cat([self._coefficients(self.elastic, seed, epoch) for seed in self.seeds])
+
+    def _coefficients(self, elastic: ElasticField, seed: int, epoch: int) -> Tensor:
+        random = generator(seed, 0 if self.fixed else epoch, 3)
+        coefficients = elastic.draw(self.num_images * self.versions, random)
         if self.fixed:
             coefficients[: self.num_images] = 0
         return coefficients

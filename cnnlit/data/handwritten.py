@@ -83,6 +83,7 @@ class HandwrittenDigits(ResumableData):
     """
 
     class_names = class_folders = tuple("0123456789")
+    takes_replicas = True
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class HandwrittenDigits(ResumableData):
                 num_images=len(train),
                 versions=self._versions,
                 fixed=hparams["distortion_copies"] is not None,
-                seed=hparams["seed"],
+                seeds=self.seeds,
                 elastic=ElasticField(strength, smoothness, hparams["image_size"]) if elastic else None,
             )
         self._splits = {

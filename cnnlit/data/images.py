@@ -244,7 +244,9 @@ class Images(ResumableData):
             stored = self._splits["train"]
             assert isinstance(stored, PreparedPictures)
             blocks = {"block_images": self.hparams["block_images"], "places": stored.places}
-        return self.loader(self._dataset("train", self._augmentation), self._training_batches(**blocks))
+        batches = self._training_batches(**blocks)
+        assert isinstance(batches, Batches)  # of one seed
+        return self.loader(self._dataset("train", self._augmentation), batches)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         return [self._eval_dataloader("val")] if self.num_images["val"] else []

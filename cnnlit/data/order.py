@@ -1,6 +1,6 @@
 """The order of presentation: which images make up each batch, as a pure function of seed and epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -129,3 +129,40 @@ class Batches(Sampler[Presentations]):
         for batch in torch.split(self.presentations(epoch), self.batch_size)[skipped:]:
             share = batch[self.rank :: self.num_replicas]
             yield epoch, share if len(share) else batch[:1]
+
+
+class Lockstep(Sampler[Presentations]):
+    """The batches of several seeds, step by step as one: yields `(epoch, presentations)`, int64 [seeds * batch].
+
+    Seed follows seed; presentation p of seed number s is s * sweep_length + p, so that its image is still the
+    remainder by `num_images`, and what is drawn for it lies in a table of all seeds.
+
+    Args:
+        each: the batches of each seed, which differ in nothing else.
+    """
+
+    def __init__(self, each: Sequence[Batches]) -> None:
+        self.each = each
+        self._skipped = 0
+
+    def __len__(self) -> int:
+        return len(self.each[0])
+
+    def set_epoch(self, epoch: int) -> None:
+        """See Batches."""
+        for batches in self.each:
+            batches.set_epoch(epoch)
+
+    def skip(self, batches: int) -> None:
+        """See Batches."""
+        self._skipped = batches
+
+    def __iter__(self) -> Iterator[Presentations]:
+        skipped, self._skipped = self._skipped, 0
+        first = self.each[0]
+        own = [
+            number * batches.sweep_length + batches.presentations(first.epoch)
+            for number, batches in enumerate(self.each)
+        ]
+        for step in torch.split(torch.stack(own), first.batch_size, dim=1)[skipped:]:
+            yield first.epoch, step.flatten()

@@ -7,7 +7,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from cnnlit.data.order import Batches, generator
+from cnnlit.data.order import Batches, Lockstep, generator
 
 
 class ResumableData(LightningDataModule):
@@ -17,12 +17,22 @@ class ResumableData(LightningDataModule):
 
     Attributes:
         tested: the split that a test is taken on.
+        replicas: how many seeds train in lock-step, from `seed` on; more than one where `takes_replicas`. To be set
+            before `setup`. A batch of training then holds one of each, one after the other.
     """
+
+    takes_replicas = False
 
     def __init__(self) -> None:
         super().__init__()
         self.tested: Literal["test", "val"] = "test"
+        self.replicas = 1
         self._batches_to_skip = 0
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the order and the distortions, one for each replica."""
+        return [self.hparams["seed"] + number for number in range(self.replicas)]
 
     @property
     def num_images(self) -> dict[str, int]:
@@ -66,10 +76,12 @@ class ResumableData(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._batches_to_skip = state_dict["batches_done"]
 
-    def _training_batches(self, **presentations: Any) -> Batches:
+    def _training_batches(self, **presentations: Any) -> Batches | Lockstep:
         """The batches of training, from the place where a resumed run goes on; see Batches for `presentations`."""
         hparams = self.hparams
-        batches = self._batches("train", hparams["batch_size"], order=hparams["order"], **presentations)
+        presentations |= {"order": hparams["order"]}
+        each = [self._batches("train", hparams["batch_size"], seed=seed, **presentations) for seed in self.seeds]
+        batches = each[0] if len(each) == 1 else Lockstep(each)
         batches.skip(self._batches_to_skip)
         if self.trainer:
             # Lightning does so too, but workers begin before that, with what a resumed run would show first of all.
@@ -88,4 +100,4 @@ class ResumableData(LightningDataModule):
         strategy = self.trainer.strategy if self.trainer else None
         # A replica may be several devices, so this is not the processes' rank and number.
         replica = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
-        return Batches(self.num_images[split], batch_size, seed=self.hparams["seed"], **replica, **order)
+        return Batches(self.num_images[split], batch_size, **{"seed": self.hparams["seed"], **replica, **order})

@@ -2,13 +2,20 @@
 
 import json
 import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any, Literal
 
 import yaml
 
 from cnnlit.results import runs
+
+NOT_KEPT = {"resume", "run_root", "replicas_as"}
+"""Keys that say where and how a run is made, which its own configuration leaves out."""
 
 
 class JobFailed(Exception):  # noqa: N818  what happened to the job, not to this program
@@ -17,7 +24,7 @@ class JobFailed(Exception):  # noqa: N818  what happened to the job, not to this
 
 @dataclass
 class Job:
-    """One run of a sweep.
+    """One run of a sweep; or with `replicas` several, in folders 0, 1, … of its own, that it counts as the mean of.
 
     Args:
         number: in the sweep.
@@ -47,7 +54,14 @@ class Job:
     def result(self) -> str:
         """What it came to, for a person."""
         errors = {"validation error": self.val_error, "test error": self.test_error}
-        return ", ".join(f"{name} {error:.2%}" for name, error in errors.items() if error is not None)
+        of_each = f", means of {len(self.folders)}" if len(self.folders) > 1 else ""
+        return ", ".join(f"{name} {error:.2%}" for name, error in errors.items() if error is not None) + of_each
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of its runs."""
+        count = self.settings.get("replicas", 1)
+        return [self.folder / str(number) for number in range(count)] if count > 1 else [self.folder]
 
     @property
     def log(self) -> Path:
@@ -62,35 +76,71 @@ class Job:
         Raises:
             ValueError: if its folder holds a run with another configuration, or one that is running.
         """
-        claim = self.folder / "run.json"
+        first = self.folders[0]  # whose seed is this job's
+        claim = first / "run.json"
         if claim.is_file() and claim.stat().st_size == 0:
             claim.unlink()  # of a run that was killed as it began
         try:
-            record = runs.read(self.folder)
-            before = runs.read_config(self.folder)
+            before = runs.read_config(first)
         except FileNotFoundError:
             return [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
-        now = {key: value for key, value in self.settings.items() if key not in ("resume", "run_root")}
+        now = {**{key: value for key, value in self.settings.items() if key not in NOT_KEPT}, "replicas": 1}
         if difference := _difference(before, yaml.safe_load(yaml.safe_dump(now))):
-            raise ValueError(f"{self.folder} holds a run with {difference}; hydra.sweep.dir names another folder")
-        if record["state"] == "running":
-            raise ValueError(
-                f"{self.folder}: this run is going on, as process {record['pid']} of {record['host']}; "
-                "wait for its end, or end it"
-            )
-        return None if record["state"] == "finished" else [f"resume={quoted(self.folder)}"]
+            raise ValueError(f"{first} holds a run with {difference}; hydra.sweep.dir names another folder")
+        records = self._records()
+        for folder, record in records.items():
+            if record["state"] == "running":
+                raise ValueError(
+                    f"{folder}: this run is going on, as process {record['pid']} of {record['host']}; "
+                    "wait for its end, or end it"
+                )
+        finished = [record for record in records.values() if record["state"] == "finished"]
+        return None if len(finished) == len(self.folders) else [f"resume={quoted(self.folder)}"]
 
     def read(self) -> bool:
-        """What its run came to; False if that is not finished."""
-        try:
-            record = runs.read(self.folder)
-            test = json.loads((self.folder / "test.json").read_text())
-        except FileNotFoundError:
+        """What its runs came to; False if one is not finished."""
+        records = self._records().values()
+        if len(records) < len(self.folders) or any(record["state"] != "finished" for record in records):
             return False
-        if record["state"] == "finished":
-            self.state, self.seconds = "finished", record["seconds"]
-            self.val_error, self.test_error = record.get("val/error"), test["test/error"]
-        return self.state == "finished"
+        tests = [json.loads((folder / "test.json").read_text())["test/error"] for folder in self.folders]
+        errors = [record["val/error"] for record in records if "val/error" in record]
+        self.state = "finished"
+        self.val_error, self.test_error = mean(errors) if errors else None, mean(tests)
+        if len(self.folders) == 1 or self.seconds is None:
+            self.seconds = max(record["seconds"] for record in records)
+        return True
+
+    def failure(self) -> str | None:
+        """What the first of its runs that has failed says of that; None if none has."""
+        failed = [record for record in self._records().values() if record["state"] == "failed"]
+        return str(failed[0]["error"]).splitlines()[0] if failed else None
+
+    def _records(self) -> dict[Path, dict[str, Any]]:
+        """Of those of its runs that have begun, by folder."""
+        records = {}
+        for folder in self.folders:
+            with suppress(FileNotFoundError):
+                records[folder] = runs.read(folder)
+        return records
+
+
+def print_table(jobs: Sequence[Job]) -> None:
+    """A row for each job, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "", "state", "val error", "test error", "seconds", "folder"):
+        table.add_column(name, justify="right" if name.endswith(("error", "seconds")) else "left", overflow="fold")
+    for job in jobs:
+        errors = ["" if error is None else f"{error:.2%}" for error in (job.val_error, job.test_error)]
+        state = f"{job.state}: {job.reason}" if job.reason else job.state
+        seconds = "" if job.seconds is None else f"{job.seconds:.0f}"
+        cells = [str(job.number), job.label, state, *errors, seconds, str(job.folder)]
+        table.add_row(*map(Text, cells))
+    console.print(table, highlight=False)
 
 
 def quoted(path: Path) -> str:

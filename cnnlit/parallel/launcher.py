@@ -25,11 +25,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from cnnlit import config
-from cnnlit.parallel.jobs import Job, JobFailed, quoted
+from cnnlit.parallel.jobs import Job, JobFailed, print_table, quoted
 from cnnlit.parallel.runner import Runner
 from cnnlit.parallel.search import OptunaSweeper
 from cnnlit.parallel.shares import Shares, visible_cores, visible_gpus
@@ -123,7 +122,7 @@ class ProcessLauncher(Launcher, Callback):
         together = f", {self._at_once} at once" if self._at_once > 1 else ""
         _tell(f"sweep of {len(jobs)} job{'s' * (len(jobs) > 1)}{together}: {self._folder}")
         self._runner = Runner(
-            _command(self._function, self._config),
+            command_line(self._function, self._config),
             at_once=self._at_once,
             on_error=self._on_error,
             shown=self._at_once == 1 and sys.stderr.isatty(),
@@ -144,20 +143,10 @@ class ProcessLauncher(Launcher, Callback):
 
     def _report(self) -> None:
         """A table of all jobs on stdout, and how to go on where some are not finished."""
-        console = Console() if sys.stdout.isatty() else Console(width=1000)
-        table = Table(box=None, pad_edge=False)
-        for name in ("job", "", "state", "val error", "test error", "seconds", "folder"):
-            table.add_column(name, justify="right" if name.endswith(("error", "seconds")) else "left", overflow="fold")
-        for job in self._jobs:
-            errors = ["" if error is None else f"{error:.2%}" for error in (job.val_error, job.test_error)]
-            state = f"{job.state}: {job.reason}" if job.reason else job.state
-            seconds = "" if job.seconds is None else f"{job.seconds:.0f}"
-            cells = [str(job.number), job.label, state, *errors, seconds, str(job.folder)]
-            table.add_row(*map(Text, cells))
-        console.print(table, highlight=False)
+        print_table(self._jobs)
         if self._optimises and (finished := [job for job in self._jobs if job.objective is not None]):
             best = min(finished, key=lambda job: job.objective or 0.0)
-            console.print(Text(f"best: job {best.number}, {best.label}"))
+            Console(soft_wrap=True).print(Text(f"best: job {best.number}, {best.label}"))
         if any(job.state != "finished" for job in self._jobs):
             words = [word for word in sys.argv[1:] if not word.startswith("hydra.sweep.dir=")]
             again = ["python", "-m", f"cnnlit.{self._function.__name__}", *words]
@@ -193,7 +182,7 @@ def run_apart(function: Callable[..., Any], settings: dict[str, Any]) -> float |
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     job = Job(hydra.job.num, overrides, " ".join(overrides), Path(hydra.runtime.output_dir), settings)
-    runner = Runner(_command(function, OmegaConf.create({"hydra": hydra})), tell=_tell)
+    runner = Runner(command_line(function, OmegaConf.create({"hydra": hydra})), tell=_tell)
     try:
         runner.run([job])
     except ValueError as error:
@@ -205,7 +194,7 @@ def run_apart(function: Callable[..., Any], settings: dict[str, Any]) -> float |
     return job.objective
 
 
-def _command(function: Callable[..., Any], composed: DictConfig) -> list[str]:
+def command_line(function: Callable[..., Any], composed: DictConfig) -> list[str]:
     """How a job is run, before its own arguments; configuration is looked for where the sweep found it."""
     command = [sys.executable, "-m", f"cnnlit.{function.__name__}"]
     for source in composed.hydra.runtime.config_sources:
@@ -223,8 +212,21 @@ def _refuse_twins(jobs: list[Job], *, equal_allowed: bool) -> None:
                 raise ValueError(
                     f"jobs {other.number} and {job.number} would share {job.folder}: see hydra.sweep.subdir"
                 )
-            if job.settings == other.settings and not equal_allowed:
+            if _share_a_run(job.settings, other.settings) and not equal_allowed:
                 raise ValueError(f"jobs {other.number} and {job.number} are the same run: {' '.join(job.overrides)}")
+
+
+def _share_a_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two jobs, each of `replicas` seeds from `seed` on, train the same configuration with the same seed."""
+    seeds = [range(job.get("seed", 0), job.get("seed", 0) + job.get("replicas", 1)) for job in (one, other)]
+    apart = min(each.stop for each in seeds) <= max(each.start for each in seeds)
+    return not apart and _without_seeds(one) == _without_seeds(other)
+
+
+def _without_seeds(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_seeds(value) for key, value in node.items() if key not in ("seed", "replicas")}
 
 
 def _check(function: Callable[..., Any], nodes: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -11,14 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from cnnlit.parallel.jobs import Job
 from cnnlit.parallel.shares import Shares
-from cnnlit.results import runs
 
 PARENT = "CNNLIT_SWEEP_PROCESS"
 """The variable of the environment that tells a job which process started it."""
+
+WATCH = "watch of the sweep's process"
+"""The thread of a job that notices when that is gone."""
 
 GRACE_SECONDS = 60.0
 """What a job that is told to end has for saving its state."""
@@ -180,10 +183,8 @@ class Runner:
     def _reason(self, process: _Process) -> str:
         """Why a job failed: as its record has it, or its last complaint, or how its process ended."""
         job, code = process.job, process.popen.returncode
-        with suppress(FileNotFoundError):
-            record = runs.read(job.folder)
-            if record["state"] == "failed":
-                return str(record["error"]).splitlines()[0]
+        if failure := job.failure():
+            return failure
         ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if self._shown:
             return f"{ended}; what it said is above"
@@ -229,6 +230,15 @@ def _signal_tree(popen: "subprocess.Popen[bytes]", number: int) -> None:
         os.killpg(popen.pid, number)
 
 
+def become(command: Sequence[str]) -> NoReturn:
+    """Go on as another command, in this process; one that is a job stays one."""
+    if any(thread.name == WATCH for thread in threading.enumerate()):
+        os.environ[PARENT] = str(os.getppid())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(command[0], list(command))
+
+
 def end_with_parent() -> bool:
     """In a job: end as on SIGTERM when the process that started it is gone, killed for instance.
 
@@ -237,7 +247,7 @@ def end_with_parent() -> bool:
     """
     parent = os.environ.pop(PARENT, None)  # it does not apply to this process's own children
     if parent:
-        threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
+        threading.Thread(target=_watch, args=(int(parent),), name=WATCH, daemon=True).start()
     return parent is not None
 
 

@@ -70,6 +70,14 @@ class Shares:
         self._users.subtract(gpus)
 
 
+def most_at_once(trainer: dict[str, Any], gpus: list[str], cores: list[int]) -> int:
+    """How many jobs of one configuration fit onto a machine at once, each with devices of its own; at least one."""
+    on_gpu = gpus and trainer.get("accelerator") in ("auto", "gpu", "cuda")
+    devices = trainer.get("devices")
+    each = devices if isinstance(devices, int) and devices > 0 else 1
+    return max(1, len(gpus if on_gpu else cores) // each)
+
+
 def _gpus_wanted(trainer: dict[str, Any], available: int) -> int | None:
     """How many GPUs are to be dealt to a job; None for none in particular."""
     if trainer.get("accelerator") not in ("auto", "gpu", "cuda"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnlit.results.run_records import RunRecord
 
-INCIDENTAL = {"seed", "run_root", "resume", "num_threads", "logger"}
+INCIDENTAL = {"seed", "replicas", "run_root", "resume", "num_threads", "logger"}
 """Keys that say where and beside what a run was made, with all that is below them."""
 
 INCIDENTAL_ENDINGS = (".root", ".folder", "_dir")

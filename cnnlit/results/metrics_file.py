@@ -3,6 +3,7 @@
 import csv
 import io
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,36 @@ class MetricsFile(Logger):
         writer.writeheader()
         writer.writerows(self.rows.values())
         write_whole(self.path, table.getvalue())
+
+
+class ReplicaMetrics(Logger):
+    """A MetricsFile for each of several replicas.
+
+    Args:
+        folders: of their runs.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        super().__init__()
+        self.files = [MetricsFile(folder) for folder in folders]
+
+    @property
+    def name(self) -> str:
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Each run's config.yaml has them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Numbers that are the same for all, and lists with one for each."""
+        for replica, file in enumerate(self.files):
+            own = {name: value[replica] if isinstance(value, list) else value for name, value in metrics.items()}
+            file.log_metrics(own, step)
 
 
 def _rank(column: str) -> tuple[bool, bool, str]:

@@ -33,7 +33,7 @@ class RunRecord:
         overrides: what was chosen on the command line for this run, `key=value`, as far as that is known.
         test: numbers of test.json.
         curves: a row per epoch of metrics.csv, without empty cells.
-        seconds: from the command's start to its end.
+        seconds: from the command's start to its end; of replicas that were trained in one process, its share of that.
     """
 
     place: str
@@ -88,7 +88,8 @@ def find(places: Iterable[str]) -> Runs:
         if not below:
             raise ValueError(f"runs={place}: there is no run.json in it or below; python -m cnnlit.train makes runs")
         found |= dict.fromkeys(below)
-    sweeps = {folder: _jobs(folder) for folder in {each.parent for each in found}}
+    # A sweep's jobs may be runs, or with replicas= folders of them.
+    sweeps = {folder: _jobs(folder) for each in found for folder in (each.parent, each.parent.parent)}
     records = [_record(folder, sweeps[folder.parent]) for folder in progress(found, "reading runs", len(found))]
     missing = [line for folder, jobs in sorted(sweeps.items()) for line in _never_started(folder, jobs)]
     common = Path(os.path.commonpath([folder.parent for folder in found]))
@@ -141,13 +142,18 @@ def _record(folder: Path, jobs: Sequence[Sequence[str]]) -> RunRecord:
         overrides=_overrides(folder, record.get("command") or "", jobs),
         test=test,
         curves=[_numbers(row) for row in read_metrics(folder)],
-        seconds=record.get("seconds"),
+        seconds=_share(record),
         device=record.get("device") or "",
         commit=record.get("commit") or "",
         command=record.get("command") or "",
         started=record.get("started") or "",
         versions=record.get("versions") or {},
     )
+
+
+def _share(record: dict[str, Any]) -> float | None:
+    seconds: float | None = record.get("seconds")
+    return None if seconds is None else seconds / record.get("replicas", 1)
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:

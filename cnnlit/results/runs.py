@@ -11,6 +11,7 @@ pictures/              what was drawn
 
 import csv
 import errno
+import functools
 import json
 import os
 import platform
@@ -275,7 +276,7 @@ def _origin() -> dict[str, Any]:
         "command": shlex.join(["python", "-m", "cnnlit.train", *sys.argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "versions": _versions(),
+        "versions": dict(_versions()),
     }
 
 
@@ -371,6 +372,7 @@ def describe_device(device: "torch.device") -> str:
     return f"{device.type}: {name}, {torch.get_num_threads()} threads"
 
 
+@functools.cache  # a process may make many runs
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -381,6 +383,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
+@functools.cache
 def _commit() -> str | None:
     """The commit that this code is, with `-dirty` if it was changed since; None outside a repository."""
     source = Path(__file__).parent

@@ -43,7 +43,7 @@ def limit_filters(model: nn.Module, max_rms: float) -> None:
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
-            rms = layer.weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            rms = layer.weight.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt()  # of replicas, too
             layer.weight.mul_((max_rms / rms).clamp(max=1.0))
 
 

@@ -28,7 +28,7 @@ def noise(count: int, side: int = 28) -> Tensor:
 
 
 def distortion(num_images: int = 10, versions: int = 1, fixed: bool = False, seed: int = 0) -> AffineDistortion:
-    return AffineDistortion(**RANGES, num_images=num_images, versions=versions, fixed=fixed, seed=seed)
+    return AffineDistortion(**RANGES, num_images=num_images, versions=versions, fixed=fixed, seeds=[seed])
 
 
 def resident(num_images: int = 40, **options: Any) -> ResidentDigits:
@@ -192,7 +192,7 @@ def test_an_original_and_its_copies_are_each_shown_once_in_as_many_epochs() -> N
         loader.sampler.set_epoch(epoch)
         pictures += [images for images, _ in loader]
         assert sum(map(len, pictures)) == 1437 * (epoch + 1)
-    drawn = AffineDistortion(**RANGES, num_images=1437, versions=4, fixed=True, seed=0)
+    drawn = AffineDistortion(**RANGES, num_images=1437, versions=4, fixed=True, seeds=[0])
     everything = ResidentDigits(*data._splits["train"], 32, drawn)[0, torch.arange(4 * 1437)][0]
     by_ink = [torch.cat(part).flatten(1).double().sum(1).sort().values for part in (pictures, [everything])]
     assert torch.equal(*by_ink)
@@ -210,7 +210,7 @@ def test_an_original_and_its_copies_are_each_shown_once_in_as_many_epochs() -> N
 )
 def test_a_range_that_is_none_is_refused(name: str, bad: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=rf"distortion_{name}=\[{bad[0]}, {bad[1]}\] is no range") as refusal:
-        AffineDistortion(**{**RANGES, name: bad}, num_images=1, versions=1, fixed=False, seed=0)
+        AffineDistortion(**{**RANGES, name: bad}, num_images=1, versions=1, fixed=False, seeds=[0])
     assert "\n" not in str(refusal.value)
 
 
@@ -257,7 +257,7 @@ def test_a_displaced_picture_is_scipys() -> None:
 def test_elastic_pictures_are_those_of_their_presentation_in_any_batch() -> None:
     def elastic(fixed: bool = False) -> ResidentDigits:
         drawn = AffineDistortion(
-            **RANGES, num_images=40, versions=2, fixed=fixed, seed=0, elastic=ElasticField(34, 4, 32)
+            **RANGES, num_images=40, versions=2, fixed=fixed, seeds=[0], elastic=ElasticField(34, 4, 32)
         )
         return ResidentDigits(noise(40), torch.arange(40) % 10, 32, drawn)
 

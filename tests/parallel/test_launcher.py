@@ -40,7 +40,7 @@ def sweep(tmp_path, monkeypatch, capfd):
     """Runs a sweep of the script: its exit code, and what it wrote to stdout and stderr."""
     (tmp_path / "stub.py").write_text(STUB)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(launcher, "_command", lambda *_: [sys.executable, str(tmp_path / "stub.py")])
+    monkeypatch.setattr(launcher, "command_line", lambda *_: [sys.executable, str(tmp_path / "stub.py")])
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
@@ -114,6 +114,7 @@ def test_a_sweep_stands_in_the_experiments_file_and_the_command_line_changes_it(
         (["seed=range(0,0)"], "nothing to sweep"),
         (["seed=0,1", "hydra.sweep.subdir=mine"], "jobs 0 and 1 would share"),
         (["resume=one,two"], "hydra.sweep.dir"),
+        (["seed=0,2", "replicas=3"], "jobs 0 and 1 are the same run: seed=2 replicas=3"),
         (["seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: must be greater than or equal to 1"),
         (["seed=0,1", "hydra.launcher.on_error=stopp"], "did you mean stop?"),
         (["seed=0,1", "hydra/launcher=process"], "did you mean processes?"),
