@@ -78,6 +78,7 @@ def train(
 
         from cnnlit.callbacks.pictures import Pictures
         from cnnlit.callbacks.progress import quieten
+        from cnnlit.data.decoding import UnreadableError
         from cnnlit.parallel.processes import end_with_launcher
         from cnnlit.results.runs import Run, RunError
         from cnnlit.training.task import ImageClassification
@@ -118,7 +119,7 @@ def train(
             requeue=settings["requeue"],
         )
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
-    with config.refusing(RunError, exit_code=1):
+    with config.refusing((RunError, UnreadableError), exit_code=1):
         return _fit_and_test(run, task, datamodule, loop, pictures)
 
 
@@ -168,6 +169,7 @@ def _build_trainer(
     from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
     from cnnlit.callbacks.finite import FiniteLoss
     from cnnlit.callbacks.layer_statistics import LayerStatistics
+    from cnnlit.callbacks.left_out import LeftOut
     from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
     from cnnlit.callbacks.waiting import DataWaiting
     from cnnlit.parallel.devices import keep_freed_memory
@@ -176,7 +178,7 @@ def _build_trainer(
     averaging = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
     measuring: list[Callback] = [LayerStatistics()] if layer_statistics else []
     if datamodule.when_waiting():
-        measuring.append(DataWaiting())
+        measuring += [DataWaiting(), LeftOut(run)]
     checkpoints = Checkpoints(run, minutes=checkpoint_minutes, requeue=requeue)
     loop: Trainer = config.build(
         {**trainer, **validation},
@@ -229,7 +231,6 @@ def _fit_and_test(
         objective: Any = loop.callback_metrics.get("val/error")
         if objective is None and (rows := read_metrics(run.folder)):  # of a run that was cut off in its test
             objective = rows[-1].get("val/error") or None
-        run.record |= {"unreadable": datamodule.unreadable} if datamodule.unreadable else {}
         if "seconds_waiting" in loop.callback_metrics:
             run.record["seconds_waiting"] = round(float(loop.callback_metrics["seconds_waiting"]), 3)
         loop.callbacks.append(pictures)  # type: ignore[attr-defined]  # not before: each callback costs every step

@@ -75,7 +75,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
         assert same(ends[0][part], ends[1][part]), part
     assert (folder / "test.json").read_text() == (whole / "test.json").read_text()
-    tables = [[{**row, "seconds": ""} for row in read_metrics(each)] for each in (folder, whole)]
+    tables = [[{**row, "seconds": "", "seconds_waiting": ""} for row in read_metrics(each)] for each in (folder, whole)]
     assert tables[0] == tables[1]
     assert not list(folder.rglob(".*.ckpt.*")), "nothing half-written is left"
     assert json.loads((folder / "run.json").read_text())["state"] == "finished"
