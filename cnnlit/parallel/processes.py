@@ -206,7 +206,7 @@ def _lost_connection(error: Exception) -> str | None:
     from torch import distributed
 
     text = str(error)
-    if "gloo/transport" not in text and not isinstance(error, distributed.DistError):
+    if "gloo/transport" not in text and not isinstance(error, distributed.DistNetworkError):
         return None
     detail = re.sub(r"^\[\S*\] ", "", text).partition(". ")[0].partition("\n")[0]
     return f"the connection to another process of this run is lost ({detail})"
