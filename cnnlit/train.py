@@ -92,6 +92,7 @@ def _train_one(settings: Node, resume: str | None) -> float:
     with config.refusing():
         import torch
 
+        from cnnlit.data.decoding import UnreadableError
         from cnnlit.results.runs import Run, RunError
 
         _prepare_process(settings)
@@ -105,7 +106,7 @@ def _train_one(settings: Node, resume: str | None) -> float:
             network.compile()
         task, datamodule, loop = _assemble(settings, network, run)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
-    with config.refusing(RunError, exit_code=1):
+    with config.refusing((RunError, UnreadableError), exit_code=1):
         return _fit_and_test(run, task, datamodule, loop)
 
 
@@ -297,7 +298,6 @@ def _fit_and_test(
         objective: Any = loop.callback_metrics.get("val/error")
         if objective is None and (rows := read_metrics(run.folder)):  # of a run that was cut off in its test
             objective = rows[-1].get("val/error") or None
-        run.record |= {"unreadable": datamodule.unreadable} if datamodule.unreadable else {}
         if "seconds_waiting" in loop.callback_metrics:
             run.record["seconds_waiting"] = round(float(loop.callback_metrics["seconds_waiting"]), 3)
         loop.callbacks.append(pictures)  # type: ignore[attr-defined]  # not before: each callback costs every step

@@ -10,6 +10,7 @@ from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
 from cnnlit.callbacks.finite import FiniteLoss
 from cnnlit.callbacks.layer_statistics import LayerStatistics
+from cnnlit.callbacks.left_out import LeftOut
 from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
 from cnnlit.callbacks.waiting import DataWaiting
 from cnnlit.parallel.devices import keep_freed_memory
@@ -44,7 +45,7 @@ def training_loop(
     if layer_statistics:
         callbacks.append(LayerStatistics())
     if datamodule.when_waiting():
-        callbacks.append(DataWaiting())
+        callbacks += [DataWaiting(), LeftOut(run)]
     if alone:
         callbacks.append(FiniteLoss(run))
     loop = make(

@@ -23,6 +23,10 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 T = TypeVar("T")
 
 
+class UnreadableError(ValueError):
+    """A picture cannot be read; the message is one line that names it and says why."""
+
+
 class Picture(Protocol):
     """A picture whose size is known and whose pixels are decoded when they are asked for."""
 
@@ -232,5 +236,5 @@ def _refusing(name: str) -> Iterator[None]:
         raise _unreadable(name, f"{type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
-def _unreadable(path: str | Path, reason: str) -> ValueError:
-    return ValueError(f"{path} cannot be read as a picture: {reason}")
+def _unreadable(path: str | Path, reason: str) -> UnreadableError:
+    return UnreadableError(f"{path} cannot be read as a picture: {reason}")

@@ -12,7 +12,7 @@ from cnnlit.data import synthetic
 from cnnlit.data.archives import extract_archives
 from cnnlit.data.augmentation import Augmentation
 from cnnlit.data.colours import Normalization, Normalize, PCAColour
-from cnnlit.data.decoding import num_cores, read_all
+from cnnlit.data.decoding import UnreadableError, num_cores, read_all
 from cnnlit.data.given import Group, cut
 from cnnlit.data.image_folders import Listing, Pictures
 from cnnlit.data.imagenette import Size, imagenette_folder, obtain_imagenette
@@ -274,7 +274,7 @@ class Images(ResumableData):
         None, which Lightning takes for no step at all, where no photograph of a training batch could be read.
 
         Raises:
-            ValueError: in that case, if other devices would wait for this one's step.
+            UnreadableError: in that case, if other devices would wait for this one's step.
         """
         if isinstance(batch, Viewed):
             return [(self._normalize(images), places) for images, places in batch.groups], batch.labels
@@ -283,7 +283,9 @@ class Images(ResumableData):
         training = self.trainer is not None and self.trainer.training
         if training and not len(batch.labels):
             if self.trainer is not None and self.trainer.world_size > 1:
-                raise ValueError(f"{self.unreadable[0]} and all others of a device's batch cannot be read as pictures")
+                raise UnreadableError(
+                    f"{self.unreadable[0]} and all others of a device's batch cannot be read as pictures"
+                )
             return None
         augmentation = self._augmentation if training else self._evaluation
         return augmentation.finish(batch.images, batch.draws), batch.labels

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.augmentation import Augmentation
 from cnnlit.data.colours import principal_components
-from cnnlit.data.decoding import Picture, progress
+from cnnlit.data.decoding import Picture, UnreadableError, progress
 from cnnlit.data.image_folders import Pictures
 from cnnlit.data.order import Batches, Presentations, generator
 from cnnlit.data.resampling import resample, show
@@ -129,13 +129,13 @@ def take_up(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
     """Note in `unreadable` which pictures are missing from a batch.
 
     Raises:
-        ValueError: one line on the first, if nothing takes them up.
+        UnreadableError: one line on the first, if nothing takes them up.
     """
     if unreadable is not None:
         unreadable |= missing
         return
     for line in missing.values():
-        raise ValueError(line)
+        raise UnreadableError(line)
 
 
 class Decoding(Protocol):
@@ -202,7 +202,7 @@ def statistics(dataset: ResidentPictures | Photographs, seed: int, num_workers: 
         num_workers: processes that decode photographs.
 
     Raises:
-        ValueError: if a photograph cannot be read and that is to stop here, or if none can.
+        UnreadableError: if a photograph cannot be read and that is to stop here, or if none can.
     """
     count = len(dataset)
     if isinstance(dataset, Photographs) and count > MEAN_SAMPLE:
@@ -222,7 +222,7 @@ def statistics(dataset: ResidentPictures | Photographs, seed: int, num_workers: 
         products = products + (colours @ colours.T).cpu()
         readable += len(images)
     if not readable:
-        raise ValueError("none of the training images that the mean image is taken of can be read")
+        raise UnreadableError("none of the training images that the mean image is taken of can be read")
     colour = total.mean(dim=(1, 2)) / readable / 255
     covariance = products / (readable * total[0].numel()) / 255**2 - colour.outer(colour)
     return Statistics((total / readable).float(), principal_components(covariance))

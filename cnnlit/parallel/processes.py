@@ -2,17 +2,18 @@
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
-from cnnlit.parallel.heartbeat import Heartbeat
+from cnnlit.parallel.contact import POLL_SECONDS, Contact
 from cnnlit.results.runs import RunError
 
 LAUNCHER = "CNNLIT_LAUNCHER"
@@ -20,12 +21,10 @@ LAUNCHER = "CNNLIT_LAUNCHER"
 PR_SET_PDEATHSIG = 1
 """What Linux's prctl.h calls it."""
 
-POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 """How long a process that waits for one that failed may take to notice it by itself."""
 
 AGREEMENT_TIMEOUT_SECONDS = 300.0
-KEY = "cnnlit/failure"
 
 _stores: list[Any] = []
 """Kept for as long as the process lives: the others read from it."""
@@ -96,6 +95,18 @@ def _place() -> tuple[int, str, int]:
     return cluster.global_rank(), cluster.main_address, cluster.main_port
 
 
+def of_all(values: Iterable[str]) -> list[str]:
+    """What the run's processes have together, sorted, each value once; all of them have to ask."""
+    from torch import distributed
+
+    own = list(values)
+    gathered: list[Any] = [own]
+    if distributed.is_initialized():
+        gathered = [None] * distributed.get_world_size()
+        distributed.all_gather_object(gathered, own)
+    return sorted(set().union(*gathered))
+
+
 @contextmanager
 def failing_together(strategy: Any, record: Callable[[str], None]) -> Iterator[None]:
     """The first error of any process in this block is the error of all, and ends all within seconds.
@@ -115,7 +126,7 @@ def failing_together(strategy: Any, record: Callable[[str], None]) -> Iterator[N
     try:
         yield
     except Exception as error:
-        reason = watch.first_failure(f"{type(error).__name__}: {error}")
+        reason = watch.first_failure(error)
         if reason is None:
             raise
         if strategy.global_rank:
@@ -134,62 +145,48 @@ class _Watch(threading.Thread):
         self.strategy = strategy
         self.record = record
         self.ended = threading.Event()
-        self._store: Any = None
         nodes = strategy.num_nodes
-        node = strategy.cluster_environment.node_rank() if nodes > 1 else 0
-        self.heartbeat = Heartbeat(node, nodes, _connection, self.ended)
+        self.contact = Contact(strategy.cluster_environment.node_rank() if nodes > 1 else 0, nodes, self.ended)
 
     def run(self) -> None:
-        if self.heartbeat.others:
-            self.heartbeat.start()
+        self.contact.start()
         while not self.ended.wait(POLL_SECONDS):
             if (reason := self._others_failure()) and not self.ended.wait(GRACE_SECONDS):
                 self._end_by_force(reason)
 
-    def first_failure(self, own: str) -> str | None:
+    def first_failure(self, error: Exception) -> str | None:
         """What another process failed of before this one did; None if this one was the first, which it then says."""
-        deadline = time.monotonic() + 2 * POLL_SECONDS  # one that was killed is not gone at once
-        while True:
-            if reason := self._others_failure():
+        lost = _lost_connection(error)
+        # One that was killed is not gone at once, and the others hear of it from the one that started it.
+        if reason := self._await_others_failure(4 if lost else 2):
+            return reason
+        rank = self.strategy.global_rank
+        self.contact.say(rank, lost or f"process {rank}: {type(error).__name__}: {error}")
+        return self._await_others_failure(4) or lost
+
+    def _await_others_failure(self, polls: int) -> str | None:
+        """Why another process failed, once that is known; None if it is not, or if this process was the first."""
+        for _ in range(10 * polls):
+            if (reason := self._others_failure()) or self.contact.said:
                 return reason
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        with suppress(RuntimeError):  # the first process is gone
-            if store := self._connected():
-                said = store.compare_set(KEY, "", f"{self.strategy.global_rank} {own}").decode()
-                return self._of_another(said)
+            time.sleep(POLL_SECONDS / 10)
         return None
 
     def _others_failure(self) -> str | None:
-        if silence := self.heartbeat.silence():
+        if silence := self.contact.silence():
             return silence
-        try:
-            store = self._connected()
-            if store is not None and store.check([KEY]):
-                return self._of_another(store.get(KEY).decode())
-        except RuntimeError:
+        if said := self.contact.said:
+            first, _, reason = said.partition(" ")
+            return None if int(first) == self.strategy.global_rank else reason
+        if self.contact.broken:
             return "process 0 is gone"
-        for number, process in enumerate(self._children(), 1):
+        for rank, process in enumerate(self._children(), self.strategy.global_rank + 1):
             if process.poll():
                 code = process.returncode
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-                # Give one that could still speak the time to have done so, at its very end.
-                with suppress(RuntimeError):
-                    if store is not None and store.check([KEY]):
-                        return self._of_another(store.get(KEY).decode())
-                return f"process {self.strategy.global_rank + number} {how}; without it the run cannot go on"
+                # One that could still speak has done so, at its very end.
+                self.contact.say(rank, f"process {rank} {how}; without it the run cannot go on")
         return None
-
-    def _of_another(self, said: str) -> str | None:
-        rank, _, error = said.partition(" ")
-        return None if int(rank) == self.strategy.global_rank else f"process {rank}: {error}"
-
-    def _connected(self) -> Any:
-        """A connection to the first process of its own, so that nothing waits for the other; None before there is."""
-        if self._store is None:
-            self._store = _connection()
-        return self._store
 
     def _children(self) -> list[subprocess.Popen[bytes]]:
         return list(getattr(self.strategy.launcher, "procs", []))
@@ -204,8 +201,12 @@ class _Watch(threading.Thread):
         os._exit(1)
 
 
-def _connection() -> Any:
-    """A new connection to what the processes of a run share, on which nothing else waits; None before there is one."""
+def _lost_connection(error: Exception) -> str | None:
+    """What is said where a collective found another process gone; None for an error of this process's own."""
     from torch import distributed
 
-    return distributed.distributed_c10d._get_default_store().clone() if distributed.is_initialized() else None
+    text = str(error)
+    if "gloo/transport" not in text and not isinstance(error, distributed.DistNetworkError):
+        return None
+    detail = re.sub(r"^\[\S*\] ", "", text).partition(". ")[0].partition("\n")[0]
+    return f"the connection to another process of this run is lost ({detail})"

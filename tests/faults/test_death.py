@@ -63,9 +63,6 @@ def test_kill_of_a_run_of_one_process_at_a_random_moment(tmp_path: Path, whole: 
 def test_kill_of_either_process_at_a_random_moment(tmp_path: Path, whole_of_two: Path, rank: int, moment: int) -> None:
     folder = tmp_path / "run"
     process = start(tmp_path, *SHORT, *TWO, f"hydra.run.dir={folder}")
-    until = time.monotonic() + BOUND_SECONDS
-    while not Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() and time.monotonic() < until:
-        time.sleep(0.05)
     child = other_rank(process)
     time.sleep(random.Random(moment).uniform(0, read(whole_of_two)["seconds"]))
     if process.poll() is None:
@@ -77,6 +74,8 @@ def test_kill_of_either_process_at_a_random_moment(tmp_path: Path, whole_of_two:
             assert "process 1" in errors, errors
             assert "was killed by SIGKILL" in errors, errors
             assert process.returncode == 1
+        if rank == 1 and read(folder)["state"] == "finished":  # it was killed on its way out
+            return assert_same_end(folder, whole_of_two)
         assert read(folder)["state"] == ("failed" if rank else "interrupted")
         go_on(folder, *SHORT, *TWO)
     assert_same_end(folder, whole_of_two)

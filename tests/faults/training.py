@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,15 @@ def await_line(process: "subprocess.Popen[str]", words: str) -> str:
 
 
 def other_rank(process: "subprocess.Popen[str]") -> int:
-    """The process that the command started as its rank 1."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for child in children:
-        if b"cnnlit.train" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return int(child)
-    raise AssertionError(f"no rank 1 among {children}")
+    """The process that the command starts as its rank 1, once it has; it also starts git."""
+    until = time.monotonic() + BOUND_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            with suppress(OSError):  # it has ended
+                if b"train_ddp_process_1" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        time.sleep(0.05)
+    raise AssertionError("there is no rank 1")
 
 
 def same(one: Any, other: Any) -> bool:
@@ -75,7 +80,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
         assert same(ends[0][part], ends[1][part]), part
     assert (folder / "test.json").read_text() == (whole / "test.json").read_text()
-    tables = [[{**row, "seconds": ""} for row in read_metrics(each)] for each in (folder, whole)]
+    tables = [[{**row, "seconds": "", "seconds_waiting": ""} for row in read_metrics(each)] for each in (folder, whole)]
     assert tables[0] == tables[1]
     assert not list(folder.rglob(".*.ckpt.*")), "nothing half-written is left"
     assert json.loads((folder / "run.json").read_text())["state"] == "finished"

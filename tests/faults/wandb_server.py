@@ -77,7 +77,8 @@ class WandbServer:
             case "RunResumeStatus" if run in self.runs:
                 rows = self.runs[run]
                 status = {"id": run, "name": run, "displayName": run, "config": "{}", "tags": [], "notes": None}
-                status |= {"summaryMetrics": self.summaries.get(run, "{}"), "wandbConfig": "{}"}
+                status |= {"summaryMetrics": self.summaries.get(run, "{}")}
+                status |= {"wandbConfig": json.dumps({"t": {}})}  # by which the client knows a run that has begun
                 status |= {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]"}
                 status |= {"historyLineCount": len(rows), "historyTail": json.dumps([json.dumps(r) for r in rows[-1:]])}
                 return {"model": {"id": "p", "name": "cnnlit", "entity": entity, "bucket": status}}

@@ -1,0 +1,34 @@
+"""Which photographs a run could not read, and did without."""
+
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from cnnlit.parallel.processes import of_all
+from cnnlit.results.runs import Run
+
+
+class LeftOut(Callback):
+    """Lists in run.json, as `unreadable`, the photographs that any process of the run has left out.
+
+    With each checkpoint, so that what a run that was cut off had left out is not forgotten, and after the test.
+
+    Reads `unreadable` of the datamodule.
+
+    Args:
+        run: whose record it is.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._note(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._note(trainer)
+
+    def _note(self, trainer: Trainer) -> None:
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if left_out := of_all({*datamodule.unreadable, *self.run.record.get("unreadable", [])}):
+            self.run.record["unreadable"] = left_out

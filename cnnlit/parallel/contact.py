@@ -1,0 +1,89 @@
+"""What a process of a run hears of the others, where a collective would wait for them."""
+
+import itertools
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+POLL_SECONDS = 0.5
+BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
+"""How often a machine says that it is there, and how long another one believes so."""
+
+FAILURE, BEAT = "cnnlit/failure", "cnnlit/beat"
+
+
+class Contact(threading.Thread):
+    """Tells the others that this machine is there and why a process failed, and hears the same of them.
+
+    All that waits for the network is done in this thread, which is for ever where a cable is pulled; whoever asks it
+    never waits.
+
+    Args:
+        node: the number of this machine.
+        num_nodes: of machines.
+        ended: ends the thread.
+
+    Attributes:
+        said: rank and reason of the first failure of any process, parted by a space; None while there is none.
+        broken: whether the first process, which keeps all this, is gone.
+    """
+
+    def __init__(self, node: int, num_nodes: int, ended: threading.Event) -> None:
+        super().__init__(daemon=True, name="contact")
+        self.said: str | None = None
+        self.broken = False
+        self._node = node
+        self._others = [other for other in range(num_nodes) if other != node]
+        self._ended = ended
+        self._heard: dict[int, float] = {}
+        self._beats: dict[int, bytes] = {}
+        self._to_say: str | None = None
+        self._connected = False
+
+    def say(self, rank: int, reason: str) -> None:
+        """Tell all why a process failed, unless another failure was told before; `said` is then that one."""
+        self._to_say = f"{rank} {reason}"
+        if not self._connected:
+            self.said = self._to_say
+
+    def silence(self) -> str | None:
+        """Which other machine has not been heard of for long."""
+        for node, last in self._heard.items():
+            if (silent := time.monotonic() - last) > SILENCE_SECONDS:
+                return f"the connection to machine {node} is lost: it has been silent for {silent:.0f} s"
+        return None
+
+    def run(self) -> None:
+        while (store := _connection()) is None:
+            if self._ended.wait(POLL_SECONDS):
+                return
+        self._connected = True
+        self._heard = dict.fromkeys(self._others, time.monotonic())
+        for turn in itertools.count():
+            try:
+                if self._to_say:
+                    self.said = store.compare_set(FAILURE, "", self._to_say).decode()
+                elif store.check([FAILURE]):
+                    self.said = store.get(FAILURE).decode()
+            except RuntimeError:
+                self.broken = True
+            if turn % round(BEAT_SECONDS / POLL_SECONDS) == 0:
+                self._beat(store, turn)
+            if self._ended.wait(POLL_SECONDS):
+                return
+
+    def _beat(self, store: Any, turn: int) -> None:
+        with suppress(RuntimeError):  # the first process is gone
+            store.set(f"{BEAT}/{self._node}", str(turn))
+            for other in self._others:
+                key = f"{BEAT}/{other}"
+                if store.check([key]) and (latest := store.get(key)) != self._beats.get(other):
+                    self._heard[other], self._beats[other] = time.monotonic(), latest
+
+
+def _connection() -> Any:
+    """A new connection to what the processes of a run share, on which nothing else waits; None before there is one."""
+    from torch import distributed
+
+    return distributed.distributed_c10d._get_default_store().clone() if distributed.is_initialized() else None

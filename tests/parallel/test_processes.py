@@ -1,0 +1,79 @@
+"""What the processes of a run tell one another."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parallel.processes import together
+from torch import distributed
+
+from cnnlit.parallel import contact
+from cnnlit.parallel.contact import Contact
+from cnnlit.parallel.processes import of_all
+
+
+def gathered() -> list[str]:
+    return of_all([["b", "a"], ["c", "a"]][distributed.get_rank()])
+
+
+def test_what_each_process_has_is_known_to_all_once(tmp_path: Path) -> None:
+    assert together(gathered, tmp_path) == [["a", "b", "c"]] * 2
+
+
+def test_a_process_alone_has_what_it_has() -> None:
+    assert of_all({"b", "a"}) == ["a", "b"]
+
+
+@pytest.fixture
+def ended() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class PulledCable:
+    """A store behind a network that swallows everything: whoever asks waits for ever."""
+
+    def check(self, keys: list[str]) -> bool:
+        return threading.Event().wait()
+
+
+def test_silence_is_noticed_though_the_network_never_answers(
+    ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contact, "_connection", PulledCable)
+    monkeypatch.setattr(contact, "SILENCE_SECONDS", 0.1)
+    one = Contact(0, 2, ended)
+    one.start()
+    wait_for(one.silence)
+    assert "the connection to machine 1 is lost" in str(one.silence())
+
+
+def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = distributed.HashStore()
+    monkeypatch.setattr(contact, "_connection", lambda: store)
+    one, other = Contact(0, 1, ended), Contact(0, 1, ended)
+    one.start()
+    other.start()
+    wait_for(lambda: one._connected and other._connected)
+    one.say(3, "process 3: first")
+    wait_for(lambda: one.said)
+    other.say(4, "process 4: second")
+    wait_for(lambda: other.said)
+    assert one.said == other.said == "3 process 3: first"
+
+
+def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended: threading.Event) -> None:
+    alone = Contact(0, 1, ended)
+    alone.say(1, "process 1 ended with exit code 2")
+    assert alone.said == "1 process 1 ended with exit code 2"
