@@ -19,6 +19,8 @@ from cnnlit.results.replicas import is_stack, read_configs
 from cnnlit.results.runs import read_config
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
+HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
+"""What may be another when a run is resumed: keys of the trainer that its result does not depend on."""
 
 
 def configurations(function: Callable[..., Any], settings: Node, replicas: int, replicas_as: str) -> list[Node]:
@@ -50,12 +52,17 @@ def configurations_before(function: Callable[..., Any], settings: Node, folder: 
         FileNotFoundError: if the folder holds none of these.
         ValueError: if the command line says more, or the code has moved on and no longer takes the configuration.
     """
-    others = [override for override in config.overrides() if not override.startswith("resume=")]
-    if others:
-        raise ValueError(f"resume={folder}: a run goes on as it was configured; leave out {' '.join(others)}")
-    if (folder / "multirun.yaml").is_file() and not (folder / "run.json").exists():
+    said = {word.partition("=")[0]: word for word in config.overrides()}
+    alone = (folder / "run.json").exists()
+    may_change = [f"trainer.{key}" for key in HARDWARE] if alone else []
+    if others := [word for key, word in said.items() if key not in ("resume", *may_change)]:
+        but = f", but for {', '.join(may_change)}" if alone else ""
+        raise ValueError(f"resume={folder}: a run goes on as it was configured{but}; leave out {' '.join(others)}")
+    if (folder / "multirun.yaml").is_file() and not alone:
         resume_sweep(function, folder)
     before = read_configs(folder) if is_stack(folder) else [read_config(folder)]
+    hardware = {key: settings["trainer"][key] for key in HARDWARE if f"trainer.{key}" in said}
+    before = [{**each, "trainer": each["trainer"] | hardware} for each in before]
     config.check({**before[0], "resume": str(folder)}, function)
     return [settings | each for each in before]
 
@@ -102,9 +109,7 @@ def train_as_processes(function: Callable[..., Any], *, seed: int, replicas: int
         raise ValueError("replicas= starts its processes itself: leave out torchrun, or SLURM's further tasks")
     own = ("seed=", "replicas=", "replicas_as=")
     words = [word for word in config.overrides() if not word.startswith(own)]
-    launcher = [
-        word for word in HydraConfig.get().overrides.hydra if word.startswith(("hydra.launcher", "hydra/launcher"))
-    ]
+    launcher = [word for word in HydraConfig.get().overrides.hydra if word.startswith(LAUNCHER)]
     if not any(word.startswith(("hydra.launcher.jobs=", "hydra/launcher=")) for word in launcher):
         at_once = min(replicas, most_at_once(trainer, visible_gpus(), visible_cores()))
         launcher.append(f"hydra.launcher.jobs={at_once}")

@@ -222,11 +222,11 @@ def test_a_checkpoint_goes_on_however_the_network_lies(alexnet: Path, tmp_path: 
     folder = finished(tmp_path / "run", *ALEXNET, f"trainer={before}", "trainer.accelerator=cpu", "recipe.epochs=1")
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     settings["recipe"]["epochs"] = 2
-    settings["trainer"] |= {"devices": 1 if after == "auto" else 2, "strategy": after}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
     (folder / "run.json").write_text(json.dumps({**record_of(folder), "state": "interrupted"}))
     outcome = subprocess.run(
-        [sys.executable, "-m", "cnnlit.train", f"resume={folder}"],
+        [sys.executable, "-m", "cnnlit.train", f"resume={folder}", f"trainer.strategy={after}",
+         f"trainer.devices={1 if after == 'auto' else 2}"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=TIMEOUT,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stderr
