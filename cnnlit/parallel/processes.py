@@ -157,16 +157,18 @@ class _Watch(threading.Thread):
     def first_failure(self, error: Exception) -> str | None:
         """What another process failed of before this one did; None if this one was the first, which it then says."""
         lost = _lost_connection(error)
-        # One that was killed is not gone at once, and the others hear of it from the one that started it.
-        if reason := self._await_others_failure(4 if lost else 2):
+        # One that was killed is not gone at once, on a busy machine for seconds, and the others hear of it from the one
+        # that started it.
+        if reason := self._await_others_failure(GRACE_SECONDS if lost else 1.0):
             return reason
         rank = self.strategy.global_rank
         self.contact.say(rank, lost or f"process {rank}: {type(error).__name__}: {error}")
-        return self._await_others_failure(4) or lost
+        return self._await_others_failure(2.0) or lost
 
-    def _await_others_failure(self, polls: int) -> str | None:
+    def _await_others_failure(self, seconds: float) -> str | None:
         """Why another process failed, once that is known; None if it is not, or if this process was the first."""
-        for _ in range(10 * polls):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
             if (reason := self._others_failure()) or self.contact.said:
                 return reason
             time.sleep(POLL_SECONDS / 10)
