@@ -43,9 +43,16 @@ class Contact(threading.Thread):
 
     def say(self, rank: int, reason: str) -> None:
         """Tell all why a process failed, unless another failure was told before; `said` is then that one."""
-        self._to_say = f"{rank} {reason}"
+        self._to_say = self._to_say or f"{rank} {reason}"
         if not self._connected:
             self.said = self._to_say
+
+    def heard(self) -> tuple[int, str] | None:
+        """Rank and reason of the first failure of any process; None while there is none."""
+        if self.said is None:
+            return None
+        rank, _, reason = self.said.partition(" ")
+        return int(rank), reason
 
     def silence(self) -> str | None:
         """Which other machine has not been heard of for long."""

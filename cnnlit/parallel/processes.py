@@ -169,17 +169,19 @@ class _Watch(threading.Thread):
         """Why another process failed, once that is known; None if it is not, or if this process was the first."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if (reason := self._others_failure()) or self.contact.said:
+            if reason := self._others_failure():
                 return reason
+            if (heard := self.contact.heard()) and heard[0] == self.strategy.global_rank:
+                return None
             time.sleep(POLL_SECONDS / 10)
         return None
 
     def _others_failure(self) -> str | None:
         if silence := self.contact.silence():
             return silence
-        if said := self.contact.said:
-            first, _, reason = said.partition(" ")
-            return None if int(first) == self.strategy.global_rank else reason
+        if heard := self.contact.heard():
+            first, reason = heard
+            return None if first == self.strategy.global_rank else reason
         if self.contact.broken:
             return "process 0 is gone"
         for rank, process in enumerate(self._children(), self.strategy.global_rank + 1):

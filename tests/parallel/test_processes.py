@@ -77,3 +77,5 @@ def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended
     alone = Contact(0, 1, ended)
     alone.say(1, "process 1 ended with exit code 2")
     assert alone.said == "1 process 1 ended with exit code 2"
+    alone.say(0, "the connection to another process of this run is lost")
+    assert alone.heard() == (1, "process 1 ended with exit code 2")
