@@ -81,7 +81,7 @@ class Job:
         if claim.is_file() and claim.stat().st_size == 0:
             claim.unlink()  # of a run that was killed as it began
         try:
-            before = runs.read_config(first)
+            before = {"replicas": 1, **runs.read_config(first)}  # which a run of older code does not say
         except FileNotFoundError:
             return [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
         now = {**{key: value for key, value in self.settings.items() if key not in NOT_KEPT}, "replicas": 1}
