@@ -130,6 +130,8 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
             train_as_processes(train, seed=first["seed"], replicas=len(each), trainer=first["trainer"])
         networks = [alone.model, *(_network(settings, goes_on) for settings in each[1:])]
         task = Replicas(networks, recipe=alone.recipe, configs=each)
+        if first["compile"]:
+            task.compile()
         run.open_all(each, device=loop.strategy.root_device, resume=bool(resume))
     with config.refusing(RunError, exit_code=1):
         with run:
@@ -204,7 +206,6 @@ def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Traine
         "these data are read picture by picture": not datamodule.takes_replicas,
         "each run has several devices": loop.world_size > 1,
         "16-mixed scales the losses of all by one factor": str(settings["trainer"]["precision"]).startswith("16"),
-        "the network is compiled": settings["compile"],
         "layer_statistics are of one network": settings["layer_statistics"],
         "channels_last lays out the kernels of one network": settings["channels_last"],
     }

@@ -174,9 +174,11 @@ class HandwrittenDigits(ResumableData):
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         return batch  # which is there already
 
-    def curvature_sample(self, count: int, epoch: int) -> Batch:
-        """Training images as the network will see them in this epoch, drawn at random, and their labels."""
-        return self._resident("train", self._distortion)[epoch, self._curvature_indices(count, epoch)]
+    def curvature_sample(self, count: int, epoch: int, replica: int = 0) -> Batch:
+        """Training images as a replica will see them in this epoch, drawn at random, and their labels."""
+        indices = self._curvature_indices(count, epoch, replica)
+        first = replica * self.num_images["train"] * self._versions  # of its presentations, see Lockstep
+        return self._resident("train", self._distortion)[epoch, first + indices]
 
     def as_input(self, pictures: Sequence[Tensor]) -> Tensor:
         """See ResumableData, and as_digit."""

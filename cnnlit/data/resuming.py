@@ -91,9 +91,9 @@ class ResumableData(LightningDataModule):
     def _eval_batches(self, split: str, batch_size: int | None = None) -> Batches:
         return self._batches(split, batch_size or self.hparams["eval_batch_size"], order="sequential")
 
-    def _curvature_indices(self, count: int, epoch: int) -> Tensor:
-        """Training images drawn at random in each epoch, int64 [count]."""
-        random = generator(self.hparams["seed"], epoch, 2)
+    def _curvature_indices(self, count: int, epoch: int, replica: int = 0) -> Tensor:
+        """Training images drawn at random in each epoch, for each replica by its seed, int64 [count]."""
+        random = generator(self.seeds[replica], epoch, 2)
         return torch.randperm(self.num_images["train"], generator=random)[:count]
 
     def _batches(self, split: str, batch_size: int, **order: Any) -> Batches:

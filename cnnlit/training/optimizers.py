@@ -1,6 +1,6 @@
 """The optimizer of LeNet-5, and what papers do beside a step. Everyone else's optimizers are in torch.optim."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import torch
@@ -90,7 +90,10 @@ class StochasticDiagonalLM(torch.optim.Optimizer):
 
     def estimate(self, model: nn.Module, loss: nn.Module, images: Tensor, labels: Tensor) -> None:
         """Set the curvatures to their means over a batch; see `diagonal_curvature`."""
-        curvature = diagonal_curvature(model, loss, images, labels)
+        self.take(diagonal_curvature(model, loss, images, labels))
+
+    def take(self, curvature: Mapping[Tensor, Tensor]) -> None:
+        """Set the curvature of each parameter to the one given for it, of the parameter's shape."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter]["curvature"].copy_(curvature[parameter])

@@ -10,11 +10,15 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
 from cnnlit.training.metrics import RunningTotals
+from cnnlit.training.optimizers import StochasticDiagonalLM, diagonal_curvature
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
 from cnnlit.training.task import ImageClassification
 
-ELEMENTWISE = (optim.SGD, optim.Adam, optim.AdamW, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad)
+ELEMENTWISE = (
+    *(optim.SGD, optim.Adam, optim.AdamW, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad),
+    StochasticDiagonalLM,  # with the curvatures of each replica's own network
+)
 """Optimizers that treat each number by itself, so that they do not see that parameters are stacked."""
 
 
@@ -44,31 +48,48 @@ class Replicas(ImageClassification):
         self.validated = RunningTotals(len(networks))
         self.diverged = [0] * len(networks)
         self._validation: dict[str, list[float]] = {}
+        self._answer: Any = self._lockstep
 
     def on_train_start(self) -> None:
         super().on_train_start()
         self.validated.to(self.device)
 
+    def on_train_epoch_start(self) -> None:
+        if not isinstance(self._optimizer, StochasticDiagonalLM):
+            return
+        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        each = []
+        for replica in range(len(self.configs)):
+            images, labels = datamodule.curvature_sample(self._optimizer.num_samples, self.current_epoch, replica)
+            alone = unstacked(self.model, replica)
+            each.append(diagonal_curvature(alone, self.loss, images.to(self.dtype), labels).values())
+        together = (torch.stack(parts) for parts in zip(*each, strict=True))
+        self._optimizer.take(dict(zip(self.model.parameters(), together, strict=True)))
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = (part.view(len(self.configs), -1, *part.shape[1:]) for part in batch)
-        losses, logits = self._answer(images, labels, shared=False)
+        losses, logits = self._answer(dict(self.model.named_parameters()), images, labels)
         self.running.update(losses, logits, labels, self._optimizer.param_groups[0]["lr"])
         return losses.sum()  # of which each replica's gradient is its own loss's
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        losses, logits = self._answer(images, labels, shared=True)
+        losses, logits = self._lockstep(dict(self.model.named_parameters()), images, labels)
         self.validated.update(losses, logits, labels, 0.0)
 
-    def _answer(self, images: Tensor, labels: Tensor, *, shared: bool) -> tuple[Tensor, Tensor]:
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Fuse a training step's way forwards and backwards by torch.compile; see torch.nn.Module.compile."""
+        self._answer = torch.compile(self._lockstep, *args, **options)
+
+    def _lockstep(self, parameters: dict[str, Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Losses [R] and logits [R, N, K] for images [R, N, C, H, W] and labels [R, N], or [N, ...] for all."""
+        model, loss = self.model, self.loss
 
-        def one(parameters: dict[str, Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            logits = functional_call(self.model, parameters, (images,))
-            return self.loss(logits, labels), logits
+        def one(own: dict[str, Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            logits = functional_call(model, own, (images,))
+            return loss(logits, labels), logits
 
-        parameters: dict[str, Tensor] = dict(self.model.named_parameters())
-        shown = None if shared else 0
+        shown = 0 if labels.dim() == 2 else None
         answer: tuple[Tensor, Tensor] = vmap(one, in_dims=(0, shown, shown))(parameters, images, labels)
         return answer
 
@@ -121,6 +142,15 @@ def stacked(networks: Sequence[nn.Module]) -> nn.Module:
         layer, _, own = name.rpartition(".")
         setattr(network.get_submodule(layer), own, nn.Parameter(parameter.detach()))
     return network
+
+
+def unstacked(network: nn.Module, replica: int) -> nn.Module:
+    """A copy of one of the networks that were stacked."""
+    alone = deepcopy(network)
+    for name, parameter in network.named_parameters():
+        layer, _, own = name.rpartition(".")
+        setattr(alone.get_submodule(layer), own, nn.Parameter(parameter.detach()[replica].clone()))
+    return alone
 
 
 def of_one(checkpoint: Mapping[str, Any], replica: int, config: dict[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class ImageClassification(LightningModule):
         if isinstance(self._optimizer, StochasticDiagonalLM):
             datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             images, labels = datamodule.curvature_sample(self._optimizer.num_samples, self.current_epoch)
-            self._optimizer.estimate(self.model, self.loss, images, labels)
+            self._optimizer.estimate(self.model, self.loss, images.to(self.dtype), labels)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # What a step draws depends on nothing but its number, so a resumed run draws the same.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning import Callback, Trainer, seed_everything
 from torch import nn
-from torch.optim import SGD, AdamW
+from torch.optim import LBFGS, SGD, AdamW
 
 from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.data.handwritten import HandwrittenDigits
@@ -48,6 +48,11 @@ RECIPES = {
         MODERN,
         recipe(nn.CrossEntropyLoss(), partial(SGD, lr=0.05), averaging_decay=0.9, max_filter_rms=0.05),
         {"order": "constant", "precision": "32-true"},  # Lightning's averages are not made for double precision
+    ),
+    "1998's method": (
+        PAPER,
+        recipe(MeanSquaredDistance(), partial(StochasticDiagonalLM, lr=5e-4, mu=0.5, num_samples=50), Constant),
+        {"distortion_copies": 1, "batch_size": 20},
     ),
 }  # fmt: skip
 
@@ -204,7 +209,7 @@ def test_stacked_networks_have_the_names_and_values_of_each():
         ({}, {}, None),
         ({"dropout": 0.5}, {}, "dropout"),
         ({"normalization": "batch"}, {}, "statistics"),
-        ({}, {"optimizer": partial(StochasticDiagonalLM, lr=5e-4)}, "StochasticDiagonalLM"),
+        ({}, {"optimizer": LBFGS}, "LBFGS"),
         ({}, {"schedule": Plateau}, "validation error"),
     ],
 )
