@@ -166,7 +166,9 @@ def _command(sweep: Path) -> str:
 
 def _without_places(run: RunRecord, sweep: Path, command: str) -> RunRecord:
     place = Path(run.place).relative_to(sweep.resolve().parent)
-    return replace(run, place=str(place), command=command, reason=run.reason.replace(str(sweep.resolve()), sweep.name))
+    # Where the run was made, which may be another place than the one that it lies in now.
+    reason = re.sub(rf"/\S*/{re.escape(sweep.name)}\b", sweep.name, run.reason)
+    return replace(run, place=str(place), command=command, reason=reason)
 
 
 def _page(name: str, head: Head, command: str, reports: Sequence[tuple[str, Results, Verdict]]) -> str:

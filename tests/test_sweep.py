@@ -1,6 +1,7 @@
 """W&B's sweeps: every command line that an agent will run is one that the configuration takes."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -43,13 +44,19 @@ def test_a_sweep_opens_with_its_question_and_changes_no_node_of_wandbs_configura
     assert not {"model", "data", "recipe", "trainer", "logger"} & read_sweep(path)["parameters"].keys()
 
 
-def test_the_experiment_and_the_sweep_of_one_question_are_the_same():
-    node = yaml.safe_load((config.conf_dir() / "experiment" / "pooling.yaml").read_text())["hydra"]["sweeper"]["params"]
-    parameters = read_sweep(SWEEPS[0].parent / "pooling.yaml")["parameters"]
-    assert node == {
-        "model.pooling": ",".join(parameters["model.pooling"]["values"]),
-        "seed": f"range(0,{len(parameters['seed']['values'])})",
-    }
+SAME = [path for path in SWEEPS if f"experiment={path.stem}" in read_sweep(path)["command"]]
+
+
+@pytest.mark.parametrize("path", SAME, ids=lambda path: path.stem)
+def test_the_experiment_and_the_sweep_of_one_question_are_the_same(path):
+    def values(words):
+        span = re.fullmatch(r"range\((\d+),(\d+)\)", str(words))
+        return list(range(*map(int, span.groups()))) if span else yaml.safe_load(f"[{words}]")
+
+    node = yaml.safe_load((config.conf_dir() / "experiment" / path.name).read_text())["hydra"]["sweeper"]["params"]
+    swept = {key: [float(each) if str(each)[0].isdigit() else each for each in values(words)]
+             for key, words in node.items()}  # fmt: skip
+    assert swept == {key: parameter["values"] for key, parameter in read_sweep(path)["parameters"].items()}
 
 
 GOOD = yaml.safe_load("""
