@@ -17,7 +17,7 @@ from cnnlit.results.runs import read_metrics
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
 from cnnlit.training.optimizers import StochasticDiagonalLM
 from cnnlit.training.recipe import Recipe
-from cnnlit.training.replicas import Replicas, of_one, stacked, why_not_stacked
+from cnnlit.training.replicas import Replicas, of_one, stacked, unstacked, why_not_stacked
 from cnnlit.training.schedules import Constant, Plateau, WarmupCosine
 from cnnlit.training.task import ImageClassification
 
@@ -159,6 +159,45 @@ def test_replicas_see_what_their_seeds_see_alone():
         for step, (images, labels) in enumerate(together):
             torch.testing.assert_close(images, torch.cat([alone[step][0] for alone in each]), rtol=0, atol=1e-5)
             assert torch.equal(labels, torch.cat([alone[step][1] for alone in each]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [1, 20])
+def test_a_compiled_step_of_replicas_is_the_step(batch_size):
+    _, training, _ = RECIPES["1998's method"]
+    images, labels = torch.rand(3, batch_size, 1, 32, 32), torch.arange(3 * batch_size).view(3, -1) % 10
+    results = []
+    for compiled in (False, True):
+        task = Replicas([network(seed, PAPER) for seed in SEEDS], recipe=training, configs=[config(7)] * 3)
+        if compiled:
+            task.compile()
+        losses, logits = task._answer(dict(task.model.named_parameters()), images, labels)
+        losses.sum().backward()
+        results.append([losses, logits, *(parameter.grad for parameter in task.model.parameters())])
+    for plain, fused in zip(*results, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_the_curvatures_of_replicas_are_those_of_their_own_images_and_networks():
+    def digits(replicas, seed):
+        data = HandwrittenDigits(distortion="affine1998", distortion_copies=1, seed=seed)
+        data.replicas = replicas
+        data.setup()
+        return data
+
+    for number, seed in enumerate((7, 8)):
+        images, labels = digits(2, 7).curvature_sample(50, 3, number)
+        alone, its_labels = digits(1, seed).curvature_sample(50, 3)
+        torch.testing.assert_close(images, alone, rtol=0, atol=1e-6)
+        assert torch.equal(labels, its_labels)
+    together = stacked([network(seed, PAPER) for seed in SEEDS])
+    for number, seed in enumerate(SEEDS):
+        assert all(
+            torch.equal(own, mine)
+            for own, mine in zip(
+                network(seed, PAPER).parameters(), unstacked(together, number).parameters(), strict=True
+            )
+        )
 
 
 class CutOff(Callback):
