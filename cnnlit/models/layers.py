@@ -107,7 +107,8 @@ class FullConv2d(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         if len(maps) == 1 and maps.device.type == "cpu" and self.bias is not None:
             # Of one image alone the gradient of the kernels then lies in memory as they do, and is not copied.
-            return torch.addmv(self.bias, self.weight.flatten(1), maps.flatten())[None, :, None, None]
+            column = torch.addmm(self.bias[:, None], self.weight.flatten(1), maps.reshape(-1, 1))
+            return column[None, :, :, None]
         return functional.linear(maps.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
 
 

@@ -56,6 +56,11 @@
   for (const plot of plots) {
     const area = plot.querySelector(".area"), cursor = plot.querySelector(".cursor");
     let data = null;
+    const told = (series, i) => {
+      const mean = written(series.mean[i], data.kind);
+      if (series.half) return series.half[i] === null ? mean : mean + " \u00b1 " + written(series.half[i], data.kind);
+      return series.low[i] === null ? mean : mean + " [" + [series.low[i], series.high[i]].map((end) => written(end, data.kind)).join(", ") + "]";
+    };
     const tell = (event) => {
       data ??= JSON.parse(plot.querySelector("script").textContent);
       const box = area.getBoundingClientRect(), at = (event.clientX - box.left) / box.width;
@@ -63,20 +68,20 @@
       const shown = data.series.filter((series) => !off.has(series.arm));
       if (!shown.length) return hide();
       const longest = shown.reduce((a, b) => b.x.length > a.x.length ? b : a);
-      const here = close(longest), epoch = longest.epochs[here];
+      const here = close(longest), name = longest.names[here];
       const lines = [];
       for (const series of shown) {
-        const i = series.epochs.indexOf(epoch);
+        // Epochs are the same for all; of layers each network has its own.
+        const i = data.what ? series.names.indexOf(name) : close(series);
         if (i < 0 || series.mean[i] === null) continue;
-        const half = series.half[i] === null ? "" : " \u00b1 " + written(series.half[i], data.kind);
-        lines.push([series.mean[i], series.arm + ": " + written(series.mean[i], data.kind) + half]);
+        lines.push([series.mean[i], series.arm + (data.what ? "" : ", " + series.names[i]) + ": " + told(series, i)]);
       }
       lines.sort((a, b) => a[0] - b[0]);
       const x = 1000 * longest.x[here];
       cursor.setAttribute("x1", x);
       cursor.setAttribute("x2", x);
       cursor.style.visibility = "visible";
-      show(event, ["epoch " + epoch, ...lines.map((line) => line[1])]);
+      show(event, [...(data.what ? [data.what + name] : []), ...lines.map((line) => line[1])]);
     };
     const leave = () => { cursor.style.visibility = "hidden"; hide(); };
     area.addEventListener("pointermove", tell);
@@ -84,21 +89,27 @@
     area.addEventListener("pointerleave", leave);
   }
 
-  const choose = () => {
-    const curve = document.querySelector("input[name=curve]:checked"), log = document.getElementById("log");
-    if (!curve) return;
-    const has = (scale) => plots.some((plot) => plot.dataset.curve === curve.value && plot.dataset.scale === scale);
-    const scale = log.checked && has("log") ? "log" : "linear";
-    for (const plot of plots) plot.hidden = plot.dataset.curve !== curve.value || plot.dataset.scale !== scale;
-  };
-  for (const input of document.querySelectorAll(".choices input")) input.addEventListener("change", choose);
-  choose();
+  // In each group of plots one is shown.
+  for (const choices of document.querySelectorAll(".choices")) {
+    const own = [...choices.nextElementSibling.querySelectorAll(".plot")], log = choices.querySelector("#log");
+    const choose = () => {
+      const name = choices.querySelector("input[type=radio]:checked").value;
+      const named = own.filter((plot) => plot.dataset.curve === name);
+      const wanted = log && log.checked && named.find((plot) => plot.dataset.scale === "log");
+      const chosen = wanted || named[0];
+      for (const plot of own) plot.hidden = plot !== chosen;
+    };
+    for (const input of choices.querySelectorAll("input")) input.addEventListener("change", choose);
+    choose();
+  }
 
   for (const button of document.querySelectorAll(".legend button")) {
     button.addEventListener("click", () => {
       const arm = button.dataset.arm, hidden = !off.has(arm);
       if (hidden) off.add(arm); else off.delete(arm);
-      button.setAttribute("aria-pressed", String(!hidden));
+      for (const same of document.querySelectorAll(".legend button")) {
+        if (same.dataset.arm === arm) same.setAttribute("aria-pressed", String(!hidden));
+      }
       for (const series of document.querySelectorAll(".series")) {
         if (series.dataset.arm === arm) series.classList.toggle("off", hidden);
       }

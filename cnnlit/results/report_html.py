@@ -10,6 +10,7 @@ from pathlib import Path
 from cnnlit.results import report_tables
 from cnnlit.results.charts import MOST_ROWS, NUM_COLORS, color_of, differences_chart, dots_chart
 from cnnlit.results.comparison import Measured, Results
+from cnnlit.results.layer_curves import layers_chart, moments
 from cnnlit.results.learning_curves import curve_names, curves_chart
 from cnnlit.results.markup import table, tag, text
 from cnnlit.results.run_records import RunRecord, progress
@@ -41,6 +42,7 @@ def html_page(results: Results, verdict: Verdict, *, folder: Path, pictures: Seq
         _section("arms", "Arms", _arms(results)),
         _section("differences", "Differences", _differences(results)),
         _section("curves", "Learning curves", _curves(results)),
+        _section("layers", "Layers", _layers(results)),
         _section("uncounted", "Not counted", _uncounted(results)),
         *(_section(name, name.replace("_", " ").capitalize(), _gallery(results, name, folder)) for name in pictures),
         _section("methods", "How this was computed", _methods(results)),
@@ -125,13 +127,35 @@ def _curves(results: Results) -> str:
         for name in names
         for logarithmic in (False, True)
     ]
+    scale = tag("label", tag("input", type="checkbox", id="log"), tag("span", "log scale"))
+    note = "Means of the counted runs, as far as all of an arm go, with their 95 % interval."
+    return _plots(results, "curve", names, plots, note, scale)
+
+
+def _layers(results: Results) -> str:
+    drawn = moments(results)
+    plots = [layers_chart(results, moment, visible=place == 0) for place, moment in enumerate(drawn)]
+    note = "First batch of the epoch. "
+    if any(moment.kind == "gradient_norm" for moment in drawn):
+        note += (
+            "Gradient: the length of the loss's gradient by a layer's weights; geometric means of the counted runs. "
+        )
+    if any(moment.kind == "saturation" for moment in drawn):
+        note += (
+            "Saturation: the share of a layer's activations whose slope is below a twentieth of the steepest, "
+            "for a rectifier the zeros. "
+        )
+    return _plots(results, "layer", [moment.name for moment in drawn], plots, note + "Bands: 95 % intervals.")
+
+
+def _plots(results: Results, group: str, names: Sequence[str], plots: Sequence[str], note: str, scale: str = "") -> str:
+    """Plots of which the reader chooses one by its name, with the arms below; empty without any."""
     if not any(plots):
         return ""
     choices = [
-        tag("label", tag("input", type="radio", name="curve", value=name, checked=place == 0), tag("span", text(name)))
+        tag("label", tag("input", type="radio", name=group, value=name, checked=place == 0), tag("span", text(name)))
         for place, name in enumerate(names)
     ]
-    scale = tag("label", tag("input", type="checkbox", id="log"), tag("span", "log scale"))
     arms = [
         tag(
             "button", tag("i", class_=f"mark arm-{color_of(place)}"), text(each.name),
@@ -140,7 +164,6 @@ def _curves(results: Results) -> str:
         for place, each in enumerate(results.measured[:NUM_COLORS])
         if each.readings
     ]  # fmt: skip
-    note = "Means of the counted runs, as far as all of an arm go, with their 95 % interval."
     if len(results.measured) > NUM_COLORS:
         note += f" Of {len(results.measured)} arms the best {NUM_COLORS}."
     return (

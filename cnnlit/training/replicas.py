@@ -1,6 +1,6 @@
 """Several seeds of one network trained in lock-step: their parameters are stacked, and a step is one for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -48,7 +48,7 @@ class Replicas(ImageClassification):
         self.validated = RunningTotals(len(networks))
         self.diverged = [0] * len(networks)
         self._validation: dict[str, list[float]] = {}
-        self._answer: Any = self._lockstep
+        self._answer: Callable[..., tuple[Tensor, Tensor]] = self._lockstep
 
     def on_train_start(self) -> None:
         super().on_train_start()

@@ -133,7 +133,7 @@ def test_curves_are_the_means_of_the_runs(experiment):
     rows = [find([str(experiment / f"0{seed}")]).records[0].curves for seed in range(4)]
     expected = np.mean([[row["train/error"] for row in curve] for curve in rows], axis=0)
     assert series["mean"] == pytest.approx(expected.tolist(), rel=1e-3)
-    assert series["epochs"] == list(range(1, 13))
+    assert series["names"] == list(range(1, 13))
 
 
 def test_a_page_without_curves_pictures_or_differences_is_still_one(tmp_path):

@@ -1,0 +1,161 @@
+"""Lines of a report: the mean of each arm with its band, drawn as SVG, and what the pointer tells of them."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cnnlit.results.charts import Scale, short
+from cnnlit.results.markup import tag, text
+from cnnlit.results.measures import kind
+from cnnlit.results.statistics import LEVEL
+
+
+class Curve(NamedTuple):
+    """A mean of an arm's runs at each of P places, with the ends of its interval; nan where there is none.
+
+    Attributes:
+        label: of the arm.
+        color: likewise.
+        places: along the page, float [P].
+        names: what the pointer calls them: layers, or numbers of epochs.
+        mean: float [P].
+        low: likewise, of the interval.
+        high: likewise.
+        n: runs.
+    """
+
+    label: str
+    color: int
+    places: NDArray[np.float64]
+    names: list[str] | list[float]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    n: int
+
+
+def mean_of(
+    values: NDArray[np.float64], *, logarithmic: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and the ends of its interval by Student's t over runs, each float [P], of values [runs, P].
+
+    Args:
+        values: of the runs.
+        logarithmic: of positive values the geometric mean, and an interval that is a factor.
+    """
+    if logarithmic:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean, low, high = mean_of(np.log(values))
+        return np.exp(mean), np.exp(low), np.exp(high)
+    n, mean = len(values), values.mean(axis=0)
+    half = np.full_like(mean, np.nan)
+    if n > 1:
+        half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def plot(
+    curves: Sequence[Curve],
+    name: str,
+    *,
+    title: str,
+    ticks: Sequence[tuple[float, str]],
+    below: str,
+    what: str = "",
+    logarithmic: bool,
+    factors: bool = False,
+    visible: bool,
+) -> str:
+    """Lines of arms over one scale; empty if there is nothing to draw.
+
+    Args:
+        curves: of the arms.
+        name: of what is drawn, by which a reader chooses it.
+        title: for those who do not see it.
+        ticks: places along the page, and what stands below them.
+        below: the name of what is drawn along the page.
+        what: the word before the name of a place, where all arms have the same ones; without it each arm has its own.
+        logarithmic: the scale.
+        factors: whether the intervals are factors, and not differences, of the mean.
+        visible: before a reader chooses.
+    """
+    values = np.concatenate([np.empty(0), *(curve.mean for curve in curves)])
+    values = values[np.isfinite(values) & (values > 0 if logarithmic else True)]
+    if not len(values):
+        return ""
+    low, high = float(values.min()), float(values.max())
+    if not logarithmic and 0 <= low < 0.3 * high:
+        low = 0.0
+    y = Scale(low, high, logarithmic=logarithmic, pad=0.03)
+    x = Scale(
+        min(float(curve.places[0]) for curve in curves), max(float(curve.places[-1]) for curve in curves), pad=0.0
+    )
+    lines = [_line(curve, x, y) for curve in curves]
+    grid = [tag("line", x1=0, x2=1000, y1=_down(y, tick), y2=_down(y, tick), class_="grid") for tick in y.ticks()]
+    svg = tag(
+        "svg", tag("title", text(title)), *grid, *lines, tag("line", x1=0, x2=0, y1=0, y2=1000, class_="cursor"),
+        viewBox="0 0 1000 1000", preserveAspectRatio="none", role="img", aria_label=title, class_="lines",
+    )  # fmt: skip
+    rows = [tag("span", text(short(tick, name)), style=f"top:{_down(y, tick) / 10:.2f}%") for tick in y.ticks()]
+    feet = [tag("span", text(label), style=f"left:{100 * x(place):.2f}%") for place, label in ticks]
+    return tag(
+        "div", tag("div", *rows, class_="ys", aria_hidden="true"), tag("div", svg, class_="area"),
+        tag("div", *feet, tag("b", text(below)), class_="xs", aria_hidden="true"),
+        tag("script", _data(curves, x, name, what, factors=factors), type="application/json"),
+        class_="plot", data_curve=name, data_scale="log" if logarithmic else "linear", hidden=not visible,
+    )  # fmt: skip
+
+
+def _down(scale: Scale, number: float) -> float:
+    return 1000 - 1000 * scale(number)
+
+
+def _line(curve: Curve, x: Scale, y: Scale) -> str:
+    """Band and line in a square of 1000."""
+    along = [1000 * x(place) for place in curve.places]
+    parts = []
+    if curve.n > 1:
+        edge = [(a, _down(y, b)) for a, b in zip(along, curve.high, strict=True)]
+        back = [(a, _down(y, b)) for a, b in zip(along, curve.low, strict=True)][::-1]
+        parts.append(tag("polygon", points=_points(edge + back), class_="band"))
+    line = [(a, _down(y, b)) for a, b in zip(along, curve.mean, strict=True)]
+    if len(along) == 1:
+        line = [(0.0, line[0][1]), (1000.0, line[0][1])]
+    parts.append(tag("polyline", points=_points(line), class_="line"))
+    return tag("g", *parts, class_=f"series arm-{curve.color}", data_arm=curve.label)
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{a:.1f},{min(max(b, -9000.0), 9000.0):.1f}" for a, b in points if math.isfinite(b))
+
+
+def _data(curves: Sequence[Curve], x: Scale, name: str, what: str, *, factors: bool) -> str:
+    """What the pointer tells, as JSON that cannot end its script."""
+    data: dict[str, Any] = {
+        "kind": kind(name),
+        "what": what,
+        "series": [
+            {
+                "arm": curve.label,
+                "names": curve.names,
+                "x": [round(x(place), 4) for place in curve.places],
+                "mean": _rounded(curve.mean),
+                **(
+                    {"low": _rounded(curve.low), "high": _rounded(curve.high)}
+                    if factors
+                    else {"half": _rounded(curve.high - curve.mean)}
+                ),
+            }
+            for curve in curves
+        ],
+    }
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [float(f"{value:.4g}") if math.isfinite(value) else None for value in values]
