@@ -16,6 +16,7 @@ from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
 from cnnlit.data.order import Presentations
 from cnnlit.data.resuming import ResumableData
 from cnnlit.data.splits import hold_out
+from cnnlit.data.views import Shifted
 
 Range = Annotated[list[float], Len(2, 2)]
 Batch = tuple[Tensor, Tensor]
@@ -32,26 +33,49 @@ class ResidentDigits(Dataset[Batch]):
         labels: int64 [N].
         image_size: side of the images that the network sees, in pixels.
         distortion: of each presentation, or None.
+        views: of each image, in place of a distortion; the images are then cnnlit.training.views.Views. Or None.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, image_size: int, distortion: AffineDistortion | None) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        image_size: int,
+        distortion: AffineDistortion | None = None,
+        views: Shifted | None = None,
+    ) -> None:
         self.images = images
         self.labels = labels
         self.image_size = image_size
         self.distortion = distortion
+        self.views = views
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, batch: Presentations) -> Batch:
+    def __getitem__(self, batch: Presentations) -> tuple[Any, Tensor]:
         epoch, presentations = batch
         presentations = presentations.to(self.images.device)
         indices = presentations % len(self)
         images = self.images.index_select(0, indices)
         labels = self.labels.index_select(0, indices)
+        if self.views is not None:
+            return [seen(images, self.image_size, self.views)], labels
         if self.distortion is None:
             return pad(images, self.image_size), labels
         return self.distortion(images, epoch, presentations, self.image_size), labels
+
+
+def seen(images: Tensor, image_size: int, views: Shifted) -> Batch:
+    """All views of N images as the network sees them, float32 [N * V, 1, image_size, image_size], and their numbers.
+
+    Args:
+        images: uint8 [N, H, H], 0 is background.
+        image_size: side of a view, in pixels.
+        views: of each image.
+    """
+    shown = views.of(pad(images, image_size + 2 * views.pixels))
+    return shown, torch.arange(len(shown), device=shown.device)
 
 
 class HandwrittenDigits(ResumableData):
@@ -80,6 +104,10 @@ class HandwrittenDigits(ResumableData):
         distortion_elastic_smoothness_pixels: its sigma.
         distortion_copies: distorted versions of each image beside the original, drawn once (the paper: 9);
             null for a fresh distortion at every presentation.
+        views: of each test image, cnnlit.data.views.Shifted; null for the one that validation has.
+
+    Raises:
+        ValueError: for other views.
     """
 
     class_names = class_folders = tuple("0123456789")
@@ -108,9 +136,13 @@ class HandwrittenDigits(ResumableData):
         distortion_elastic_strength: Annotated[float, Gt(0)] = 34.0,
         distortion_elastic_smoothness_pixels: Annotated[float, Gt(0)] = 4.0,
         distortion_copies: Annotated[int, Ge(1)] | None = None,
+        views: list[Any] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
+        self.save_hyperparameters(logger=False, ignore=["views"])
+        if views is not None and (len(views) != 1 or not isinstance(views[0], Shifted)):
+            raise ValueError("protocol: digits have no crops to be tested by; use protocol=single_crop or shifts")
+        self._views: Shifted | None = views[0] if views else None
         self.published_errors = PUBLISHED_ERRORS if source == "mnist" else None
         self._splits: dict[str, Batch] = {}
         self._distortion: AffineDistortion | None = None
@@ -169,7 +201,11 @@ class HandwrittenDigits(ResumableData):
         return [self._eval_dataloader("val")] if self.hparams["val_split"] else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._eval_dataloader(self.tested)
+        if self._views is None:
+            return self._eval_dataloader(self.tested)
+        per_step = max(1, self.hparams["eval_batch_size"] // self._views.num_views)
+        digits = self._resident(self.tested, views=self._views)
+        return DataLoader(digits, batch_size=None, sampler=self._eval_batches(self.tested, per_step))
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         return batch  # which is there already
@@ -180,9 +216,12 @@ class HandwrittenDigits(ResumableData):
         first = replica * self.num_images["train"] * self._versions  # of its presentations, see Lockstep
         return self._resident("train", self._distortion)[epoch, first + indices]
 
-    def as_input(self, pictures: Sequence[Tensor]) -> Tensor:
-        """See ResumableData, and as_digit."""
-        return pad(torch.stack([as_digit(picture) for picture in pictures]), self.hparams["image_size"])
+    def as_input(self, pictures: Sequence[Tensor]) -> Tensor | list[Batch]:
+        """See ResumableData, and as_digit; a list of the views by size, where a test has several."""
+        digits = torch.stack([as_digit(picture) for picture in pictures])
+        if self._views is None:
+            return pad(digits, self.hparams["image_size"])
+        return [seen(digits, self.hparams["image_size"], self._views)]
 
     def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
@@ -196,12 +235,12 @@ class HandwrittenDigits(ResumableData):
         return "dark on bright: inverted" if is_dark_on_bright(picture) else None
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        return DataLoader(self._resident(split, None), batch_size=None, sampler=self._eval_batches(split))
+        return DataLoader(self._resident(split), batch_size=None, sampler=self._eval_batches(split))
 
-    def _resident(self, split: str, distortion: AffineDistortion | None) -> ResidentDigits:
+    def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> ResidentDigits:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         images, labels = self._splits[split]
-        return ResidentDigits(images.to(device), labels.to(device), self.hparams["image_size"], distortion)
+        return ResidentDigits(images.to(device), labels.to(device), self.hparams["image_size"], distortion, **views)
 
     @property
     def _versions(self) -> int:

@@ -149,6 +149,27 @@ class Uncropped:
         return windows
 
 
+class Shifted:
+    """Moved by whole pixels, by up to so many in either direction, with background where nothing was. Of digits alone.
+
+    Args:
+        pixels: the largest distance; 1 is nine views.
+    """
+
+    def __init__(self, *, pixels: Pixels) -> None:
+        self.pixels = pixels
+
+    @property
+    def num_views(self) -> int:
+        return (2 * self.pixels + 1) ** 2
+
+    def of(self, images: Tensor) -> Tensor:
+        """The views [N * num_views, C, H - 2 * pixels, W - 2 * pixels] of images with a margin [N, C, H, W]."""
+        height, width = (side - 2 * self.pixels for side in images.shape[2:])
+        views = images.unfold(2, height, 1).unfold(3, width, 1)  # [N, C, rows, columns, height, width]
+        return views.movedim(1, 3).flatten(0, 2)
+
+
 class Views:
     """A list of steps, put to work: the windows of each picture that a network is tested on.
 
@@ -167,7 +188,9 @@ class Views:
         for step in steps:
             kind = type(step).__name__
             if not isinstance(step, Geometry | ViewStep):
-                raise ValueError(f"protocol.views: {kind} is no step of cnnlit.data.views or cnnlit.data.geometry")
+                raise ValueError(
+                    f"protocol.views: {kind} is no view of photographs; see cnnlit.data.views and .geometry"
+                )
             if isinstance(step, Geometry) and step.num_draws:
                 raise ValueError(f"protocol.views: {kind} draws at random; a test is without chance")
         sizing = [step for step in steps if not isinstance(step, Mirrored)]

@@ -54,7 +54,7 @@ class EvaluationProtocol:
         if self.dense and not hasattr(network, "dense"):
             raise ValueError(
                 f"protocol: {type(network).__name__} sees images of one size alone; "
-                "use a protocol of crops, such as ten_crop"
+                "use a protocol of crops, such as ten_crop, or of digits shifts"
             )
 
     def answer(self, network: nn.Module, views: Tensor | Views, count: int) -> Tensor:

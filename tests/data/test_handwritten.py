@@ -1,5 +1,6 @@
 """The digits are split exactly, disjointly, and always in the same way."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cnnlit.data.digits import read_digits
 from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.views import Mirrored, Shifted
 
 MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
@@ -156,3 +159,21 @@ def test_mnist_has_55000_5000_and_10000_images(real_mnist: Path) -> None:
     assert (labels[0] + labels[1]).tolist() == MNIST_COUNTS
     np.testing.assert_allclose(labels[1], np.array(MNIST_COUNTS) / 12, atol=1)
     assert not contents(data._splits["train"][0]) & contents(data._splits["val"][0])
+
+
+def test_a_test_by_shifts_shows_each_digit_in_nine_places() -> None:
+    plain, answers = split(digits(), "test")
+    data = digits(eval_batch_size=100, views=[Shifted(pixels=1)])
+    views, labels = zip(*data.test_dataloader(), strict=True)
+    assert torch.equal(torch.cat(labels), answers)
+    assert all(len(images) <= 100 for [(images, _)] in views), "as many at a time as without views"
+    shown = torch.cat([images[places.argsort()] for [(images, places)] in views]).view(-1, 3, 3, 1, 32, 32)
+    assert torch.equal(shown[:, 1, 1], plain)
+    for down, right in itertools.product(range(3), range(3)):
+        moved = functional.pad(plain, (1, 1, 1, 1), value=-0.1)[..., down : down + 32, right : right + 32]
+        torch.testing.assert_close(shown[:, down, right], moved)
+
+
+def test_digits_have_no_crops() -> None:
+    with pytest.raises(ValueError, match="digits have no crops"):
+        HandwrittenDigits(views=[Mirrored()])
