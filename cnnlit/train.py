@@ -105,6 +105,7 @@ def _train_one(settings: Node, resume: str | None) -> float:
         if settings["compile"]:
             network.compile()
         task, datamodule, loop = _assemble(settings, network, run)
+        _note_emulation(settings, loop)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
     with config.refusing((RunError, UnreadableError), exit_code=1):
         return _fit_and_test(run, task, datamodule, loop)
@@ -129,6 +130,7 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
             print_note(f"replicas as processes: {reason}")
             train_as_processes(train, seed=first["seed"], replicas=len(each), trainer=first["trainer"])
         networks = [alone.model, *(_network(settings, goes_on) for settings in each[1:])]
+        _note_emulation(first, loop)
         task = Replicas(networks, recipe=alone.recipe, configs=each)
         if first["compile"]:
             task.compile()
@@ -195,6 +197,18 @@ def _assemble(
         alone=replicas == 1,
     )
     return ImageClassification(network, recipe=recipe, config=settings, protocol=protocol), datamodule, loop
+
+
+def _note_emulation(settings: Node, loop: "Trainer") -> None:
+    from cnnlit.callbacks.progress import print_note
+    from cnnlit.parallel.devices import emulates_bfloat16
+
+    precision = str(settings["trainer"]["precision"])
+    if precision.startswith("bf16") and loop.strategy.root_device.type == "cpu" and emulates_bfloat16():
+        print_note(
+            f"trainer.precision={precision}: this processor has no instructions for bfloat16 and is several times as "
+            "slow with it; trainer.precision=32-true is faster here"
+        )
 
 
 def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Trainer") -> str | None:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 
 import torch
@@ -49,6 +50,13 @@ def num_devices(accelerator: str, devices: int | str | list[int]) -> int:
     if not 1 <= highest <= (gpus if on_gpu else processes):
         raise ValueError(f"trainer.devices={devices}: this machine has {found}")
     return count
+
+
+def emulates_bfloat16() -> bool:
+    """Whether this machine's processor is known to have no instructions for bfloat16, which then costs several times
+    what float32 does; where torch does not tell, it is not."""
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
+    return bool(capabilities) and not any(there for name, there in capabilities.items() if "bf16" in name)
 
 
 def keep_freed_memory() -> None:

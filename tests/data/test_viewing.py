@@ -103,7 +103,10 @@ def test_the_work_of_a_protocol_is_counted_in_images() -> None:
     [
         ((RandomCrop(pixels=8),), "protocol.views: RandomCrop draws at random; a test is without chance"),
         ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip draws at random"),
-        ((CenterCrop(pixels=8), PCAColour()), "PCAColour is no view of photographs; see cnnlit.data.views and .geometry"),
+        (
+            (CenterCrop(pixels=8), PCAColour()),
+            "PCAColour is no view of photographs; see cnnlit.data.views and .geometry",
+        ),
         ((Scales(pixels=[8, 9]), Mirrored()), "ends with Scales; end with a crop, or with Uncropped"),
         ((Mirrored(),), "protocol.views shows nothing; end with a crop"),
     ],

@@ -1,9 +1,12 @@
-"""The memory that a step frees serves the next one."""
+"""The memory that a step frees serves the next one, and what a processor can is told."""
 
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from cnnlit.parallel.devices import emulates_bfloat16
 
 STEPS = """
 import resource, sys, torch
@@ -24,3 +27,13 @@ def test_freed_memory_is_not_given_back_to_the_system() -> None:
         for how in ("keep", "as it is")
     }
     assert faults["keep"] < 100 < faults["as it is"]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "emulates"),
+    [({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, True), ({"avx2": True, "avx512_bf16": True}, False),
+     ({"arm_bf16": True}, False), ({}, False)],
+)  # fmt: skip
+def test_a_processor_without_bfloat16_is_known(monkeypatch, capabilities, emulates) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert emulates_bfloat16() is emulates
