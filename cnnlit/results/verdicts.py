@@ -162,7 +162,7 @@ def _together(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
             reason = one.sentence.partition(": ")[2]
             among = "" if outcome == "holds" else f"against {len(telling)} of {len(verdicts)} arms "
             verb = "is " if outcome == "too close to call" else ""
-            least = "at the least" if outcome == "holds" else "one of them"
+            least = "at the least" if outcome == "holds" else claim.others[verdicts.index(one)].name
             return Verdict(
                 outcome, f"{claim.words} {verb}{outcome} {among}({least}: {reason})".replace("  ", " "), more
             )

@@ -123,7 +123,7 @@ def test_a_claim_about_all_others_must_hold_against_each(experiment):
     assert judge(results, "average > rest", None).outcome == "holds"
     verdict = judge(results, "max < rest", None)
     assert verdict.outcome == "too close to call"
-    assert "against 1 of 2 arms" in verdict.sentence
+    assert "against 1 of 2 arms (subsample: " in verdict.sentence
 
 
 def test_among_many_arms_p_values_are_corrected(experiment):
