@@ -66,7 +66,7 @@ def _claims(training: Training, root: str) -> list[Claim]:
     what = f"{training.replicas} seeds in one process / one after the other"
     return [
         _ratio(f"{what}: an epoch ({training.what})", steps, epochs, training.replicas, training.bound),
-        _ratio(f"{what}: the commands", together, whole, training.replicas, None),
+        _ratio(f"{what}: the commands", together, whole, training.replicas, training.bound),
     ]
 
 

@@ -116,7 +116,7 @@ def test_one_view_is_the_test_at_the_end_of_training_again(trained):
     both = [trained / "evaluations" / "single_crop_predictions.csv", trained / "test_predictions.csv"]
     assert answers(both[0]) == answers(both[1])
     again, at_the_end = ([float(row["confidence"]) for row in csv.DictReader(path.open())] for path in both)
-    assert again == pytest.approx(at_the_end, abs=1e-5)  # other batches round otherwise
+    assert again == pytest.approx(at_the_end, abs=1.5e-6)  # one in the last digit: other batches round otherwise
 
 
 @pytest.mark.slow

@@ -57,12 +57,10 @@ class Replicas(ImageClassification):
     def on_train_epoch_start(self) -> None:
         if not isinstance(self._optimizer, StochasticDiagonalLM):
             return
-        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         each = []
         for replica in range(len(self.configs)):
-            images, labels = datamodule.curvature_sample(self._optimizer.num_samples, self.current_epoch, replica)
-            alone = unstacked(self.model, replica)
-            each.append(diagonal_curvature(alone, self.loss, images.to(self.dtype), labels).values())
+            sample = self._curvature_sample(self._optimizer.num_samples, replica)
+            each.append(diagonal_curvature(unstacked(self.model, replica), self.loss, *sample).values())
         together = (torch.stack(parts) for parts in zip(*each, strict=True))
         self._optimizer.take(dict(zip(self.model.parameters(), together, strict=True)))
 
@@ -136,21 +134,22 @@ class Replicas(ImageClassification):
 
 def stacked(networks: Sequence[nn.Module]) -> nn.Module:
     """A copy of the first network with each parameter in the place of one, in front of its shape their number."""
-    network = deepcopy(networks[0])
     parameters, _ = stack_module_state(list(networks))
-    for name, parameter in parameters.items():
-        layer, _, own = name.rpartition(".")
-        setattr(network.get_submodule(layer), own, nn.Parameter(parameter.detach()))
-    return network
+    return _copy_with(networks[0], parameters)
 
 
 def unstacked(network: nn.Module, replica: int) -> nn.Module:
     """A copy of one of the networks that were stacked."""
-    alone = deepcopy(network)
-    for name, parameter in network.named_parameters():
+    return _copy_with(network, {name: stack[replica].clone() for name, stack in network.named_parameters()})
+
+
+def _copy_with(network: nn.Module, parameters: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of a network with other parameters, of any shape, in the place of its own."""
+    copy = deepcopy(network)
+    for name, parameter in parameters.items():
         layer, _, own = name.rpartition(".")
-        setattr(alone.get_submodule(layer), own, nn.Parameter(parameter.detach()[replica].clone()))
-    return alone
+        setattr(copy.get_submodule(layer), own, nn.Parameter(parameter.detach()))
+    return copy
 
 
 def of_one(checkpoint: Mapping[str, Any], replica: int, config: dict[str, Any]) -> dict[str, Any]:

@@ -99,9 +99,13 @@ class ImageClassification(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         if isinstance(self._optimizer, StochasticDiagonalLM):
-            datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            images, labels = datamodule.curvature_sample(self._optimizer.num_samples, self.current_epoch)
-            self._optimizer.estimate(self.model, self.loss, images.to(self.dtype), labels)
+            self._optimizer.estimate(self.model, self.loss, *self._curvature_sample(self._optimizer.num_samples))
+
+    def _curvature_sample(self, count: int, *replica: int) -> tuple[Tensor, Tensor]:
+        """Training images of this epoch and their labels; of one of several replicas, its own."""
+        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        images, labels = datamodule.curvature_sample(count, self.current_epoch, *replica)
+        return images.to(self.dtype), labels
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # What a step draws depends on nothing but its number, so a resumed run draws the same.
