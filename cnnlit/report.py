@@ -96,7 +96,7 @@ def _comparison(
     smallest: float | None,
     pictures: list[str],
 ) -> Answer:
-    from cnnlit.results import report_data
+    from cnnlit.results import report_data, run_records
     from cnnlit.results.comparison import compare_runs
     from cnnlit.results.measures import measure_of
     from cnnlit.results.report_tables import report_page
@@ -104,6 +104,9 @@ def _comparison(
 
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
     verdict = judge(results, claim, smallest)
+    if verdict.more_seeds:
+        seeds = max(len(each.readings) for each in results.measured) + verdict.more_seeds
+        verdict = verdict._replace(command=run_records.command_for_more(found, seeds))
 
     def html(path: Path) -> str:
         from cnnlit.results.report_html import html_page

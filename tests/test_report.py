@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -75,6 +76,32 @@ def test_folders_are_separated_by_commas_or_found_by_a_pattern(runs, printed):
     assert sum(arm["n"] for arm in found["arms"]) == 11
     listed = json.loads(printed(f"runs=[{runs.parent}/more]", "format=json"))
     assert listed["arms"][0]["n"] == 1
+
+
+def test_seeds_that_are_missing_come_with_the_command_that_trains_them(tmp_path, printed, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    errors = {"max": (0.0100, 0.0121, 0.0103), "average": (0.0110, 0.0113, 0.0109)}
+    for number, (pooling, error) in enumerate((arm, error) for arm, given in errors.items() for error in given):
+        made_run(tmp_path / "a sweep" / str(number), seed=number % 3, error=error, model__pooling=pooling)
+    told = {"task": ["experiment=pooling", "seed=0,1,2", "data.root=a b"], "hydra": ["hydra.launcher.jobs=2"]}
+    told["hydra"] += ["hydra.mode=MULTIRUN", "hydra.sweep.dir=elsewhere"]
+    (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps({"hydra": {"overrides": told}}))
+    arguments = ("runs=a sweep", "claim=max < average")
+    verdict = json.loads(printed(*arguments, "format=json"))["verdict"]
+    words = shlex.split(verdict["command"])
+    assert words[:6] == ["python", "-m", "cnnlit.train", "-m", "experiment=pooling", "data.root=a b"]
+    assert words[6:] == [
+        "hydra.launcher.jobs=2", f"seed=range(0,{3 + verdict['more_seeds']})", 'hydra.sweep.dir="a sweep"'
+    ]  # fmt: skip
+    assert f"\n    {verdict['command']}\n" in printed(*arguments)
+    assert f"\n    {verdict['command']}\n" in printed(*arguments, "format=markdown")
+    printed(*arguments, "format=html")
+    assert "seed=range(0," in (tmp_path / "a sweep" / "report.html").read_text()
+    # Of two sweeps together there is no such command, nor where nothing is missing.
+    made_run(tmp_path / "other" / "0", seed=7, error=0.0101)
+    both = json.loads(printed("runs=a sweep,other", "claim=max < average", "format=json"))["verdict"]
+    assert both["more_seeds"]
+    assert both["command"] == ""
 
 
 def test_a_target_is_reached_after_some_epochs(runs, printed):

@@ -1,7 +1,6 @@
 """A job of a sweep: what is to be run, in which folder, and what is there of it already."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -64,6 +63,18 @@ class Job:
         return [self.folder / str(number) for number in range(count)] if count > 1 else [self.folder]
 
     @property
+    def key(self) -> str:
+        """Its configuration, as `begun` has it."""
+        return _key(self._kept)
+
+    @property
+    def _kept(self) -> dict[str, Any]:
+        """What its first run keeps of its configuration."""
+        kept = {key: value for key, value in self.settings.items() if key not in NOT_KEPT}
+        written: dict[str, Any] = yaml.safe_load(yaml.safe_dump({**kept, "replicas": 1}))
+        return written
+
+    @property
     def log(self) -> Path:
         """What the job wrote to the terminal, where it was not shown."""
         return self.folder / "log.txt"
@@ -81,11 +92,10 @@ class Job:
         if claim.is_file() and claim.stat().st_size == 0:
             claim.unlink()  # of a run that was killed as it began
         try:
-            before = {"replicas": 1, **runs.read_config(first)}  # which a run of older code does not say
+            before = _kept_by(first)
         except FileNotFoundError:
-            return [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
-        now = {**{key: value for key, value in self.settings.items() if key not in NOT_KEPT}, "replicas": 1}
-        if difference := _difference(before, yaml.safe_load(yaml.safe_dump(now))):
+            return [*self.overrides, f"hydra.run.dir={runs.quoted(self.folder)}"]
+        if difference := _difference(before, self._kept):
             raise ValueError(f"{first} holds a run with {difference}; hydra.sweep.dir names another folder")
         records = self._records()
         for folder, record in records.items():
@@ -95,7 +105,7 @@ class Job:
                     "wait for its end, or end it"
                 )
         finished = [record for record in records.values() if record["state"] == "finished"]
-        return None if len(finished) == len(self.folders) else [f"resume={quoted(self.folder)}"]
+        return None if len(finished) == len(self.folders) else [f"resume={runs.quoted(self.folder)}"]
 
     def read(self) -> bool:
         """What its runs came to; False if one is not finished."""
@@ -124,6 +134,26 @@ class Job:
         return records
 
 
+def begun(sweep: Path) -> dict[str, int]:
+    """The jobs whose configuration lies in a sweep's folder: the key of each, and its number."""
+    numbers = sorted(int(path.name) for path in sweep.iterdir() if path.name.isdecimal()) if sweep.is_dir() else []
+    keys = {}
+    for number in numbers:
+        for first in (sweep / str(number), sweep / str(number) / "0"):
+            with suppress(OSError, ValueError):
+                keys[_key(_kept_by(first))] = number
+                break
+    return keys
+
+
+def _kept_by(folder: Path) -> dict[str, Any]:
+    return {"replicas": 1, **runs.read_config(folder)}  # which a run of older code does not say
+
+
+def _key(config: dict[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
 def print_table(jobs: Sequence[Job]) -> None:
     """A row for each job, on stdout."""
     from rich.console import Console
@@ -141,12 +171,6 @@ def print_table(jobs: Sequence[Job]) -> None:
         cells = [str(job.number), job.label, state, *errors, seconds, str(job.folder)]
         table.add_row(*map(Text, cells))
     console.print(table, highlight=False)
-
-
-def quoted(path: Path) -> str:
-    """A path as a value on Hydra's command line, whatever characters it has."""
-    text = str(path)
-    return text if re.fullmatch(r"[\w./-]+", text) else '"{}"'.format(text.replace('"', '\\"'))
 
 
 def _difference(before: Any, now: Any, name: str = "") -> str | None:

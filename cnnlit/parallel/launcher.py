@@ -7,6 +7,7 @@ run, memory, a thread that failed) would be the next one's.
 import atexit
 import fcntl
 import inspect
+import itertools
 import os
 import shlex
 import sys
@@ -28,11 +29,11 @@ from rich.console import Console
 from rich.text import Text
 
 from cnnlit import config
-from cnnlit.parallel.jobs import Job, JobFailed, print_table, quoted
+from cnnlit.parallel.jobs import Job, JobFailed, begun, print_table
 from cnnlit.parallel.runner import Runner
 from cnnlit.parallel.search import OptunaSweeper
 from cnnlit.parallel.shares import Shares, visible_cores, visible_gpus
-from cnnlit.results.runs import write_json
+from cnnlit.results.runs import JOBS, quoted, read_jobs, write_json
 
 
 class ProcessLauncher(Launcher, Callback):
@@ -47,6 +48,7 @@ class ProcessLauncher(Launcher, Callback):
         self._at_once = jobs
         self._on_error = on_error
         self._jobs: list[Job] = []
+        self._known: dict[str, dict[str, Any]] = {}  # what jobs.json has, by folder
         self._runner: Runner | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -78,6 +80,7 @@ class ProcessLauncher(Launcher, Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say what the sweep came to; exit code 1 if a job has failed."""
         self._report()
+        os.close(self._taken)
         if any(job.state == "failed" for job in self._jobs):
             raise SystemExit(1)
 
@@ -85,24 +88,43 @@ class ProcessLauncher(Launcher, Callback):
         """The jobs of a batch, as each will be configured."""
         if not batch:
             raise ValueError("there is nothing to sweep: a list of values is empty")
-        composed = []
-        for number, overrides in enumerate(batch, first):
-            sweep_config = self._loader.load_sweep_config(self._config, list(overrides))
-            with open_dict(sweep_config):
-                sweep_config.hydra.job.id = str(number)
-                sweep_config.hydra.job.num = number
-            HydraConfig.instance().set_config(sweep_config)  # what ${hydra:...} reads
-            folder = self._folder / str(OmegaConf.select(sweep_config, "hydra.sweep.subdir"))
-            keys = [str(key) for key in sweep_config if key != "hydra"]
-            settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(sweep_config, keys), resolve=True)
-            composed.append((number, list(sweep_config.hydra.overrides.task), folder, settings))
+        jobs = [self._compose(number, overrides) for number, overrides in enumerate(batch, first)]
+        if not self._optimises:  # whose trials may be equal, and are told apart by their numbers
+            numbers = self._numbers(jobs)
+            jobs = [
+                job if job.number == number else self._compose(number, overrides)
+                for job, number, overrides in zip(jobs, numbers, batch, strict=True)
+            ]
         HydraConfig.instance().cfg = None
-        shared = set.intersection(*(set(overrides) for _, overrides, _, _ in composed)) if len(composed) > 1 else set()
-        jobs = []
-        for number, overrides, folder, settings in composed:
-            label = " ".join(override for override in overrides if override not in shared)
-            jobs.append(Job(number, overrides, label or "everything as configured", folder, settings))
+        shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
+        for job in jobs:
+            apart = " ".join(override for override in job.overrides if override not in shared)
+            job.label = apart or "everything as configured"
         return jobs
+
+    def _compose(self, number: int, overrides: Sequence[str]) -> Job:
+        sweep_config = self._loader.load_sweep_config(self._config, list(overrides))
+        with open_dict(sweep_config):
+            sweep_config.hydra.job.id = str(number)
+            sweep_config.hydra.job.num = number
+        HydraConfig.instance().set_config(sweep_config)  # what ${hydra:...} reads
+        folder = self._folder / str(OmegaConf.select(sweep_config, "hydra.sweep.subdir"))
+        keys = [str(key) for key in sweep_config if key != "hydra"]
+        settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(sweep_config, keys), resolve=True)
+        return Job(number, list(sweep_config.hydra.overrides.task), "", folder, settings)
+
+    def _numbers(self, jobs: list[Job]) -> list[int]:
+        """Hydra's numbers; but in the folder of a sweep that is given more seeds, or arms, each job keeps its own.
+
+        A sweep that has no job in common with the folder is another one, which is refused by its numbers.
+        """
+        held = begun(self._folder)
+        same = [held.pop(job.key, None) for job in jobs]
+        if not self._jobs and not any(number is not None for number in same):
+            return [job.number for job in jobs]
+        taken = {*held.values(), *same, *(job.number for job in self._jobs)}
+        free = (number for number in itertools.count() if number not in taken)
+        return [next(free) if number is None else number for number in same]
 
     def _begin(self, jobs: list[Job]) -> None:
         """Before the first job: refuse what cannot be right, and take the folder."""
@@ -110,7 +132,7 @@ class ProcessLauncher(Launcher, Callback):
         with ProcessPoolExecutor(1) as apart:  # the check imports what it checks, which this process is not to hold
             apart.submit(_check, self._function, [job.settings for job in jobs]).result()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._taken = os.open(self._folder, os.O_RDONLY)  # and with it the lock, as long as this process lives
+        self._taken = os.open(self._folder, os.O_RDONLY)  # and with it the lock, until the sweep is over
         try:
             fcntl.flock(self._taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -119,6 +141,7 @@ class ProcessLauncher(Launcher, Callback):
             pass
         for job in jobs:
             job.arguments()
+        self._known = {job["folder"]: job for job in read_jobs(self._folder)}
         together = f", {self._at_once} at once" if self._at_once > 1 else ""
         _tell(f"sweep of {len(jobs)} job{'s' * (len(jobs) > 1)}{together}: {self._folder}")
         self._runner = Runner(
@@ -135,11 +158,10 @@ class ProcessLauncher(Launcher, Callback):
         """Keep in jobs.json how the jobs stand, those without a record of their own too; and say what is new."""
         _tell(line)
         keys = ("number", "overrides", "state", "reason", "val_error", "test_error", "seconds")
-        jobs = [
-            {"folder": str(job.folder.relative_to(self._folder)), **{key: getattr(job, key) for key in keys}}
-            for job in self._jobs
-        ]
-        write_json(self._folder / "jobs.json", {"jobs": jobs})
+        for job in self._jobs:
+            folder = str(job.folder.relative_to(self._folder))
+            self._known[folder] = {"folder": folder, **{key: getattr(job, key) for key in keys}}
+        write_json(self._folder / JOBS, {"jobs": sorted(self._known.values(), key=lambda job: job["number"])})
 
     def _report(self) -> None:
         """A table of all jobs on stdout, and how to go on where some are not finished."""

@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 
 from cnnlit import config
 from cnnlit.config import Node
-from cnnlit.parallel.jobs import Job, print_table, quoted
+from cnnlit.parallel.jobs import Job, print_table
 from cnnlit.parallel.launcher import command_line
 from cnnlit.parallel.processes import started_elsewhere
 from cnnlit.parallel.runner import become
 from cnnlit.parallel.shares import most_at_once, visible_cores, visible_gpus
 from cnnlit.results.replicas import is_stack, read_configs
-from cnnlit.results.runs import read_config
+from cnnlit.results.runs import quoted, read_config
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")

@@ -96,6 +96,9 @@ def _verdict(verdict: Verdict) -> str:
     mark = MARKS.get(verdict.outcome, UNDECIDED)
     kind = {"clear": "holds", "does not hold": "fails"}.get(verdict.outcome, verdict.outcome.partition(" ")[0])
     words = tag("p", tag("strong", text(verdict.outcome)), tag("span", text(verdict.sentence + ".")))
+    if verdict.command:
+        words += tag("p", text(report_tables.MORE), " ", tag("code", text(verdict.command)))
+        words = tag("div", words)
     return tag("section", tag("b", mark, aria_hidden="true"), words, id="verdict", class_=kind)
 
 

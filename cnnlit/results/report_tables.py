@@ -4,16 +4,18 @@ from collections import Counter
 
 from cnnlit.results.comparison import Comparison, Measured, Results
 from cnnlit.results.measures import Measure
-from cnnlit.results.sheets import Page, Sheet
+from cnnlit.results.sheets import CODE, Page, Sheet
 from cnnlit.results.verdicts import SHUFFLED, Verdict, show_p
 
 DASH = "\N{EN DASH}"
 MOST_KEYS = 12
+MORE = "To train them beside those that there are:"
 
 
 def report_page(results: Results, verdict: Verdict) -> Page:
     """The verdict, the arms, their differences, what is not counted, and how all this was computed."""
-    page: Page = [verdict.sentence + ".", arms_sheet(results)]
+    more = [MORE, f"{CODE}{verdict.command}"] if verdict.command else []
+    page: Page = [verdict.sentence + ".", *more, arms_sheet(results)]
     if results.comparisons:
         page.append(differences_sheet(results))
     if results.uncounted:

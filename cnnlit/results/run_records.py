@@ -7,18 +7,21 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
-from cnnlit.results.runs import State, read, read_config, read_metrics
+from cnnlit.results.runs import State, quoted, read, read_config, read_jobs, read_metrics
 
 T = TypeVar("T")
 WITHOUT_RUNS = {"checkpoints", "pictures", "wandb", "tensorboard", ".git"}
 """Folders of a run, below which no other run is looked for."""
+
+OWN_WORDS = ("hydra.mode=", "hydra.sweep.dir=")
+"""What Hydra notes of a sweep's command line that another one says in its own way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,31 @@ def find(places: Iterable[str]) -> Runs:
     return Runs(records, common, missing)
 
 
+def command_for_more(found: Runs, seeds: int) -> str:
+    """The command that gives a sweep more seeds, in its folder.
+
+    Args:
+        found: the runs.
+        seeds: that it shall have then, from its first on.
+
+    Returns:
+        The command; empty where the runs are not one sweep over seeds.
+    """
+    known = {record.seed for record in found.records}
+    note = found.folder / "multirun.yaml"
+    if not note.is_file() or None in known or any(Path(each.place).parent != found.folder for each in found.records):
+        return ""
+    try:
+        told = yaml.safe_load(note.read_text())["hydra"]["overrides"]
+        words = [word for word in [*told["task"], *told["hydra"]] if not word.startswith(("seed=", *OWN_WORDS))]
+    except (KeyError, TypeError, yaml.YAMLError):
+        return ""
+    first = min(seed for seed in known if seed is not None)
+    place = quoted(Path(os.path.relpath(found.folder)))
+    more = [f"seed=range({first},{first + seeds})", f"hydra.sweep.dir={place}"]
+    return shlex.join(["python", "-m", "cnnlit.train", "-m", *words, *more])
+
+
 def progress(work: Iterable[T], what: str, total: int) -> Iterator[T]:
     """The same, with a bar on a terminal's stderr while it lasts, if it is more than a moment's work."""
     from rich.console import Console
@@ -118,7 +146,7 @@ def _by_number(name: str) -> list[tuple[int, str]]:
     return [(int(part or 0), word) for word, part in re.findall(r"(\D*)(\d*)", name)]
 
 
-def _record(folder: Path, jobs: Sequence[Sequence[str]]) -> RunRecord:
+def _record(folder: Path, jobs: Mapping[str, Sequence[str]]) -> RunRecord:
     config: dict[str, Any] = {}
     reason = ""
     try:
@@ -167,16 +195,22 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def _overrides(folder: Path, command: str, jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _overrides(folder: Path, command: str, jobs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Of a sweep's job its own values; of a single run its command's."""
-    if jobs and folder.name.isdecimal() and int(folder.name) < len(jobs):
-        return tuple(jobs[int(folder.name)])
+    if folder.name in jobs:
+        return tuple(jobs[folder.name])
     words = shlex.split(command)[3:]
     return tuple(word.lstrip("+") for word in words if "=" in word and not word.startswith("hydra"))
 
 
-def _jobs(folder: Path) -> list[list[str]]:
-    """The overrides of each job of a sweep, in Hydra's order; none if it is no sweep, or not a plain grid."""
+def _jobs(folder: Path) -> dict[str, list[str]]:
+    """The folder of each job of a sweep, by name, and its overrides; none if it is no sweep."""
+    told = {job["folder"]: [word.lstrip("+") for word in job["overrides"]] for job in read_jobs(folder)}
+    return told or {str(number): words for number, words in enumerate(_unfolded(folder))}
+
+
+def _unfolded(folder: Path) -> list[list[str]]:
+    """The overrides of each job of another launcher's sweep, in Hydra's order; none if it is not a plain grid."""
     try:
         sweep = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]
         params = sweep["sweeper"].get("params") or {}
@@ -206,7 +240,7 @@ def _choices(word: str) -> list[str] | None:
     return [f"{key}={part.strip()}" for part in parts or [""]]
 
 
-def _never_started(folder: Path, jobs: Sequence[Sequence[str]]) -> Iterator[str]:
-    for number, words in enumerate(jobs):
-        if next(_run_folders(folder / str(number)), None) is None:
-            yield f"job {number} of {folder.name}: {' '.join(words)}"
+def _never_started(folder: Path, jobs: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, words in jobs.items():
+        if next(_run_folders(folder / name), None) is None:
+            yield f"job {name} of {folder.name}: {' '.join(words)}"

@@ -42,6 +42,9 @@ if TYPE_CHECKING:  # imported where it is needed, so that runs are read back wit
 State = Literal["running", "finished", "failed", "interrupted"]
 PACKAGES = ("cnnlit", "torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
 
+JOBS = "jobs.json"
+"""The file of a sweep's folder that says how its jobs stand."""
+
 
 class RunError(Exception):
     """What ended a run, in one line that names it and says how to go on; the code has nothing to show for it."""
@@ -331,6 +334,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     config: dict[str, Any] = yaml.load((folder / "config.yaml").read_text(), loader)
     return config
+
+
+def read_jobs(sweep: Path) -> list[dict[str, Any]]:
+    """The jobs of a sweep, by number, as they stand in its jobs.json; none if it has no such file."""
+    try:
+        jobs: list[dict[str, Any]] = json.loads((sweep / JOBS).read_text())["jobs"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return jobs
+
+
+def quoted(path: Path) -> str:
+    """A path as a value on Hydra's command line, whatever characters it has."""
+    text = str(path)
+    return text if re.fullmatch(r"[\w./-]+", text) else '"{}"'.format(text.replace('"', '\\"'))
 
 
 def checkpoint_of(folder: Path) -> Path:

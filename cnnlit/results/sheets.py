@@ -28,6 +28,9 @@ LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run"
 GAP = 2
 """Blanks between columns, one of which is the box's."""
 
+CODE = "    "
+"""Begins a paragraph that is a command line."""
+
 FILE_WIDTH = 240
 """Columns of characters where there is no terminal: wider than any table here."""
 
@@ -90,7 +93,7 @@ def print_page(page: Page, console: Console) -> None:
         console.width = FILE_WIDTH
     for part in page:
         if isinstance(part, str):
-            console.print(Text(part), soft_wrap=not console.is_terminal)
+            console.print(Text(part), soft_wrap=not console.is_terminal or part.startswith(CODE))  # to be copied whole
         else:
             console.print(Text(part.heading, style="bold"))
             for columns in _fitting(part.columns, console.width):

@@ -23,11 +23,13 @@ class Verdict(NamedTuple):
         sentence: with its reasons.
         more_seeds: how many seeds of each arm it would take beside those that there are; None where it is decided,
             where no number can be told, or where it is beyond 10,000.
+        command: that trains them, where the runs are one sweep.
     """
 
     outcome: Outcome
     sentence: str
     more_seeds: int | None = None
+    command: str = ""
 
 
 class Claim(NamedTuple):

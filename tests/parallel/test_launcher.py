@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from cnnlit.parallel import launcher
-from cnnlit.results.runs import read
+from cnnlit.results.run_records import find
+from cnnlit.results.runs import read, read_jobs
 from cnnlit.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,18 @@ if arguments.get("seed") == "13":
 record = {"state": "finished", "seconds": 1.0, "host": "here", "pid": 1, "arguments": sys.argv[1:]}
 write_json(folder / "test.json", {"test/error": 0.25})
 write_json(folder / "run.json", {**record, "val/error": float(arguments.get("model.dropout", 0.5))})
+"""
+
+KEEPS_CONFIGURATION = """
+import hydra, yaml
+from omegaconf import OmegaConf
+from cnnlit.config import conf_dir
+
+with hydra.initialize_config_dir(str(conf_dir()), version_base=None):
+    words = [word for word in sys.argv[1:] if not word.startswith("hydra.run.dir")]
+    config = OmegaConf.to_container(hydra.compose("train", words), resolve=True)
+kept = {key: value for key, value in config.items() if key not in ("resume", "run_root", "replicas_as")}
+(folder / "config.yaml").write_text(yaml.safe_dump(kept))
 """
 
 
@@ -104,6 +117,35 @@ def test_a_sweep_stands_in_the_experiments_file_and_the_command_line_changes_it(
     ]
 
 
+def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
+    (tmp_path / "stub.py").write_text(STUB + KEEPS_CONFIGURATION)
+    words = ("hydra.sweep.dir=mine", "recipe.epochs=3")
+    assert sweep("model.pooling=max,average", "seed=0,1", *words)[0] == 0
+    code, out, err = sweep("model.pooling=max,average", "seed=0,1,2", *words)
+    assert code == 0, err
+    assert [line.split(":")[0] for line in err.splitlines()[1:5]] == [f"job {n} was finished before" for n in range(4)]
+    rows = [row.split()[:3] for row in out.splitlines()[1:]]
+    assert rows == [[number, f"model.pooling={pooling}", f"seed={seed}"]
+                    for pooling, numbers in (("max", "014"), ("average", "235"))
+                    for seed, number in enumerate(numbers)]  # fmt: skip
+    # Those that it is not told of stay; a third arm, and a seed with no partner yet.
+    assert sweep("model.pooling=max,subsample", "seed=2", *words)[0] == 0
+    told = read_jobs(tmp_path / "mine")
+    assert [job["number"] for job in told] == list(range(7))
+    assert {job["state"] for job in told} == {"finished"}
+    for job in told:
+        made = yaml.safe_load((tmp_path / "mine" / job["folder"] / "config.yaml").read_text())
+        assert job["overrides"][:2] == [f"model.pooling={made['model']['pooling']}", f"seed={made['seed']}"]
+    found = find([str(tmp_path / "mine")])
+    assert [record.overrides for record in found.records] == [tuple(job["overrides"]) for job in told]
+    assert not found.never_started
+    # With none of its jobs it is another sweep, whose jobs would mix with these.
+    code, _, err = sweep("model.pooling=max,average", "seed=0,1", "hydra.sweep.dir=mine", "recipe.epochs=4")
+    assert code == 2
+    assert "mine/0 holds a run with recipe.epochs=3, where this job has 4" in err
+    assert read_jobs(tmp_path / "mine") == told
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -164,7 +206,7 @@ def test_a_search_comes_close_and_goes_on_with_the_same_trials(sweep, tmp_path):
     assert f"best: job {best['number']}" in out
     assert all("recipe.epochs=2" in job["overrides"] for job in made)
     assert {job["overrides"][1] for job in made} == {"model.pooling=max", "model.pooling=average"}
-    sweep(*words)  # the script leaves no configuration: every trial is made again
+    assert sweep(*words)[0] == 0  # the script leaves no configuration: every trial is made again
     assert [job["overrides"] for job in json.loads((tmp_path / "mine/jobs.json").read_text())["jobs"]] == [
         job["overrides"] for job in made
     ]

@@ -73,6 +73,19 @@ def test_jobs_of_a_sweep_know_what_was_chosen_for_them(tmp_path):
     assert found.never_started == ["job 3 of s: seed=1 model=resnet34 model.blocks=[1,2] logger=csv"]
 
 
+def test_jobs_that_were_written_down_come_before_what_the_command_would_make(tmp_path):
+    """A sweep that was given more seeds has jobs in another order than its last command's."""
+    sweep(tmp_path / "s", "model.pooling=max,average", "seed=0,1")
+    made_run(tmp_path / "s" / "0")
+    made_run(tmp_path / "s" / "1")
+    words = (["model.pooling=max", "seed=0"], ["model.pooling=average", "seed=0"], ["+a.b=1", "seed=1"])
+    jobs = [{"folder": str(number), "overrides": each} for number, each in enumerate(words)]
+    (tmp_path / "s" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
+    found = find([str(tmp_path)])
+    assert found.records[1].overrides == ("model.pooling=average", "seed=0")
+    assert found.never_started == ["job 2 of s: a.b=1 seed=1"]
+
+
 def test_a_word_of_the_command_line_takes_the_place_of_the_files(tmp_path):
     sweep(tmp_path / "s", "seed=5,6", params={"model.pooling": "max,average", "seed": "range(0,10)"})
     made_run(tmp_path / "s" / "1")
