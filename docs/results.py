@@ -237,7 +237,7 @@ def _arm(arm: dict[str, Any], measure: Measure) -> str:
     if arm["mean"] is not None:
         interval = arm["interval"] or arm["interval_of_test_images"]
         return f"{arm['arm']}: {measure.show(arm['mean'])}" + (
-            f" {measure.show_interval(*interval)}" if interval else ""
+            f" {measure.show_interval(*measure.possible(*interval))}" if interval else ""
         )
     middle = f", median {measure.show(arm['median_time'])}" if arm["median_time"] is not None else ""
     return f"{arm['arm']}: {arm['num_reached']} of {arm['n']} reached{middle}"

@@ -199,6 +199,8 @@ def _measured(arm: Arm, readings: dict[str, Reading], measure: Measure) -> Measu
     if not readings:
         return Measured(arm, readings, None)
     summary = statistics.summarize([reading.number for reading in readings.values()])
+    if summary.interval:
+        summary = summary._replace(interval=measure.possible(*summary.interval))
     middle = statistics.middle(list(readings.values())) if measure.target else None
     sampling = None
     if len(readings) == 1 and measure == Measure("test/error"):

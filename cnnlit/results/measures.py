@@ -5,6 +5,7 @@ import re
 from typing import Literal, NamedTuple
 
 from cnnlit.results.run_records import RunRecord
+from cnnlit.results.statistics import Interval
 
 
 class Reading(NamedTuple):
@@ -64,6 +65,12 @@ class Measure(NamedTuple):
     @property
     def more_is_better(self) -> bool:
         return "accuracy" in self.metric or "per_second" in self.metric
+
+    def possible(self, low: float, high: float) -> Interval:
+        """An interval without what no run can come to: an error below zero or above one, a time below zero."""
+        fraction = kind(self.metric) == "fraction"
+        least = 0.0 if fraction or self.metric in ("epochs", "seconds") else -math.inf
+        return Interval(max(low, least), min(high, 1.0) if fraction else high)
 
     def show(self, number: float | None) -> str:
         """As a person reads it."""

@@ -180,7 +180,7 @@ def methods(results: Results) -> list[str]:
     elif not any(measure.metric in run.test for _, _, run, _ in results.counted) and measure.metric != "seconds":
         lines.append(f"{measure.metric} is that of the last epoch, not of the best one.")
     if not results.censored:
-        lines.append("Intervals of means: Student's t over seeds, 95 %.")
+        lines.append("Intervals of means: Student's t over seeds, 95 %, as far as a number can be there.")
     if "paired" in known:
         lines.append("Differences: of the runs with the same seed, paired t test.")
     if "unpaired" in known:

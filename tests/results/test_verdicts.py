@@ -208,6 +208,20 @@ def test_time_to_a_target_is_told_in_epochs_and_seconds(experiment):
     assert seconds.measured[1].numbers == [5.0] * 3
 
 
+def test_an_interval_ends_where_no_number_can_be(experiment):
+    """Two runs far apart: Student's interval of 50 % and 1 % is far wider than what an error can be."""
+    results = experiment(max=(0.5, 0.01), average=(0.9, 0.99))
+    assert {each.name: each.summary.interval for each in results.measured}["max"] == (0.0, 1.0)
+    # A difference of errors may be below zero, and a loss of a rejecting class as well.
+    assert results.comparisons[0].difference.interval.low < 0
+    values = [{"test": {"test/loss": value}} for value in (0.1, 2.0)]
+    assert experiment("test/loss", subsample=values).measured[0].summary.interval.low < 0
+    epochs = [{"train": (0.5, 0.04)}, {"train": (0.5, 0.4, 0.3, 0.2, 0.1, 0.09, 0.08, 0.04)}]
+    reached = experiment("epochs", "train/error<=5%", l2=epochs).measured[0].summary.interval
+    assert reached.low == 0
+    assert reached.high > 8
+
+
 def test_runs_that_never_got_there_are_neither_dropped_nor_averaged(experiment):
     fast, never = {"train": (0.5, 0.04, 0.01)}, {"train": (0.5, 0.3, 0.2)}
     results = experiment("epochs", "train/error<=0.05", max=[fast] * 6, average=[never] * 5 + [fast])
