@@ -44,8 +44,9 @@ OPENING = """\
 
 What the commands of the experiments came to, one row for each line `# Report:` in the head of an experiment's file: its
 arms, the best first, each with its mean over seeds and 95 % interval, and what `python -m cnnlit.report` makes of the
-claim. The number is the claim's in [claims.md](claims.md). Times are sums over all runs of an experiment. An
-experiment's page has the paired differences, what failed or is missing, hardware, versions and commit.
+claim. The number is the claim's in [claims.md](claims.md); those that need no training are [counted](counts.md). Times
+are sums over all runs of an experiment. An experiment's page has the paired differences, what failed or is missing,
+hardware, versions and commit.
 """
 
 NOTHING = "No sweep is reported on yet."

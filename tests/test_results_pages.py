@@ -15,13 +15,17 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 REPORTED = [name for name in EXPERIMENTS if "# Report:" in (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text()]
 
 
-@pytest.fixture(scope="module")
-def pages():
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("results_pages", ROOT / "docs" / "results.py")
+def script(name):
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return script("results")
 
 
 @pytest.fixture
@@ -173,3 +177,29 @@ def test_the_overview_is_that_of_the_results_that_are_there(pages):
     for path in (ROOT / "docs" / "results").glob("*.json"):
         assert json.loads(path.read_text())["experiment"] == path.stem
         assert not re.search(r'"/\w', path.read_text()), "a place of some machine"
+
+
+def test_the_table_of_claims_says_what_the_results_say():
+    """The status of a claim is written by hand, for it says more than a word; the word is that of the report."""
+    rows = [line for line in (ROOT / "docs" / "claims.md").read_text().splitlines() if line.startswith("| ")]
+    answered = 0
+    for row in rows:
+        *_, small_form, _, _, status = (cell.strip() for cell in row.strip("| ").split(" | "))
+        for name in re.findall(r"experiment=(\w+)", small_form):
+            path = ROOT / "docs" / "results" / f"{name}.json"
+            if path.is_file():
+                outcome = json.loads(path.read_text())["reports"][0]["verdict"]["outcome"]
+                assert "not measured" not in status, row
+                assert outcome in status or outcome in OUTCOMES_WITHOUT_A_WORD, row
+                answered += 1
+    assert answered > 5
+
+
+OUTCOMES_WITHOUT_A_WORD = ("clear", "nothing to compare")
+
+
+def test_the_page_of_counts_is_what_the_commands_say():
+    counts = script("counts")
+    asked = counts.read_counts((ROOT / "docs" / "claims.md").read_text())
+    assert [each.number for each in asked] == ["1", "8", "9", "13", "14", "15", "17"]
+    assert (ROOT / "docs" / "counts.md").read_text() == counts.page(asked), "python docs/counts.py"

@@ -1,0 +1,63 @@
+"""python docs/counts.py: docs/counts.md, what commands say to the claims of docs/claims.md that need no training."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from cnnlit.results.runs import write_whole
+
+DOCS = Path(__file__).parent
+COUNTS = re.compile(r"`(python -m cnnlit\.(?:describe|report ilsvrc)[^`]*)`")
+
+OPENING = """\
+# Counted
+
+<!-- Written by `python docs/counts.py`. -->
+
+What the commands say to the [claims](claims.md) that need no training.
+"""
+
+
+class Count(NamedTuple):
+    """A claim that a command answers.
+
+    Attributes:
+        number: of the claim.
+        statement: the claim.
+        command: line.
+    """
+
+    number: str
+    statement: str
+    command: str
+
+    @property
+    def heading(self) -> str:
+        return f"{self.number}. {self.statement}"
+
+
+def read_counts(claims: str) -> list[Count]:
+    """The claims of docs/claims.md whose small form is a count."""
+    counts = []
+    for row in re.findall(r"^\| \d+ \|.*", claims, re.MULTILINE):
+        number, statement, small_form, *_ = (cell.strip() for cell in row.strip("| ").split(" | "))
+        if match := COUNTS.search(small_form):
+            counts.append(Count(number, statement, match[1]))
+    return counts
+
+
+def page(counts: list[Count]) -> str:
+    """docs/counts.md."""
+    parts = [OPENING]
+    for each in counts:
+        command = [sys.executable, *shlex.split(each.command)[1:], "format=markdown"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        parts.append(f"## {each.heading}\n\n    {each.command}\n\n{told}")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    write_whole(DOCS / "counts.md", page(read_counts((DOCS / "claims.md").read_text())))
