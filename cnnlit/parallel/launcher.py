@@ -141,7 +141,9 @@ class ProcessLauncher(Launcher, Callback):
             pass
         for job in jobs:
             job.arguments()
-        self._known = {job["folder"]: job for job in read_jobs(self._folder)}
+        # What an earlier command asked for and never began, this one may have left out on purpose.
+        known = [job for job in read_jobs(self._folder) if job["state"] != "not started"]
+        self._known = {job["folder"]: job for job in known}
         together = f", {self._at_once} at once" if self._at_once > 1 else ""
         _tell(f"sweep of {len(jobs)} job{'s' * (len(jobs) > 1)}{together}: {self._folder}")
         self._runner = Runner(

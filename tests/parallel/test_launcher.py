@@ -15,7 +15,7 @@ import yaml
 
 from cnnlit.parallel import launcher
 from cnnlit.results.run_records import find
-from cnnlit.results.runs import read, read_jobs
+from cnnlit.results.runs import read, read_jobs, write_json
 from cnnlit.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +139,11 @@ def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
     found = find([str(tmp_path / "mine")])
     assert [record.overrides for record in found.records] == [tuple(job["overrides"]) for job in told]
     assert not found.never_started
+    # What never began is forgotten by a command that does not name it.
+    left = [{**told[0], "folder": "9", "number": 9, "state": "not started"}]
+    write_json(tmp_path / "mine" / "jobs.json", {"jobs": told + left})
+    assert sweep("model.pooling=max,subsample", "seed=2", *words)[0] == 0
+    assert read_jobs(tmp_path / "mine") == told
     # With none of its jobs it is another sweep, whose jobs would mix with these.
     code, _, err = sweep("model.pooling=max,average", "seed=0,1", "hydra.sweep.dir=mine", "recipe.epochs=4")
     assert code == 2
