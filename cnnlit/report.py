@@ -5,8 +5,10 @@ What can be configured is in conf/report.yaml; --help lists it.
 
 import gc
 import json
+import math
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -105,7 +107,10 @@ def _comparison(
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
     verdict = judge(results, claim, smallest)
     if verdict.more_seeds:
-        seeds = max(len(each.readings) for each in results.measured) + verdict.more_seeds
+        # Where runs differ within arms, a seed is several runs of an arm.
+        runs_there = max(len(each.readings) for each in results.measured)
+        seeds_there = len({record.seed for record in found.records})
+        seeds = math.ceil(Fraction(seeds_there * (runs_there + verdict.more_seeds), runs_there))
         verdict = verdict._replace(command=run_records.command_for_more(found, seeds))
 
     def html(path: Path) -> str:

@@ -85,7 +85,10 @@ def test_seeds_that_are_missing_come_with_the_command_that_trains_them(tmp_path,
         made_run(tmp_path / "a sweep" / str(number), seed=number % 3, error=error, model__pooling=pooling)
     told = {"task": ["experiment=pooling", "seed=0,1,2", "data.root=a b"], "hydra": ["hydra.launcher.jobs=2"]}
     told["hydra"] += ["hydra.mode=MULTIRUN", "hydra.sweep.dir=elsewhere"]
-    (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps({"hydra": {"overrides": told}}))
+    note = {"hydra": {"overrides": told, "sweeper": {"_target_": "x.BasicSweeper"}}}
+    (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note))
+    jobs = [{"folder": str(number), "overrides": []} for number in range(6)]
+    (tmp_path / "a sweep" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
     arguments = ("runs=a sweep", "claim=max < average")
     verdict = json.loads(printed(*arguments, "format=json"))["verdict"]
     words = shlex.split(verdict["command"])
@@ -97,11 +100,31 @@ def test_seeds_that_are_missing_come_with_the_command_that_trains_them(tmp_path,
     assert f"\n    {verdict['command']}\n" in printed(*arguments, "format=markdown")
     printed(*arguments, "format=html")
     assert "seed=range(0," in (tmp_path / "a sweep" / "report.html").read_text()
+    # A search is no grid: seeds would be searched.
+    (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note).replace("Basic", "Optuna"))
+    assert json.loads(printed(*arguments, "format=json"))["verdict"]["command"] == ""
+    (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note))
     # Of two sweeps together there is no such command, nor where nothing is missing.
     made_run(tmp_path / "other" / "0", seed=7, error=0.0101)
     both = json.loads(printed("runs=a sweep,other", "claim=max < average", "format=json"))["verdict"]
     assert both["more_seeds"]
     assert both["command"] == ""
+
+
+def test_seeds_are_counted_also_where_an_arm_has_several_runs_of_each(tmp_path, printed):
+    """Two seeds of four combinations, by one of the two keys: twice as many runs of an arm as seeds."""
+    sweep = tmp_path / "sweep"
+    cells = [(pooling, head, seed) for pooling in ("max", "average") for head in ("rbf", "linear") for seed in (0, 1)]
+    errors = (0.0100, 0.0121, 0.0103, 0.0111, 0.0110, 0.0113, 0.0109, 0.0112)
+    for number, ((pooling, head, seed), error) in enumerate(zip(cells, errors, strict=True)):
+        made_run(sweep / str(number), seed=seed, error=error, model__pooling=pooling, model__head=head)
+    told = {"task": ["experiment=lenet5_choices"], "hydra": []}
+    note = {"hydra": {"overrides": told, "sweeper": {"_target_": "x.BasicSweeper"}}}
+    (sweep / "multirun.yaml").write_text(json.dumps(note))
+    jobs = [{"folder": str(number), "overrides": []} for number in range(8)]
+    (sweep / "jobs.json").write_text(json.dumps({"jobs": jobs}))
+    verdict = json.loads(printed(f"runs={sweep}", "by=model.pooling", "claim=max < average", "format=json"))["verdict"]
+    assert f"seed=range(0,{2 + -(-verdict['more_seeds'] // 2)})" in verdict["command"]
 
 
 def test_a_target_is_reached_after_some_epochs(runs, printed):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
@@ -67,7 +68,7 @@ class Job:
         """Its configuration, as `begun` has it."""
         return _key(self._kept)
 
-    @property
+    @cached_property
     def _kept(self) -> dict[str, Any]:
         """What its first run keeps of its configuration."""
         kept = {key: value for key, value in self.settings.items() if key not in NOT_KEPT}

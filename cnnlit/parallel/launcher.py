@@ -119,6 +119,8 @@ class ProcessLauncher(Launcher, Callback):
         A sweep that has no job in common with the folder is another one, which is refused by its numbers.
         """
         held = begun(self._folder)
+        if not held:
+            return [job.number for job in jobs]
         same = [held.pop(job.key, None) for job in jobs]
         if not self._jobs and not any(number is not None for number in same):
             return [job.number for job in jobs]

@@ -110,14 +110,13 @@ def command_for_more(found: Runs, seeds: int) -> str:
         The command; empty where the runs are not one sweep over seeds.
     """
     known = {record.seed for record in found.records}
-    note = found.folder / "multirun.yaml"
-    if not note.is_file() or None in known or any(Path(each.place).parent != found.folder for each in found.records):
+    note = _grid(found.folder)
+    alone = all(Path(record.place).parent == found.folder for record in found.records)
+    # Without jobs.json it is of another launcher, which would not know its jobs again.
+    if not note or not alone or None in known or not read_jobs(found.folder):
         return ""
-    try:
-        told = yaml.safe_load(note.read_text())["hydra"]["overrides"]
-        words = [word for word in [*told["task"], *told["hydra"]] if not word.startswith(("seed=", *OWN_WORDS))]
-    except (KeyError, TypeError, yaml.YAMLError):
-        return ""
+    told = [*note["overrides"]["task"], *note["overrides"].get("hydra", [])]
+    words = [word for word in told if not word.startswith(("seed=", *OWN_WORDS))]
     first = min(seed for seed in known if seed is not None)
     place = quoted(Path(os.path.relpath(found.folder)))
     more = [f"seed=range({first},{first + seeds})", f"hydra.sweep.dir={place}"]
@@ -211,21 +210,29 @@ def _jobs(folder: Path) -> dict[str, list[str]]:
 
 def _unfolded(folder: Path) -> list[list[str]]:
     """The overrides of each job of another launcher's sweep, in Hydra's order; none if it is not a plain grid."""
-    try:
-        sweep = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]
-        params = sweep["sweeper"].get("params") or {}
-        words = {key: f"{key}={value}" for key, value in params.items()}
-        words |= {word.partition("=")[0]: word for word in sweep["overrides"]["task"]}  # in place of the file's
-        basic = sweep["sweeper"]["_target_"].endswith("BasicSweeper")
-    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+    sweep = _grid(folder)
+    if sweep is None:
         return []
+    params = sweep["sweeper"].get("params") or {}
+    words = {key: f"{key}={value}" for key, value in params.items()}
+    words |= {word.partition("=")[0]: word for word in sweep["overrides"]["task"]}  # in place of the file's
     choices = [_choices(word) for word in words.values()]
-    if not basic or any(choice is None for choice in choices):
+    if any(choice is None for choice in choices):
         return []
     number = math.prod(len(choice or []) for choice in choices)
     if any(path.name.isdecimal() and int(path.name) >= number for path in folder.iterdir()):
         return []  # made in another way than this
     return [list(job) for job in itertools.product(*(choice or [] for choice in choices))]
+
+
+def _grid(folder: Path) -> dict[str, Any] | None:
+    """What Hydra notes of a sweep over all combinations of values; None if it is another sweep, or none."""
+    try:
+        note: dict[str, Any] = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]
+        basic = note["sweeper"]["_target_"].endswith("BasicSweeper") and "task" in note["overrides"]
+    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return None
+    return note if basic else None
 
 
 def _choices(word: str) -> list[str] | None:

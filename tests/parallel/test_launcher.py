@@ -39,11 +39,12 @@ KEEPS_CONFIGURATION = """
 import hydra, yaml
 from omegaconf import OmegaConf
 from cnnlit.config import conf_dir
+from cnnlit.parallel.jobs import NOT_KEPT
 
 with hydra.initialize_config_dir(str(conf_dir()), version_base=None):
     words = [word for word in sys.argv[1:] if not word.startswith("hydra.run.dir")]
     config = OmegaConf.to_container(hydra.compose("train", words), resolve=True)
-kept = {key: value for key, value in config.items() if key not in ("resume", "run_root", "replicas_as")}
+kept = {key: value for key, value in config.items() if key not in NOT_KEPT}
 (folder / "config.yaml").write_text(yaml.safe_dump(kept))
 """
 
