@@ -103,6 +103,9 @@ def command(function: Callable[..., Any], *, jobs_apart: bool = False) -> Callab
             _refuse(_composition_message(error, function.__name__))
         except JobFailed as error:
             _refuse(str(error), exit_code=1)
+        except BrokenPipeError:  # `--help | head`: whom it is printed for has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+            sys.exit(141)  # as a shell calls what SIGPIPE ends
         finally:
             if not wanted:  # nor do commands that this process calls later
                 os.environ.pop("HYDRA_FULL_ERROR", None)

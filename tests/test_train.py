@@ -278,6 +278,17 @@ def test_help_and_configuration_are_answered_without_the_heavy_imports(tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
+def test_a_reader_that_has_seen_enough_ends_help_quietly(tmp_path, flag):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody:
+        outcome = subprocess.run(
+            command(*flag.split("=")), cwd=tmp_path, env=environment(), stdout=nobody, stderr=subprocess.PIPE, text=True
+        )
+    assert (outcome.returncode, outcome.stderr) == (141, "")
+
+
 def test_the_shell_completes_groups_choices_and_keys(tmp_path):
     install = run(tmp_path, "--shell-completion", "install=bash")
     assert "complete" in install.stdout
