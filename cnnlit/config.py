@@ -79,7 +79,8 @@ def command(function: Callable[..., Any], *, jobs_apart: bool = False) -> Callab
             check(config, function)
         if jobs_apart and not is_job and "LOCAL_RANK" not in os.environ:
             _mention_sweep()
-        return function(**config)
+        with _ending_unread():
+            return function(**config)
 
     # Hydra names the job and DDP's child processes by the module of the function that it is given.
     functools.update_wrapper(task, function)
@@ -96,21 +97,29 @@ def command(function: Callable[..., Any], *, jobs_apart: bool = False) -> Callab
         ConfigLoaderImpl.get_group_options = _group_options  # type: ignore[assignment]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
         try:
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
+            with _ending_unread():
+                hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=function.__name__)(task)()
         except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
             if not _Composing.now:
                 raise
             _refuse(_composition_message(error, function.__name__))
         except JobFailed as error:
             _refuse(str(error), exit_code=1)
-        except BrokenPipeError:  # `--help | head`: whom it is printed for has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
-            sys.exit(141)  # as a shell calls what SIGPIPE ends
         finally:
             if not wanted:  # nor do commands that this process calls later
                 os.environ.pop("HYDRA_FULL_ERROR", None)
 
     return main
+
+
+@contextmanager
+def _ending_unread() -> Iterator[None]:
+    """`--help | head`: when the reader has seen enough, the command ends without a word."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+        sys.exit(141)  # as a shell calls what SIGPIPE ends
 
 
 def _without_hyphens(word: str) -> str:

@@ -278,14 +278,16 @@ def test_help_and_configuration_are_answered_without_the_heavy_imports(tmp_path,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("flag", ["--help", "--cfg=job"])
-def test_a_reader_that_has_seen_enough_ends_help_quietly(tmp_path, flag):
+@pytest.mark.parametrize("line", ["train --help", "train --cfg job", "describe model=lenet5 format=json"])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path, line):
+    name, *words = line.split()
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as nobody:
         outcome = subprocess.run(
-            command(*flag.split("=")), cwd=tmp_path, env=environment(), stdout=nobody, stderr=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-m", f"cnnlit.{name}", *words],
+            cwd=tmp_path, env=environment(), stdout=nobody, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
     assert (outcome.returncode, outcome.stderr) == (141, "")
 
 
