@@ -56,7 +56,12 @@ def test_the_experiment_and_the_sweep_of_one_question_are_the_same(path):
     node = yaml.safe_load((config.conf_dir() / "experiment" / path.name).read_text())["hydra"]["sweeper"]["params"]
     swept = {key: [float(each) if str(each)[0].isdigit() else each for each in values(words)]
              for key, words in node.items()}  # fmt: skip
-    assert swept == {key: parameter["values"] for key, parameter in read_sweep(path)["parameters"].items()}
+    uploaded = {key: parameter["values"] for key, parameter in read_sweep(path)["parameters"].items()}
+    # A list or a node is a string there, for W&B would write it as Python does.
+    assert swept == {
+        key: [yaml.safe_load(value) if str(value).startswith("[") else value for value in values]
+        for key, values in uploaded.items()
+    }
 
 
 GOOD = yaml.safe_load("""
