@@ -177,11 +177,11 @@ def _strip(row: Row, scale: Scale, top: int) -> str:
         low, high = (min(max(scale(end), 0.0), 1.0) for end in row.interval)
         width = _percent(max(high - low, 0.002))
         parts.append(tag("rect", x=_percent(low), width=width, y=middle - 7, height=14, class_="interval", rx=3))
-    for number, dot in enumerate(row.dots):
-        y = middle + (0, -3, 3)[number % 3] * (len(row.dots) > 8)
+    places = [scale(dot.number) for dot in row.dots]
+    for dot, place, height in zip(row.dots, places, _heights(places), strict=True):
         shape = "dot" if dot.reached else "dot open"
         parts.append(
-            tag("circle", tag("title", text(dot.tip)), cx=_percent(scale(dot.number)), cy=y, r=4, class_=shape)
+            tag("circle", tag("title", text(dot.tip)), cx=_percent(place), cy=f"{middle + height:g}", r=4, class_=shape)
         )
     if row.mean is not None:
         x = _percent(scale(row.mean))
@@ -189,6 +189,19 @@ def _strip(row: Row, scale: Scale, top: int) -> str:
             tag("line", tag("title", text(row.tip)), x1=x, x2=x, y1=middle - 11, y2=middle + 11, class_="mean")
         )
     return tag("g", *parts, class_=color)
+
+
+def _heights(places: Sequence[float]) -> list[float]:
+    """Pixels below the line for each dot, so that those at one place stand in a column and can be counted."""
+    columns: dict[int, list[int]] = {}
+    for number, place in enumerate(places):
+        columns.setdefault(round(100 * place), []).append(number)
+    heights = [0.0] * len(places)
+    for column in columns.values():
+        step = min(7.0, 20 / max(len(column) - 1, 1))
+        for rank, number in enumerate(column):
+            heights[number] = round((rank - (len(column) - 1) / 2) * step, 1)
+    return heights
 
 
 def _percent(fraction: float) -> str:

@@ -114,6 +114,19 @@ def test_charts_are_pictures_with_a_name_and_every_run_is_a_dot(experiment):
     assert all(given["alt"] for given in Elements(page).all("img"))
 
 
+def test_equal_runs_do_not_hide_one_another(tmp_path):
+    for seed in range(10):
+        made_run(tmp_path / f"a{seed}", seed=seed, error=0.01)
+        made_run(tmp_path / f"b{seed}", seed=seed, error=0.03 if seed % 2 else 0.02, model__pooling="average")
+    chart = ElementTree.fromstring(re.search(r"<svg.*?</svg>", page_of(tmp_path), re.DOTALL)[0])
+    for group in chart.iter("g"):
+        dots = [(dot.get("cx"), float(dot.get("cy"))) for dot in group.iter("circle")]
+        assert len(set(dots)) == len(dots) == 10
+        line = float(next(group.iter("line")).get("y1"))
+        assert all(abs(y - line) <= 10 for _, y in dots)
+        assert np.mean([y for _, y in dots]) == pytest.approx(line)
+
+
 def test_the_mean_is_drawn_where_it_is(experiment):
     """Positions are linear in the numbers: read back from the page, the dots give the runs' errors."""
     page = page_of(experiment)
