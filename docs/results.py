@@ -162,7 +162,7 @@ def _command(sweep: Path) -> str:
     except FileNotFoundError:
         raise FileNotFoundError(f"{sweep / 'multirun.yaml'} is not there: no sweep, or one that never began") from None
     shown = [re.sub(r"=/.*", "=<folder>", word) for word in words]
-    return " ".join(["python -m cnnlit.train -m", *shown])
+    return shlex.join(["python", "-m", "cnnlit.train", "-m", *shown])
 
 
 def _without_places(run: RunRecord, sweep: Path, command: str) -> RunRecord:
