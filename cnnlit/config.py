@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import select
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -118,6 +119,10 @@ def _ending_unread() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
+        reader = select.poll()
+        reader.register(sys.stdout, 0)
+        if not reader.poll(0):  # another pipe broke, such as that of a worker
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
         sys.exit(141)  # as a shell calls what SIGPIPE ends
 

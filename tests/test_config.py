@@ -229,3 +229,8 @@ def test_a_folder_that_holds_a_run_is_not_taken_again(monkeypatch, capfd, tmp_pa
 
 def test_two_new_runs_never_share_a_folder():
     assert len({config._new_run_folder(None, "runs") for _ in range(100)}) == 100
+
+
+def test_only_what_is_printed_may_break_off_quietly():
+    with pytest.raises(BrokenPipeError, match="a worker's"), config._ending_unread():
+        raise BrokenPipeError("a worker's")
