@@ -33,8 +33,8 @@ from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.data.distortions import pad
 from cnnlit.data.order import Batches
 from cnnlit.parallel.strategies import strategy_for
-from cnnlit.results.metrics_file import MetricsFile
-from cnnlit.results.runs import Run
+from cnnlit.runs.folder import Run
+from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.training.task import ImageClassification
 
 STEPS = 150

@@ -47,8 +47,8 @@ from cnnlit.data.distortions import pad
 from cnnlit.data.mnist import find_mnist, read_mnist
 from cnnlit.data.order import Batches
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
-from cnnlit.results.metrics_file import MetricsFile
-from cnnlit.results.runs import Run
+from cnnlit.runs.folder import Run
+from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.task import ImageClassification
 

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.startup import child
 from benchmarks.timing import Claim
-from cnnlit.results.runs import read_metrics
+from cnnlit.runs.reading import read_metrics
 
 ALONE = 2
 """Seeds that are trained by themselves."""

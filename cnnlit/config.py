@@ -241,7 +241,7 @@ def settings_of(folder: Path, data: Node, function: Callable[..., Any], own: Ite
         FileNotFoundError: if the folder holds no run.
         ValueError: if the command line says something else about the run.
     """
-    from cnnlit.results.runs import read_config
+    from cnnlit.runs.reading import read_config
 
     settings = read_config(folder)
     others = [word for word in overrides() if not word.lstrip("+").startswith(("data.", *own))]

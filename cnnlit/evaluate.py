@@ -51,7 +51,7 @@ def evaluate(
         output: the folder of the result; null for `evaluations` in the run's, and without a run for none.
     """
     with config.refusing():
-        from cnnlit.results.runs import checkpoint_of
+        from cnnlit.runs.reading import checkpoint_of
 
         checkpoint = None
         settings: Node = {"model": model, "data": data, "recipe": recipe, "seed": seed}
@@ -119,7 +119,7 @@ def _build_trainer(trainer: Node) -> "Trainer":
 
 
 def _record(task: "ImageClassification", split: str, seconds: float) -> dict[str, Any]:
-    from cnnlit.results.runs import describe_device
+    from cnnlit.runs.origin import describe_device
 
     result = {f"{split}/{name.removeprefix('test/')}": value for name, value in task.test_result().items()}
     return {
@@ -136,8 +136,8 @@ def _report(
     """Write and print what a test came to."""
     from rich.console import Console
 
-    from cnnlit.results.evaluations import compared, predictions_table, write_evaluation
     from cnnlit.results.sheets import print_page
+    from cnnlit.runs.evaluations import compared, predictions_table, write_evaluation
 
     changed = any(override.startswith("protocol.") for override in config.overrides())
     name = config.choice("protocol") + ("_changed" if changed else "")

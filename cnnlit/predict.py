@@ -132,7 +132,7 @@ def _open(settings: Node, run: str | None, protocol: Node) -> "tuple[nn.Module, 
     """The network with its weights, and the data as the checkpoint describes them."""
     import torch
 
-    from cnnlit.results.runs import checkpoint_of
+    from cnnlit.runs.reading import checkpoint_of
 
     network: nn.Module = config.build(config.without_sources(settings["model"]) if run else settings["model"])
     config.build(protocol).try_on(network, settings["data"])
@@ -267,7 +267,7 @@ def _caption(each: Answered, names: list[str]) -> str:
 
 
 def _write(path: Path, figure: "Figure") -> None:
-    from cnnlit.results.runs import write_whole
+    from cnnlit.files import write_whole
 
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix.removeprefix("."))

@@ -17,8 +17,8 @@ from annotated_types import Gt
 from cnnlit import config
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from cnnlit.results.run_records import Runs
     from cnnlit.results.sheets import Page
+    from cnnlit.runs.records import Runs
 
 Format = Literal["text", "html", "markdown", "csv", "json"]
 Words = list[str] | str
@@ -98,11 +98,12 @@ def _comparison(
     smallest: float | None,
     pictures: list[str],
 ) -> Answer:
-    from cnnlit.results import report_data, run_records
+    from cnnlit.results import report_data
     from cnnlit.results.comparison import compare_runs
     from cnnlit.results.measures import measure_of
     from cnnlit.results.report_tables import report_page
     from cnnlit.results.verdicts import judge
+    from cnnlit.runs.more_seeds import command_for_more
 
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
     verdict = judge(results, claim, smallest)
@@ -111,7 +112,7 @@ def _comparison(
         runs_there = max(len(each.readings) for each in results.measured)
         seeds_there = len({record.seed for record in found.records})
         seeds = math.ceil(Fraction(seeds_there * (runs_there + verdict.more_seeds), runs_there))
-        verdict = verdict._replace(command=run_records.command_for_more(found, seeds))
+        verdict = verdict._replace(command=command_for_more(found, seeds))
 
     def html(path: Path) -> str:
         from cnnlit.results.report_html import html_page
@@ -154,13 +155,14 @@ def _listed(words: Words) -> list[str]:
 
 def _find(places: list[str]) -> "Runs":
     """The runs of folders and of W&B's projects, together."""
-    from cnnlit.results import run_records, wandb_runs
+    from cnnlit.results import wandb_runs
+    from cnnlit.runs import records
 
     projects = [place.removeprefix(wandb_runs.PREFIX) for place in places if place.startswith(wandb_runs.PREFIX)]
     folders = [place for place in places if not place.startswith(wandb_runs.PREFIX)]
     if not places:
         raise ValueError("runs=: must name a folder")
-    found = run_records.find(folders) if folders else run_records.Runs([], Path.cwd(), [])
+    found = records.find(folders) if folders else records.Runs([], Path.cwd(), [])
     tracked = [record for project in projects for record in wandb_runs.find(project)]
     return found._replace(records=found.records + tracked)
 
@@ -176,7 +178,7 @@ def _written(answer: Answer, format: Format) -> str:  # noqa: A002
 
 
 def _write(path: Path, content: str) -> None:
-    from cnnlit.results.runs import write_whole
+    from cnnlit.files import write_whole
 
     if path.is_dir():
         raise ValueError(f"to={path}: is a folder; name a file")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
     from lightning.pytorch.strategies import Strategy
     from torch import nn
 
-    from cnnlit.results.replicas import Stack
-    from cnnlit.results.runs import Run
+    from cnnlit.runs.folder import Run
+    from cnnlit.runs.stack import Stack
     from cnnlit.training.recipe import Recipe
     from cnnlit.training.replicas import Replicas
     from cnnlit.training.task import ImageClassification
@@ -93,7 +93,8 @@ def _train_one(settings: Node, resume: str | None) -> float:
         import torch
 
         from cnnlit.data.decoding import UnreadableError
-        from cnnlit.results.runs import Run, RunError
+        from cnnlit.files import DiskFullError
+        from cnnlit.runs.folder import Run, RunError
 
         _prepare_process(settings)
         run = Run(config.run_folder())
@@ -107,7 +108,7 @@ def _train_one(settings: Node, resume: str | None) -> float:
         task, datamodule, loop = _assemble(settings, network, run)
         _note_emulation(settings, loop)
         run.open(settings, device=loop.strategy.root_device, writes=loop.is_global_zero, resume=bool(resume))
-    with config.refusing((RunError, UnreadableError), exit_code=1):
+    with config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
         return _fit_and_test(run, task, datamodule, loop)
 
 
@@ -115,8 +116,9 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
     """Train replicas in lock-step; then test each as a run that was cut off after its training."""
     with config.refusing():
         from cnnlit.callbacks.progress import print_note
-        from cnnlit.results.replicas import Stack
-        from cnnlit.results.runs import RunError
+        from cnnlit.files import DiskFullError
+        from cnnlit.runs.folder import RunError
+        from cnnlit.runs.stack import Stack
         from cnnlit.training.replicas import Replicas
 
         first = each[0]
@@ -135,7 +137,7 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
         if first["compile"]:
             task.compile()
         run.open_all(each, device=loop.strategy.root_device, resume=bool(resume))
-    with config.refusing(RunError, exit_code=1):
+    with config.refusing((RunError, DiskFullError), exit_code=1):
         with run:
             _fit_stack(run, task, datamodule, loop)
             _test_each(run, task)
@@ -232,7 +234,7 @@ def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer")
     import torch
 
     from cnnlit.callbacks.checkpoints import WholeCheckpoints
-    from cnnlit.results.metrics_file import ReplicaMetrics
+    from cnnlit.runs.metrics_file import ReplicaMetrics
     from cnnlit.training.replicas import is_finite, of_one
 
     signals: Any = loop._signal_connector
@@ -253,7 +255,7 @@ def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer")
 
 def _test_each(run: "Stack", task: "Replicas") -> None:
     """Finish the runs whose training is done, one after the other."""
-    from cnnlit.results.run_records import progress
+    from cnnlit.files import progress
 
     os.environ.pop("WANDB_RUN_ID", None)  # of one run, which these are not
     trained = [pair for pair in zip(run.runs, task.configs, strict=True) if pair[0] in run.running]
@@ -291,8 +293,8 @@ def _fit_and_test(
     from cnnlit.callbacks.progress import print_summary
     from cnnlit.parallel.processes import failing_together
     from cnnlit.results import tracking
-    from cnnlit.results.metrics_file import MetricsFile
-    from cnnlit.results.runs import read_metrics
+    from cnnlit.runs.metrics_file import MetricsFile
+    from cnnlit.runs.reading import read_metrics
 
     pictures = Pictures(run.folder)
     stacked = "replicas" in run.record  # trained with others: to be shown to the tracker, and not summed up

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnlit.results.runs import write_whole
+from cnnlit.files import write_whole
 
 DOCS = Path(__file__).parent
 COUNTS = re.compile(r"`(python -m cnnlit\.(?:describe|report ilsvrc)[^`]*)`")

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from cnnlit.results import run_records
+from cnnlit.files import write_json, write_whole
 from cnnlit.results.comparison import Results, compare_runs
 from cnnlit.results.measures import Measure, measure_of
 from cnnlit.results.report_data import as_json
 from cnnlit.results.report_tables import duration, report_page
-from cnnlit.results.run_records import RunRecord
-from cnnlit.results.runs import write_json, write_whole
 from cnnlit.results.sheets import as_markdown
 from cnnlit.results.verdicts import Verdict, judge
+from cnnlit.runs import records
+from cnnlit.runs.records import RunRecord
 
 DOCS = Path(__file__).parent
 EXPERIMENTS = DOCS.parent / "conf" / "experiment"
@@ -97,7 +97,7 @@ def write_results(sweep: Path, to: Path) -> None:
     """
     head = read_head(sweep.name)
     command = _command(sweep)
-    found = run_records.find([str(sweep)])
+    found = records.find([str(sweep)])
     runs = [_without_places(run, sweep, command) for run in found.records]
     reports = [(line, *_answer(line, runs, found.never_started)) for line in head.reports]
     told = {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from results.made_runs import made_run
+from runs.made_runs import made_run
 
 from cnnlit import report
 

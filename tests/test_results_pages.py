@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from results.made_runs import made_run
+from runs.made_runs import made_run
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from cnnlit.results.runs import read, read_metrics
+from cnnlit.runs.reading import read, read_metrics
 
 ROOT = Path(__file__).parents[1]
 SHORT = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002")

@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
-from cnnlit.results.run_records import find
-from cnnlit.results.runs import read, read_metrics
+from cnnlit.runs.reading import read, read_metrics
+from cnnlit.runs.records import find
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002", "logger=none")

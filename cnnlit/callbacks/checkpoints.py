@@ -19,7 +19,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
-from cnnlit.results.runs import Run, write_whole
+from cnnlit.files import write_whole
+from cnnlit.runs.folder import Run
 
 SECONDS_BETWEEN_VOTES = 1.0
 """How long the processes of a run train on before they ask one another whether to stop or to save."""

@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from cnnlit.results.runs import Run, RunError
+from cnnlit.runs.folder import Run, RunError
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """On a GPU, where to look at a loss is to wait for it."""

@@ -5,7 +5,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from cnnlit.parallel.processes import of_all
-from cnnlit.results.runs import Run
+from cnnlit.runs.folder import Run
 
 
 class LeftOut(Callback):

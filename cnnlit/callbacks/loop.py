@@ -14,7 +14,7 @@ from cnnlit.callbacks.left_out import LeftOut
 from cnnlit.callbacks.progress import NoProfiler, TrainingProgress
 from cnnlit.callbacks.waiting import DataWaiting
 from cnnlit.parallel.devices import keep_freed_memory
-from cnnlit.results.runs import Run
+from cnnlit.runs.folder import Run
 
 
 def training_loop(

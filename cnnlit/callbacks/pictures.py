@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from cnnlit.callbacks.drawings import draw_confusion_matrix, draw_errors, draw_filters, draw_learning_curves
 from cnnlit.callbacks.layer_drawing import draw_layers, measured_layers
-from cnnlit.results.evaluations import predictions_table
-from cnnlit.results.runs import read_metrics, write_whole
+from cnnlit.files import write_whole
+from cnnlit.runs.evaluations import predictions_table
+from cnnlit.runs.reading import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
-from cnnlit.results.runs import Run
+from cnnlit.runs.folder import Run
 
 REFRESH_SECONDS = 1.0
 """A drawing takes 10 ms, which is a percent of this."""

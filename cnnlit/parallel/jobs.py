@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from cnnlit.results import runs
+from cnnlit.runs import reading
 
 NOT_KEPT = {"resume", "run_root", "replicas_as"}
 """Keys that say where and how a run is made, which its own configuration leaves out."""
@@ -95,7 +95,7 @@ class Job:
         try:
             before = _kept_by(first)
         except FileNotFoundError:
-            return [*self.overrides, f"hydra.run.dir={runs.quoted(self.folder)}"]
+            return [*self.overrides, f"hydra.run.dir={reading.quoted(self.folder)}"]
         if difference := _difference(before, self._kept):
             raise ValueError(f"{first} holds a run with {difference}; hydra.sweep.dir names another folder")
         records = self._records()
@@ -106,7 +106,7 @@ class Job:
                     "wait for its end, or end it"
                 )
         finished = [record for record in records.values() if record["state"] == "finished"]
-        return None if len(finished) == len(self.folders) else [f"resume={runs.quoted(self.folder)}"]
+        return None if len(finished) == len(self.folders) else [f"resume={reading.quoted(self.folder)}"]
 
     def read(self) -> bool:
         """What its runs came to; False if one is not finished."""
@@ -131,7 +131,7 @@ class Job:
         records = {}
         for folder in self.folders:
             with suppress(FileNotFoundError):
-                records[folder] = runs.read(folder)
+                records[folder] = reading.read(folder)
         return records
 
 
@@ -148,7 +148,7 @@ def begun(sweep: Path) -> dict[str, int]:
 
 
 def _kept_by(folder: Path) -> dict[str, Any]:
-    return {"replicas": 1, **runs.read_config(folder)}  # which a run of older code does not say
+    return {"replicas": 1, **reading.read_config(folder)}  # which a run of older code does not say
 
 
 def _key(config: dict[str, Any]) -> str:

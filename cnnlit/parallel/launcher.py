@@ -29,11 +29,12 @@ from rich.console import Console
 from rich.text import Text
 
 from cnnlit import config
+from cnnlit.files import write_json
 from cnnlit.parallel.jobs import Job, JobFailed, begun, print_table
 from cnnlit.parallel.runner import Runner
 from cnnlit.parallel.search import OptunaSweeper
 from cnnlit.parallel.shares import Shares, visible_cores, visible_gpus
-from cnnlit.results.runs import JOBS, quoted, read_jobs, write_json
+from cnnlit.runs.reading import JOBS, quoted, read_jobs
 
 
 class ProcessLauncher(Launcher, Callback):

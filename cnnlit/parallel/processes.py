@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from cnnlit.parallel.contact import POLL_SECONDS, Contact
-from cnnlit.results.runs import RunError
+from cnnlit.runs.folder import RunError
 
 LAUNCHER = "CNNLIT_LAUNCHER"
 """The variable of the environment that tells a process which one started it."""

@@ -15,8 +15,8 @@ from cnnlit.parallel.launcher import command_line
 from cnnlit.parallel.processes import started_elsewhere
 from cnnlit.parallel.runner import become
 from cnnlit.parallel.shares import most_at_once, visible_cores, visible_gpus
-from cnnlit.results.replicas import is_stack, read_configs
-from cnnlit.results.runs import quoted, read_config
+from cnnlit.runs.reading import quoted, read_config
+from cnnlit.runs.stack import is_stack, read_configs
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cnnlit.results.factors import Factor, asked_for, bundles, find_factors, follows, joined, model_name, numbered
-from cnnlit.results.run_records import RunRecord
+from cnnlit.runs.records import RunRecord
 
 
 @dataclass

@@ -9,8 +9,8 @@ from cnnlit.results import arms as grouping
 from cnnlit.results import statistics
 from cnnlit.results.arms import Arm, Arms
 from cnnlit.results.measures import Measure, Reading
-from cnnlit.results.run_records import RunRecord
 from cnnlit.results.statistics import Difference, Interval, Summary
+from cnnlit.runs.records import RunRecord
 
 MOST_ARMS_IN_PAIRS = 6
 """Of more arms not every pair is shown, but each arm against the best."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnlit.results.run_records import RunRecord
+from cnnlit.runs.records import RunRecord
 
 INCIDENTAL = {"seed", "replicas", "run_root", "resume", "num_threads", "logger"}
 """Keys that say where and beside what a run was made, with all that is below them."""

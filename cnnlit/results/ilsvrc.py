@@ -11,9 +11,9 @@ from cnnlit.results.markup import table, tag, text
 from cnnlit.results.measures import Measure
 from cnnlit.results.report_html import document
 from cnnlit.results.report_tables import shown_interval
-from cnnlit.results.run_records import RunRecord
 from cnnlit.results.sheets import Column, Page, Sheet
 from cnnlit.results.statistics import Interval
+from cnnlit.runs.records import RunRecord
 
 TOP5 = Measure("test/top5_error")
 BARS, BLOCK = "chart", "\N{FULL BLOCK}"

@@ -4,8 +4,8 @@ import math
 import re
 from typing import Literal, NamedTuple
 
-from cnnlit.results.run_records import RunRecord
 from cnnlit.results.statistics import Interval
+from cnnlit.runs.records import RunRecord
 
 
 class Reading(NamedTuple):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cnnlit.results.run_records import RunRecord, progress
-from cnnlit.results.runs import State
+from cnnlit.files import progress
+from cnnlit.runs.reading import State
+from cnnlit.runs.records import RunRecord
 
 PREFIX = "wandb:"
 STATES: dict[str, State] = {"finished": "finished", "running": "running", "killed": "interrupted", "crashed": "failed"}

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from cnnlit.callbacks.layer_drawing import draw_layers, measured_layers
 from cnnlit.callbacks.layer_statistics import LayerStatistics
 from cnnlit.models.lenet5 import LeNet5
-from cnnlit.results.metrics_file import MetricsFile
+from cnnlit.runs.metrics_file import MetricsFile
 
 IMAGES = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.callbacks.progress import print_summary
 from cnnlit.callbacks.waiting import DataWaiting
-from cnnlit.results.runs import Run
+from cnnlit.runs.folder import Run
 
 STEPS = 4
 WAIT, WORK = 0.05, 0.3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from training import BOUND_SECONDS, SHORT, TWO, assert_same_end, await_line, other_rank, run, start
 
-from cnnlit.results.runs import read
+from cnnlit.runs.reading import read
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from training import SHORT, assert_same_end, run
 
-from cnnlit.results.runs import DiskFullError, Run, RunError, read, write_whole
+from cnnlit.files import DiskFullError, write_whole
+from cnnlit.runs.folder import Run, RunError
+from cnnlit.runs.reading import read
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from training import BOUND_SECONDS, SHORT, await_line, run, start
 from wandb_server import WandbServer
 
-from cnnlit.results.metrics_file import read_metrics
-from cnnlit.results.runs import read
+from cnnlit.runs.metrics_file import read_metrics
+from cnnlit.runs.reading import read
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from training import ROOT, SHORT, run
 
-from cnnlit.results.runs import read
+from cnnlit.runs.reading import read
 
 BREAKS = """
 import torch

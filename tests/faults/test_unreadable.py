@@ -11,8 +11,8 @@ from PIL import Image
 from training import ROOT, TWO, assert_same_end, run
 
 from cnnlit.data.images import Images
-from cnnlit.results.metrics_file import read_metrics
-from cnnlit.results.runs import read
+from cnnlit.runs.metrics_file import read_metrics
+from cnnlit.runs.reading import read
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cnnlit.results.metrics_file import read_metrics
+from cnnlit.runs.metrics_file import read_metrics
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("recipe.epochs=3", "data.passes_per_epoch=4", "recipe.optimizer.lr=0.002", "model.dropout=0.2", "logger=csv")

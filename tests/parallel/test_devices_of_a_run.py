@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from cnnlit.results.metrics_file import read_metrics
+from cnnlit.runs.metrics_file import read_metrics
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 240

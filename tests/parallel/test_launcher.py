@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cnnlit.files import write_json
 from cnnlit.parallel import launcher
-from cnnlit.results.run_records import find
-from cnnlit.results.runs import read, read_jobs, write_json
+from cnnlit.runs.reading import read, read_jobs
+from cnnlit.runs.records import find
 from cnnlit.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 STUB = """
 import json, sys
 from pathlib import Path
-from cnnlit.results.runs import write_json
+from cnnlit.files import write_json
 
 arguments = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 folder = Path(arguments["hydra.run.dir"])

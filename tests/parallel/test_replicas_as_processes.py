@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from results.made_runs import made_config, made_run
+from runs.made_runs import made_config, made_run
 
 from cnnlit.parallel.jobs import Job
 from cnnlit.parallel.shares import most_at_once
-from cnnlit.results.run_records import find
+from cnnlit.runs.records import find
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("trainer=debug", "logger=none", "replicas=2", "seed=5", "replicas_as=processes")

@@ -21,7 +21,7 @@ STUB = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
 from cnnlit.parallel.runner import end_with_parent
-from cnnlit.results.runs import write_json
+from cnnlit.files import write_json
 
 arguments = dict(word.split("=", 1) for word in sys.argv[1:])
 folder = Path(arguments.get("hydra.run.dir") or arguments["resume"])

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from results.made_runs import made_config
+from runs.made_runs import made_config
 
 from cnnlit.results.arms import find
-from cnnlit.results.run_records import RunRecord
+from cnnlit.runs.records import RunRecord
 
 
 def run(seed=0, *, state="finished", overrides=(), started="", place="", **changes):

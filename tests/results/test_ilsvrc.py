@@ -5,11 +5,11 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from results.made_runs import made_run
+from runs.made_runs import made_run
 
 from cnnlit.results import ilsvrc
-from cnnlit.results.run_records import find
 from cnnlit.results.sheets import as_text
+from cnnlit.runs.records import find
 
 
 def imagenet_run(folder, top5, **changes):

@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 import pytest
-from results.made_runs import made_run
+from runs.made_runs import made_run
 from scipy import stats
 
 from cnnlit.results.comparison import compare_runs
 from cnnlit.results.layer_curves import Moment, layers_chart, moments
 from cnnlit.results.measures import Measure
 from cnnlit.results.plots import mean_of
-from cnnlit.results.run_records import find
+from cnnlit.runs.records import find
 
 DEPTHS = {"A": 3, "none": 5}
 

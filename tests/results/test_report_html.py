@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from results.made_runs import made_run
+from runs.made_runs import made_run
 
 from cnnlit.results.comparison import compare_runs
 from cnnlit.results.markup import VOID, tag, text
 from cnnlit.results.measures import Measure, read_target
 from cnnlit.results.report_html import html_page
-from cnnlit.results.run_records import find
 from cnnlit.results.verdicts import judge
+from cnnlit.runs.records import find
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (

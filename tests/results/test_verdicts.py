@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from results.made_runs import made_run
+from runs.made_runs import made_run
 
 from cnnlit.results.comparison import compare_runs
 from cnnlit.results.measures import Measure, read_target
 from cnnlit.results.report_data import as_csv, as_json
 from cnnlit.results.report_tables import arms_sheet, report_page
-from cnnlit.results.run_records import find
 from cnnlit.results.sheets import as_markdown, as_text
 from cnnlit.results.verdicts import judge
+from cnnlit.runs.records import find
 
 AVERAGE = (0.0120, 0.0118, 0.0125, 0.0121, 0.0123)
 MAX = (0.0100, 0.0101, 0.0103, 0.0104, 0.0099)

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from results.made_runs import made_config
+from runs.made_runs import made_config
 
 from cnnlit.results import wandb_runs
 from cnnlit.results.comparison import compare_runs

@@ -12,8 +12,8 @@ from torch.optim import LBFGS, SGD, AdamW
 from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.models.lenet5 import LeNet5
-from cnnlit.results.metrics_file import MetricsFile, ReplicaMetrics
-from cnnlit.results.runs import read_metrics
+from cnnlit.runs.metrics_file import MetricsFile, ReplicaMetrics
+from cnnlit.runs.reading import read_metrics
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
 from cnnlit.training.optimizers import StochasticDiagonalLM
 from cnnlit.training.recipe import Recipe

@@ -15,8 +15,9 @@ from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
 from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.models.lenet5 import LeNet5
-from cnnlit.results.metrics_file import MetricsFile
-from cnnlit.results.runs import Run, read_metrics
+from cnnlit.runs.folder import Run
+from cnnlit.runs.metrics_file import MetricsFile
+from cnnlit.runs.reading import read_metrics
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
 from cnnlit.training.optimizers import StochasticDiagonalLM
 from cnnlit.training.recipe import Recipe

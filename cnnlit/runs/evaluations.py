@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cnnlit.results.runs import write_json, write_whole
+from cnnlit.files import write_json, write_whole
 from cnnlit.results.sheets import Page, Sheet
 
 QUANTITIES = {

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cnnlit.results.runs import Run, read, read_config
+from cnnlit.runs.folder import Run
+from cnnlit.runs.reading import read, read_config
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnlit.results.metrics_file import MetricsFile
-from cnnlit.results.runs import Run, read, read_config, read_metrics, write_whole
+from cnnlit.files import write_whole
+from cnnlit.runs.folder import Run
+from cnnlit.runs.metrics_file import MetricsFile
+from cnnlit.runs.reading import read, read_config, read_metrics
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -71,7 +73,7 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path):
 
 HOLDS = """
 import pathlib, sys
-from cnnlit.results.lock import Lock
+from cnnlit.files import Lock
 lock = Lock(pathlib.Path(sys.argv[1]))
 lock.take()
 input()

@@ -5,9 +5,9 @@ import math
 
 import pytest
 import yaml
-from results.made_runs import made_run
+from runs.made_runs import made_run
 
-from cnnlit.results.run_records import find
+from cnnlit.runs.records import find
 
 
 def sweep(folder, *words, params=None):

@@ -10,7 +10,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cnnlit.results.runs import read_metrics, write_whole
+from cnnlit.files import write_whole
+from cnnlit.runs.reading import read_metrics
 
 
 class MetricsFile(Logger):

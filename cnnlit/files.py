@@ -1,0 +1,195 @@
+"""The ground floor: files that are written whole or not at all, locks, progress bars."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+T = TypeVar("T")
+
+LOCK = ".lock"
+"""The name of the file in a folder that a lock is held on."""
+
+ATTEMPTS, PAUSE_SECONDS = 10, 0.1
+"""A reader that asks whether a lock is held takes it for a moment, so one refusal says nothing."""
+
+SHORTEST_BAR = 20
+"""Items of work that are worth a progress bar."""
+
+
+class DiskFullError(OSError):
+    """There is no room left for a file."""
+
+
+def write_whole(path: Path, content: str | bytes | memoryview, *, previous: Path | None = None) -> None:
+    """Write a file whole or not at all: a reader sees the old content or the new one, never half of it.
+
+    Args:
+        path: where the file goes; missing parent folders are made.
+        content: of the file; text is encoded as UTF-8.
+        previous: where the old content is kept, replacing what is there; None discards it.
+
+    Raises:
+        DiskFullError: if the disk or the quota is full; then everything is as it was.
+    """
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        with writing(path, previous=previous) as file:
+            file.write(content)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(_no_room(path, len(content), error)) from None
+        raise
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain containers as indented JSON, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+@contextmanager
+def writing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]]:
+    """A new file that takes its place, synced to the disk, when the block ends without an error.
+
+    Args:
+        path: where it goes; missing parent folders are made.
+        previous: see write_whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(path)
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            _keep(path, previous)
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove what processes that were killed while writing left half-written in these folders."""
+    for folder in folders:
+        for path in folder.glob(".*.*.part"):
+            path.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give a file a second name, so that at any moment it has one of the two."""
+    aside = _aside(previous)
+    try:
+        os.link(path, aside)
+        os.replace(aside, previous)
+    except OSError:  # some file systems have no hard links
+        os.replace(path, previous)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a new name outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _no_room(path: Path, needed: int, error: OSError) -> str:
+    if error.errno == errno.EDQUOT:
+        return f"the quota of {path.parent} is used up: {path.name} needs {needed / 1e6:.3g} MB"
+    free = shutil.disk_usage(path.parent).free
+    return (
+        f"No space left on the disk of {path.parent}: {path.name} needs {needed / 1e6:.3g} MB, "
+        f"{free / 1e6:.3g} MB are free, {max(0, needed - free) / 1e6:.3g} MB are missing"
+    )
+
+
+class Lock:
+    """A lock on a folder, held from `take` to `give_back` or the end of the process, however it ends.
+
+    A POSIX record lock, where the filelock package uses flock: a record lock belongs to one process, and not to the
+    workers that it forks, which may outlive it by seconds; and anyone may ask whether it is held, also on another
+    machine, without taking it. On file systems without locks it is always granted.
+
+    Args:
+        folder: that is locked; a file `.lock` in it is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOCK
+        self._file: IO[bytes] | None = None
+
+    def take(self, *, wait: bool = False) -> bool:
+        """Take the lock; False if another process holds it.
+
+        Args:
+            wait: for as long as another process holds it.
+        """
+        self._file = self.path.open("ab")
+        while not self._granted(self._file):
+            if not wait:
+                self.give_back()
+                return False
+        return True
+
+    @staticmethod
+    def _granted(file: IO[bytes]) -> bool:
+        for _ in range(ATTEMPTS):
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                time.sleep(PAUSE_SECONDS)
+            except OSError:  # this file system has no locks
+                return True
+            else:
+                return True
+        return False
+
+    def give_back(self) -> None:
+        """Release the lock, if it is held."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Whether another process, here or on another machine, holds the lock on a folder; None if that cannot be known.
+
+    The process that holds the lock must not ask: it would lose it.
+    """
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:  # there is no such file, or the file system has no locks
+        return None
+    return False
+
+
+def progress(work: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """The items of `work`, with a progress bar on stderr if that is a terminal and there is more than a moment's work.
+
+    Args:
+        work: items.
+        what: is done with them, beside the bar.
+        total: number of items.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    quiet = total < SHORTEST_BAR or not console.is_terminal
+    yield from track(work, what, total, console=console, transient=True, disable=quiet)

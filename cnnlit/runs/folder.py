@@ -1,0 +1,183 @@
+"""A run's folder: claimed, and its record kept until the run ends, however it ends.
+
+config.yaml            the configuration, resolved
+run.json               state, seed, commit, versions, device, seconds, command
+metrics.csv            one row per epoch
+checkpoints/           last.ckpt, the last state of the training that was kept, and previous.ckpt, the one before it
+test.json              the result of the test, which is taken once
+test_predictions.csv   the prediction for each test image
+pictures/              figures
+"""
+
+import os
+import socket
+import time
+import warnings
+import zipfile
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cnnlit.files import DiskFullError, Lock, remove_leftovers, write_json, write_whole
+from cnnlit.runs.origin import describe_device, origin
+from cnnlit.runs.reading import read_record
+
+if TYPE_CHECKING:  # imported where it is needed, so that runs are read back without it
+    import torch
+
+
+class RunError(Exception):
+    """What ended a run, in one line that names it and says how to go on; the code has nothing to show for it."""
+
+
+class Run:
+    """A run in its folder: claimed by `open`, closed at the end of the `with` block, however that comes.
+
+    Args:
+        folder: where everything about the run is kept.
+
+    Attributes:
+        record: what is in run.json.
+        error_before: of the run that is resumed, if it failed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record: dict[str, Any] = {}
+        self.error_before = ""
+        self._writes = False
+        self._lock = Lock(folder)
+        self._began = time.perf_counter()
+        self._seconds_before = 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last state of the training that was kept."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The one before it."""
+        return self.folder / "checkpoints" / "previous.ckpt"
+
+    def sound_checkpoint(self) -> Path | None:
+        """The newest checkpoint that is whole, None if none was written yet; warns where it is not the last one.
+
+        Raises:
+            RunError: if there are checkpoints and none of them is whole.
+        """
+        spoilt = []
+        for path in (self.checkpoint, self.previous_checkpoint):
+            if not path.is_file():
+                continue
+            if not _is_whole(path):
+                spoilt.append(path)
+                continue
+            for other in spoilt if self._writes else []:
+                warnings.warn(f"{other} was cut short; {path} is used in its place", stacklevel=2)
+                other.unlink()  # or it would become the previous one
+            return path
+        if spoilt:
+            raise RunError(
+                f"no checkpoint can be read, {' and '.join(map(str, spoilt))} cut short; "
+                f"the run has to be made again: {self.record['command']}"
+            )
+        return None
+
+    def open(self, config: dict[str, Any], *, device: "torch.device", writes: bool, resume: bool) -> None:
+        """Claim the folder for a new run and write down how it is made, or take up the run that it holds.
+
+        Args:
+            config: the resolved configuration, plain containers; its `seed` is recorded.
+            device: that this process trains on.
+            writes: whether this process keeps the record; one of all that take part does.
+            resume: go on with the run in the folder.
+
+        Raises:
+            FileExistsError: if the folder of a new run holds a run already.
+            FileNotFoundError: if there is no run to resume.
+            ValueError: if the run to resume is finished, or another process is at work on it.
+        """
+        self._writes = writes
+        process = {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
+        if writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = self._lock.take()
+        if resume:
+            before = read_record(self.folder)
+            if writes and not free:
+                raise ValueError(
+                    f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
+                )
+            if before["state"] == "finished":
+                self._lock.give_back()
+                raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
+            if writes:
+                remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
+            self.record = {**before, **process}
+            self.error_before = self.record.pop("error", "")
+            self._seconds_before = self.record["seconds"]
+        else:
+            self.record = {**process, **origin(), "seed": config["seed"], "device": describe_device(device)}
+            if writes:
+                if not free or (self.folder / "run.json").exists():
+                    raise FileExistsError(
+                        f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
+                        "hydra.run.dir names another folder"
+                    )
+                write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        self._write()
+
+    def keep(self) -> None:
+        """Write down how long the run took so far, which it says if it is killed."""
+        self._write()
+
+    def fail(self, error: str) -> None:
+        """Mark the run as failed; for a process that is about to end without leaving the `with` block."""
+        self.record |= {"state": "failed", "error": error}
+        self._write()
+
+    def finish(self, test: dict[str, float]) -> None:
+        """Write test.json; the last thing that a run does."""
+        if self._writes:
+            write_json(self.folder / "test.json", test)
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.record["state"] = "finished"
+        elif isinstance(error, Exception):
+            named = "" if isinstance(error, RunError | DiskFullError) else f"{type(error).__name__}: "
+            self.record |= {"state": "failed", "error": f"{named}{error}"}
+        else:  # KeyboardInterrupt, SystemExit
+            self.record["state"] = "interrupted"
+        # On a full disk the record may stay as it was; then the run reads as interrupted, and its error is shown.
+        with suppress(DiskFullError) if error is not None else nullcontext():
+            self._write()
+        self._lock.give_back()
+
+    @property
+    def seconds(self) -> float:
+        """From the command's start to now, the time before a resume included."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def _write(self) -> None:
+        self.record["seconds"] = round(self.seconds, 3)
+        if self._writes:
+            write_json(self.folder / "run.json", self.record)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether every part of a file that torch.save wrote has the checksum that it was written with."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError):
+        return False

@@ -1,0 +1,67 @@
+"""Where a run comes from: its command, commit, package versions and device."""
+
+import functools
+import platform
+import re
+import secrets
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # imported where it is needed, so that runs are read back without it
+    import torch
+
+
+PACKAGES = ("cnnlit", "torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
+
+
+def origin() -> dict[str, Any]:
+    """Where a new run comes from."""
+    return {
+        "id": secrets.token_hex(4),
+        "command": shlex.join(["python", "-m", "cnnlit.train", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "versions": dict(_versions()),
+    }
+
+
+def describe_device(device: "torch.device") -> str:
+    """The device as a person names it."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file() and (model := re.search(r"model name\s*: (.*)", cpuinfo.read_text())):
+        name = model[1]
+    return f"{device.type}: {name}, {torch.get_num_threads()} threads"
+
+
+@functools.cache  # a process may make many runs
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@functools.cache
+def _commit() -> str | None:
+    """The commit that this code is, with `-dirty` if it was changed since; None outside a repository."""
+    source = Path(__file__).parent
+    git = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    tracked = ["git", "-C", str(source), "ls-files", "--error-unmatch", "origin.py"]
+    try:
+        subprocess.run(tracked, check=True, capture_output=True, timeout=10)
+        return subprocess.run(git, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

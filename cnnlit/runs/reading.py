@@ -1,0 +1,115 @@
+"""What the folder of a run or of a sweep holds, read back."""
+
+import csv
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cnnlit.files import is_locked
+
+State = Literal["running", "finished", "failed", "interrupted"]
+
+WITHOUT_RUNS = {"checkpoints", "pictures", "wandb", "tensorboard", ".git"}
+"""Folders of a run, below which no other run is looked for."""
+
+JOBS = "jobs.json"
+"""The file of a sweep's folder that says how its jobs stand."""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The record of a run; one that was killed says so.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+    """
+    record = read_record(folder)
+    if record["state"] == "running" and not _at_work(folder, record):
+        record["state"] = "interrupted"
+    return record
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        raise FileNotFoundError(f"{folder} holds no run: there is no readable run.json") from None
+    return record
+
+
+def _at_work(folder: Path, record: dict[str, Any]) -> bool:
+    """Whether the process that a run names still runs, on whichever machine."""
+    here = record["host"] == socket.gethostname()
+    if here and record["pid"] == os.getpid():
+        return True
+    locked = is_locked(folder)
+    if locked is not None:
+        return locked
+    return not here or Path(f"/proc/{record['pid']}").exists() or not Path("/proc").exists()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run, as plain containers.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+    """
+    read(folder)
+    # libyaml reads in a tenth of the time; without it the same in Python.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    config: dict[str, Any] = yaml.load((folder / "config.yaml").read_text(), loader)
+    return config
+
+
+def read_jobs(sweep: Path) -> list[dict[str, Any]]:
+    """The jobs of a sweep, by number, as they stand in its jobs.json; none if it has no such file."""
+    try:
+        jobs: list[dict[str, Any]] = json.loads((sweep / JOBS).read_text())["jobs"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return jobs
+
+
+def quoted(path: Path) -> str:
+    """A path as a value on Hydra's command line, whatever characters it has."""
+    text = str(path)
+    return text if re.fullmatch(r"[\w./-]+", text) else '"{}"'.format(text.replace('"', '\\"'))
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The network of a run after its last epoch.
+
+    Raises:
+        FileNotFoundError: if there is none yet.
+    """
+    path = folder / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(f"run={folder}: there is no {path}; its first epoch has not come to its end")
+    return path
+
+
+def read_metrics(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv, none if there is no such file; empty cells are empty strings."""
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """All folders that hold a run, in or below `root`, numbered ones by their number."""
+    for folder, below, files in os.walk(root.resolve()):
+        below[:] = sorted((name for name in below if name not in WITHOUT_RUNS), key=_by_number)
+        if "run.json" in files:
+            yield Path(folder)
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Job 10 comes after job 9."""
+    return [(int(part or 0), word) for word, part in re.findall(r"(\D*)(\d*)", name)]

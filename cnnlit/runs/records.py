@@ -1,0 +1,148 @@
+"""Runs read back for comparison: found below folders, each with its configuration, end and results."""
+
+import glob
+import json
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from cnnlit.files import progress
+from cnnlit.runs.reading import State, read, read_config, read_metrics, run_folders
+from cnnlit.runs.sweep_folder import job_overrides, never_started
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What is known of a run.
+
+    Attributes:
+        place: its folder, or its address at W&B.
+        state: how it ended.
+        reason: why it did not finish, where that is known.
+        config: resolved, plain containers; empty if it cannot be read.
+        overrides: what was chosen on the command line for this run, `key=value`, as far as that is known.
+        test: numbers of test.json.
+        curves: a row per epoch of metrics.csv, without empty cells.
+        seconds: from the command's start to its end; of replicas that were trained in one process, its share of that.
+    """
+
+    place: str
+    state: State
+    reason: str = ""
+    seed: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    test: dict[str, float] = field(default_factory=dict)
+    curves: list[dict[str, float]] = field(default_factory=list)
+    seconds: float | None = None
+    device: str = ""
+    commit: str = ""
+    command: str = ""
+    started: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The end of its place: enough to find it among the others."""
+        return "/".join(Path(self.place).parts[-2:])
+
+    def picture(self, name: str) -> Path | None:
+        """A file of its folder pictures/, if it was drawn."""
+        path = Path(self.place) / "pictures" / f"{name}.png"
+        return path if path.is_file() else None
+
+
+class Runs(NamedTuple):
+    """Runs, the folder that they have in common, and the jobs of sweeps that left no trace of themselves."""
+
+    records: list[RunRecord]
+    folder: Path
+    never_started: list[str]
+
+
+def find(places: Iterable[str]) -> Runs:
+    """All runs in or below folders.
+
+    Args:
+        places: folders, or patterns such as `multirun/2026-*`.
+
+    Raises:
+        ValueError: if there is no such folder, or no run in it.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        roots = [place] if Path(place).exists() else sorted(glob.glob(place, recursive=True))
+        if not roots:
+            raise ValueError(f"runs={place}: there is no such folder")
+        below = [folder for root in roots for folder in run_folders(Path(root))]
+        if not below:
+            raise ValueError(f"runs={place}: there is no run.json in it or below; python -m cnnlit.train makes runs")
+        found |= dict.fromkeys(below)
+    # A sweep's jobs may be runs, or with replicas= folders of them.
+    sweeps = {folder: job_overrides(folder) for each in found for folder in (each.parent, each.parent.parent)}
+    records = [_record(folder, sweeps[folder.parent]) for folder in progress(found, "reading runs", len(found))]
+    missing = [line for folder, jobs in sorted(sweeps.items()) for line in never_started(folder, jobs)]
+    common = Path(os.path.commonpath([folder.parent for folder in found]))
+    return Runs(records, common, missing)
+
+
+def _record(folder: Path, jobs: Mapping[str, Sequence[str]]) -> RunRecord:
+    config: dict[str, Any] = {}
+    reason = ""
+    try:
+        record = read(folder)
+        config = read_config(folder)
+    except (OSError, KeyError, ValueError, yaml.YAMLError) as error:
+        reason = "cut off before it was written down" if not (folder / "config.yaml").is_file() else str(error)
+        record = {"state": "failed", "error": reason}
+    test = {}
+    if record["state"] == "finished":
+        try:
+            test = _numbers(json.loads((folder / "test.json").read_text()))
+        except (OSError, ValueError) as error:
+            reason = f"test.json cannot be read ({type(error).__name__})"
+    return RunRecord(
+        place=str(folder),
+        state=record["state"],
+        reason=reason or record.get("error") or "",
+        seed=record.get("seed", config.get("seed")),
+        config=config,
+        overrides=_overrides(folder, record.get("command") or "", jobs),
+        test=test,
+        curves=[_numbers(row) for row in read_metrics(folder)],
+        seconds=_share(record),
+        device=record.get("device") or "",
+        commit=record.get("commit") or "",
+        command=record.get("command") or "",
+        started=record.get("started") or "",
+        versions=record.get("versions") or {},
+    )
+
+
+def _share(record: dict[str, Any]) -> float | None:
+    seconds: float | None = record.get("seconds")
+    return None if seconds is None else seconds / record.get("replicas", 1)
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    """Those values that are numbers, written out or not; a diverged run's nan is one."""
+    numbers = {}
+    for key, value in row.items():
+        try:
+            numbers[key] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return numbers
+
+
+def _overrides(folder: Path, command: str, jobs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Of a sweep's job its own values; of a single run its command's."""
+    if folder.name in jobs:
+        return tuple(jobs[folder.name])
+    words = shlex.split(command)[3:]
+    return tuple(word.lstrip("+") for word in words if "=" in word and not word.startswith("hydra"))
