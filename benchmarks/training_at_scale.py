@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from torch import nn
 
+from cnnlit.description.layer_table import LayerTable
+from cnnlit.description.shape_inference import Outlined
 from cnnlit.models.alexnet import AlexNet
 from cnnlit.models.googlenet import GoogLeNet
 from cnnlit.models.resnet import ResNet
 from cnnlit.models.vgg import VGG
 from cnnlit.parallel.communication import gradient_bytes
 from cnnlit.results.finding_page import GPU_IMAGES_PER_SECOND
-from cnnlit.results.layer_table import LayerTable
-from cnnlit.results.outlines import Outlined
 
 IMAGE = (3, 224, 224)
 DEVICES = (8, 64, 1024)

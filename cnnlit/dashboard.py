@@ -32,7 +32,7 @@ def dashboard(
         format: wandb saves them; json prints their specification, without network or account.
     """
     with config.refusing():
-        from cnnlit.results import dashboards, wandb_views
+        from cnnlit.tracking import dashboards, wandb_views
 
         entity, _, own_name = project.rpartition("/")
         if not own_name or "/" in entity or project.startswith("/"):

@@ -17,8 +17,8 @@ from cnnlit.config import Node, Values
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from torch import nn
 
-    from cnnlit.results.description import Description
-    from cnnlit.results.layer_table import Detail
+    from cnnlit.description.layer_table import Detail
+    from cnnlit.description.network import Description
 
 
 def describe(
@@ -48,7 +48,7 @@ def describe(
         one = _described(_title(), model, data, detail)
         other = _described(against, *_composed(against), detail) if against else None
         if picture:
-            from cnnlit.results.network_picture import draw
+            from cnnlit.description.diagram import draw
 
             draw(_outline(model), one.image, picture, detail)
     if format == "json":
@@ -56,7 +56,7 @@ def describe(
         return
     from rich.console import Console
 
-    from cnnlit.results.description import difference
+    from cnnlit.description.network import difference
     from cnnlit.results.description_page import compared, described
     from cnnlit.results.sheets import as_markdown, print_page
 
@@ -68,7 +68,7 @@ def describe(
 
 
 def _as_json(one: "Description", other: "Description | None") -> dict[str, Any]:
-    from cnnlit.results.description import difference
+    from cnnlit.description.network import difference
 
     if other is None:
         return one.as_json()
@@ -77,9 +77,9 @@ def _as_json(one: "Description", other: "Description | None") -> dict[str, Any]:
 
 def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Description":
     """Build the network as an outline, and read what its paper prints about it."""
-    from cnnlit.results.description import Description
-    from cnnlit.results.layer_table import LayerTable
-    from cnnlit.results.statements import find
+    from cnnlit.description.layer_table import LayerTable
+    from cnnlit.description.network import Description
+    from cnnlit.description.paper_check import find
 
     keywords = {key: value for key, value in model.items() if key != "_target_"}
     target = hydra.utils.get_object(model["_target_"])
@@ -92,7 +92,7 @@ def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Descrip
 
 
 def _outline(model: Node) -> "nn.Module":
-    from cnnlit.results.outlines import Outlined
+    from cnnlit.description.shape_inference import Outlined
 
     with Outlined():
         network: nn.Module = config.build(config.without_sources(model))

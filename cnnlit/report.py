@@ -98,11 +98,11 @@ def _comparison(
     smallest: float | None,
     pictures: list[str],
 ) -> Answer:
+    from cnnlit.analysis.comparison import compare_runs
+    from cnnlit.analysis.measures import measure_of
+    from cnnlit.analysis.verdicts import judge
     from cnnlit.results import report_data
-    from cnnlit.results.comparison import compare_runs
-    from cnnlit.results.measures import measure_of
     from cnnlit.results.report_tables import report_page
-    from cnnlit.results.verdicts import judge
     from cnnlit.runs.more_seeds import command_for_more
 
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
@@ -155,8 +155,8 @@ def _listed(words: Words) -> list[str]:
 
 def _find(places: list[str]) -> "Runs":
     """The runs of folders and of W&B's projects, together."""
-    from cnnlit.results import wandb_runs
     from cnnlit.runs import records
+    from cnnlit.tracking import wandb_runs
 
     projects = [place.removeprefix(wandb_runs.PREFIX) for place in places if place.startswith(wandb_runs.PREFIX)]
     folders = [place for place in places if not place.startswith(wandb_runs.PREFIX)]

@@ -292,14 +292,14 @@ def _fit_and_test(
     from cnnlit.callbacks.pictures import Pictures
     from cnnlit.callbacks.progress import print_summary
     from cnnlit.parallel.processes import failing_together
-    from cnnlit.results import tracking
     from cnnlit.runs.metrics_file import MetricsFile
     from cnnlit.runs.reading import read_metrics
+    from cnnlit.tracking import loggers
 
     pictures = Pictures(run.folder)
     stacked = "replicas" in run.record  # trained with others: to be shown to the tracker, and not summed up
     signals: Any = loop._signal_connector
-    with run, signals.heeded(), tracking.closing(), failing_together(loop.strategy, run.fail):
+    with run, signals.heeded(), loggers.closing(), failing_together(loop.strategy, run.fail):
         logger = task.config["logger"]
         tracked = logger and loop.is_global_zero
         tracker = config.build(logger, folder=run.folder, run_id=run.record["id"]) if tracked else None
@@ -331,7 +331,7 @@ def _fit_and_test(
                 test,
                 val_error=objective,
                 pictures=pictures.paths,
-                tracked=tracking.where(),
+                tracked=loggers.where(),
                 when_waiting=datamodule.when_waiting(),
             )
     return float(test["test/error"] if objective is None else objective)

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from cnnlit.analysis.comparison import Results, compare_runs
+from cnnlit.analysis.measures import Measure, measure_of
+from cnnlit.analysis.verdicts import Verdict, judge
 from cnnlit.files import write_json, write_whole
-from cnnlit.results.comparison import Results, compare_runs
-from cnnlit.results.measures import Measure, measure_of
 from cnnlit.results.report_data import as_json
 from cnnlit.results.report_tables import duration, report_page
 from cnnlit.results.sheets import as_markdown
-from cnnlit.results.verdicts import Verdict, judge
 from cnnlit.runs import records
 from cnnlit.runs.records import RunRecord
 

@@ -11,7 +11,7 @@ from dashboard_server import DashboardServer
 
 from cnnlit import dashboard
 from cnnlit.callbacks.pictures import Pictures
-from cnnlit.results import dashboards
+from cnnlit.tracking import dashboards
 
 pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from cnnlit import config, describe
-from cnnlit.results import network_picture
+from cnnlit.description import diagram
 from cnnlit.results.description_page import described
 from cnnlit.results.sheets import print_page
 
@@ -247,8 +247,8 @@ def test_what_is_wrong_is_one_line_that_names_it(monkeypatch, capsys, tmp_path, 
     ("package", "program", "says"), [(None, "dot", 'pip install "cnnlit[pictures]"'), ("found", None, "program dot")]
 )
 def test_a_picture_says_what_it_lacks(monkeypatch, capsys, tmp_path, package, program, says):
-    monkeypatch.setattr(network_picture.importlib.util, "find_spec", lambda name: package)
-    monkeypatch.setattr(network_picture.shutil, "which", lambda name: program)
+    monkeypatch.setattr(diagram.importlib.util, "find_spec", lambda name: package)
+    monkeypatch.setattr(diagram.shutil, "which", lambda name: program)
     line = refusal(monkeypatch, capsys, tmp_path, "picture=network.svg")
     assert "picture=network.svg" in line
     assert says in line
@@ -256,7 +256,7 @@ def test_a_picture_says_what_it_lacks(monkeypatch, capsys, tmp_path, package, pr
 
 def test_a_picture_is_drawn(monkeypatch, capsys, tmp_path):
     pytest.importorskip("torchview")
-    if network_picture.shutil.which("dot") is None:
+    if diagram.shutil.which("dot") is None:
         pytest.skip("no program dot")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["describe.py", "picture=pictures/lenet5.svg"])

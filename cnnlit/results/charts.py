@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cnnlit.results.comparison import Results
+from cnnlit.analysis.comparison import Results
+from cnnlit.analysis.measures import kind
+from cnnlit.analysis.statistics import Interval
 from cnnlit.results.markup import tag, text
-from cnnlit.results.measures import kind
-from cnnlit.results.statistics import Interval
 
 NUM_COLORS = 8
 ROW_PIXELS = 44

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from cnnlit.results.description import Change, Description, Difference, ratio
-from cnnlit.results.layer_table import Layer
+from cnnlit.description.layer_table import Layer
+from cnnlit.description.network import Change, Description, NetworkDifference, ratio
+from cnnlit.description.paper_check import Statement
 from cnnlit.results.sheets import Column, Page, Sheet
-from cnnlit.results.statements import Statement
 
 LEGEND = (
     "MACs: multiply-adds of convolutions and matrices for one image, without biases. units: outputs of layers with "
@@ -66,7 +66,7 @@ def described(description: Description) -> Page:
     return [*page, *(f"[{number}] {note}" for number, note in enumerate(notes, 1)), LEGEND]
 
 
-def compared(one: Description, other: Description, found: Difference) -> Page:
+def compared(one: Description, other: Description, found: NetworkDifference) -> Page:
     """The page of two networks: their totals, and the layers that they do not have in common."""
     names = (one.model, other.model)
     alike = all(each.table.parameters == each.table.parameters_inference for each in (one, other))

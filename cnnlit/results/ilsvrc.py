@@ -5,14 +5,14 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cnnlit.analysis.comparison import Measured, compare_runs
+from cnnlit.analysis.measures import Measure
+from cnnlit.analysis.statistics import Interval
 from cnnlit.results.charts import Row, color_of, strips
-from cnnlit.results.comparison import Measured, compare_runs
 from cnnlit.results.markup import table, tag, text
-from cnnlit.results.measures import Measure
 from cnnlit.results.report_html import document
 from cnnlit.results.report_tables import shown_interval
 from cnnlit.results.sheets import Column, Page, Sheet
-from cnnlit.results.statistics import Interval
 from cnnlit.runs.records import RunRecord
 
 TOP5 = Measure("test/top5_error")

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnlit.analysis.comparison import Measured, Results
 from cnnlit.results.charts import NUM_COLORS, color_of
-from cnnlit.results.comparison import Measured, Results
 from cnnlit.results.plots import Curve, mean_of, plot
 
 KINDS = {"gradient_norm": "gradient", "saturation": "saturation"}

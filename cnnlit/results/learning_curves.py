@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from cnnlit.analysis.comparison import Results
 from cnnlit.results.charts import NUM_COLORS, Scale, color_of
-from cnnlit.results.comparison import Results
 from cnnlit.results.plots import Curve, mean_of, plot
 
 MOST_POINTS = 240

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from cnnlit.analysis.measures import kind
+from cnnlit.analysis.statistics import LEVEL
 from cnnlit.results.charts import Scale, short
 from cnnlit.results.markup import tag, text
-from cnnlit.results.measures import kind
-from cnnlit.results.statistics import LEVEL
 
 
 class Curve(NamedTuple):

@@ -4,10 +4,10 @@ import csv
 import io
 from typing import Any
 
-from cnnlit.results import statistics
-from cnnlit.results.comparison import Comparison, Measured, Results
+from cnnlit.analysis import statistics
+from cnnlit.analysis.comparison import ArmComparison, Measured, Results
+from cnnlit.analysis.verdicts import Verdict
 from cnnlit.results.report_tables import commands, methods, notes
-from cnnlit.results.verdicts import Verdict
 
 
 def as_csv(results: Results) -> str:
@@ -90,7 +90,7 @@ def _arm_as_json(each: Measured) -> dict[str, Any]:
     }
 
 
-def _comparison_as_json(each: Comparison) -> dict[str, Any]:
+def _comparison_as_json(each: ArmComparison) -> dict[str, Any]:
     return {
         "arms": [each.one.name, each.other.name],
         **each.difference._asdict(),

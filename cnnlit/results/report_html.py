@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cnnlit.analysis.comparison import Measured, Results
+from cnnlit.analysis.verdicts import Verdict
 from cnnlit.files import progress
 from cnnlit.results import report_tables
 from cnnlit.results.charts import MOST_ROWS, NUM_COLORS, color_of, differences_chart, dots_chart
-from cnnlit.results.comparison import Measured, Results
 from cnnlit.results.layer_curves import layers_chart, moments
 from cnnlit.results.learning_curves import curve_names, curves_chart
 from cnnlit.results.markup import table, tag, text
 from cnnlit.results.sheets import Sheet
-from cnnlit.results.verdicts import Verdict
 from cnnlit.runs.records import RunRecord
 
 MARKS = {"holds": "\N{CHECK MARK}", "clear": "\N{CHECK MARK}", "does not hold": "\N{MULTIPLICATION X}"}

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from cnnlit.results.comparison import Comparison, Measured, Results
-from cnnlit.results.measures import Measure
+from cnnlit.analysis.comparison import ArmComparison, Measured, Results
+from cnnlit.analysis.measures import Measure
+from cnnlit.analysis.verdicts import SHUFFLED, Verdict, show_p
 from cnnlit.results.sheets import CODE, Page, Sheet
-from cnnlit.results.verdicts import SHUFFLED, Verdict, show_p
 
 DASH = "\N{EN DASH}"
 MOST_KEYS = 12
@@ -76,7 +76,7 @@ def differences_sheet(results: Results) -> Sheet:
     return Sheet.of("Differences", (*heads, *["ratio"] * with_ratio), rows)
 
 
-def _difference_row(each: Comparison, measure: Measure, many: bool, with_ratio: bool) -> tuple[str, ...]:
+def _difference_row(each: ArmComparison, measure: Measure, many: bool, with_ratio: bool) -> tuple[str, ...]:
     found, ratio = each.difference, ""
     if found.mean is not None:
         mean = measure.show_difference(found.mean)

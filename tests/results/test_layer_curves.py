@@ -9,9 +9,9 @@ import pytest
 from runs.made_runs import made_run
 from scipy import stats
 
-from cnnlit.results.comparison import compare_runs
+from cnnlit.analysis.comparison import compare_runs
+from cnnlit.analysis.measures import Measure
 from cnnlit.results.layer_curves import Moment, layers_chart, moments
-from cnnlit.results.measures import Measure
 from cnnlit.results.plots import mean_of
 from cnnlit.runs.records import find
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from runs.made_runs import made_run
 
-from cnnlit.results.comparison import compare_runs
+from cnnlit.analysis.comparison import compare_runs
+from cnnlit.analysis.measures import Measure, read_target
+from cnnlit.analysis.verdicts import judge
 from cnnlit.results.markup import VOID, tag, text
-from cnnlit.results.measures import Measure, read_target
 from cnnlit.results.report_html import html_page
-from cnnlit.results.verdicts import judge
 from cnnlit.runs.records import find
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
-from cnnlit.results.calls import Call, ForwardPass, kind_of
+from cnnlit.description.forward_trace import Call, ForwardPass, kind_of
 
 Detail = Literal["blocks", "layers"]
 FLOAT_BYTES = 4

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from cnnlit.results import statistics
-from cnnlit.results.comparison import Comparison, Measured, Results, compare, corrected
-from cnnlit.results.measures import Measure
-from cnnlit.results.statistics import Difference
+from cnnlit.analysis import statistics
+from cnnlit.analysis.comparison import ArmComparison, Measured, Results, compare, corrected
+from cnnlit.analysis.measures import Measure
+from cnnlit.analysis.statistics import Contrast
 
 SIGNIFICANT = 0.05
 REST = "rest"
@@ -127,12 +127,12 @@ def _on(claim: str, results: Results, smallest: float | None) -> Verdict:
 
 def _judged(
     claim: Claim,
-    difference: Difference,
+    difference: Contrast,
     p: float | None,
     against: str,
     measure: Measure,
     smallest: float | None,
-    comparison: Comparison | None = None,
+    comparison: ArmComparison | None = None,
 ) -> Verdict:
     facts = f"{_mean(claim.one, measure, difference.mean is None)} against {against}"
     if p is None:
@@ -204,7 +204,7 @@ def _best(results: Results, smallest: float | None) -> Verdict:
     return Verdict("too close to call", f"{opening}: too close to call, {facts}; {words}", more)
 
 
-def told(difference: Difference, measure: Measure) -> str:
+def told(difference: Contrast, measure: Measure) -> str:
     """The difference with its interval, in words."""
     if difference.mean is None:
         if difference.how == "order unpaired":
@@ -225,7 +225,7 @@ def told(difference: Difference, measure: Measure) -> str:
     return f"{measure.show_difference(difference.mean)}{inside}{over}"
 
 
-def seeds_missing(difference: Difference, measure: Measure, smallest: float | None) -> tuple[int | None, str]:
+def seeds_missing(difference: Contrast, measure: Measure, smallest: float | None) -> tuple[int | None, str]:
     """How many more seeds of each arm it would take, and the words for it."""
     if difference.mean is None:
         if difference.how == "order unpaired" or not sum(difference.wins):
@@ -253,7 +253,7 @@ def seeds_missing(difference: Difference, measure: Measure, smallest: float | No
     return more, f"about {more:,} more seed{'s' * (more > 1)} needed to show {what}"
 
 
-def _direction(difference: Difference) -> int:
+def _direction(difference: Contrast) -> int:
     """-1 where the first is the smaller."""
     if difference.mean is None:
         smaller, larger = difference.wins
@@ -261,13 +261,13 @@ def _direction(difference: Difference) -> int:
     return (difference.mean > 0) - (difference.mean < 0)
 
 
-def _at_best(difference: Difference, below: bool) -> float:
+def _at_best(difference: Contrast, below: bool) -> float:
     """The largest difference in the claimed direction that the interval allows."""
     assert difference.interval is not None
     return -difference.interval.low if below else difference.interval.high
 
 
-def _small(difference: Difference, measure: Measure, smallest: float | None) -> str:
+def _small(difference: Contrast, measure: Measure, smallest: float | None) -> str:
     """What is significant need not matter."""
     ends = difference.interval
     if smallest is None or ends is None or max(map(abs, ends)) >= smallest:
@@ -284,7 +284,7 @@ def _mean(each: Measured, measure: Measure, in_order: bool = False) -> str:
     return measure.show(each.summary.mean)
 
 
-def _chance(difference: Difference, p: float, comparison: Comparison | None) -> str:
+def _chance(difference: Contrast, p: float, comparison: ArmComparison | None) -> str:
     many = f", corrected for {comparison.num_tests} comparisons" if comparison and comparison.num_tests > 1 else ""
     robust = difference.p_shuffled
     differs = robust is not None and difference.p is not None and (robust < SIGNIFICANT) != (difference.p < SIGNIFICANT)

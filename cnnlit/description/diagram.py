@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
+from cnnlit.description.layer_table import Detail
 from cnnlit.files import write_whole
-from cnnlit.results.layer_table import Detail
 
 SUFFIXES = (".png", ".svg", ".pdf")
 WHOLE_DEPTH = 9

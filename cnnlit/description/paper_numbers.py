@@ -11,7 +11,7 @@ Numbers = Mapping[str, str]
 """Quantity, one of a Layer's -> number as printed. A number without a unit is exact, unless `about` is before it."""
 
 
-class Published(NamedTuple):
+class PaperNumbers(NamedTuple):
     """What a paper prints about one network.
 
     Args:
@@ -35,7 +35,7 @@ def _each(quantity: str, **printed: str) -> dict[str, Numbers]:
     return {layer: {quantity: number} for layer, number in printed.items()}
 
 
-LENET5 = Published(
+LENET5 = PaperNumbers(
     source="LeCun, Bottou, Bengio, Haffner 1998, Sec. II-B; multiply-adds: Fig. 11",
     layers={
         "c1": {"parameters": "156", "connections": "122,304"},
@@ -53,7 +53,7 @@ LENET5 = Published(
     },
 )
 
-ALEXNET = Published(
+ALEXNET = PaperNumbers(
     source="Krizhevsky, Sutskever, Hinton 2012, Abstract and Sec. 3.5",
     layers=_each(
         "units",
@@ -74,7 +74,7 @@ ALEXNET = Published(
     form={"groups": (None, 2), "normalization": (None, "lrn")},
 )
 
-ZFNET = Published(
+ZFNET = PaperNumbers(
     source="Zeiler, Fergus 2013, Fig. 3",
     layers=_each(
         "output",
@@ -94,8 +94,8 @@ ZFNET = Published(
 )
 
 
-def _vgg(parameters: str, *configurations: str) -> Published:
-    return Published(
+def _vgg(parameters: str, *configurations: str) -> PaperNumbers:
+    return PaperNumbers(
         source="Simonyan, Zisserman 2014, Table 2",
         layers={},
         totals={"parameters": parameters},
@@ -116,7 +116,7 @@ ROWS = (
 )
 LAST = "1072K and the 54M multiply-adds belong together; the filters of the row make 1018K and 51M."
 
-GOOGLENET = Published(
+GOOGLENET = PaperNumbers(
     source="Szegedy et al. 2014, Table 1 (params are weights, K = 1024; ops are multiply-adds); budget: Sec. 1",
     layers={
         "conv1": {"output": "64x112x112", "weights": "2.7K", "macs": "34M"},
@@ -147,9 +147,9 @@ GOOGLENET = Published(
 )
 
 
-def _resnet(depth: int, macs: str) -> Published:
+def _resnet(depth: int, macs: str) -> PaperNumbers:
     shortcuts = (None, "A", "B", "none") if depth < 50 else (None, "B")
-    return Published(
+    return PaperNumbers(
         source="He, Zhang, Ren, Sun 2015, Table 1 (FLOPs are multiply-adds)",
         layers=_each("output", conv1="112x112", conv2_x="56x56", conv3_x="28x28", conv4_x="14x14", conv5_x="7x7"),
         totals={"macs": macs},
@@ -157,8 +157,8 @@ def _resnet(depth: int, macs: str) -> Published:
     )
 
 
-def _cifar_resnet(depth: int, parameters: str) -> Published:
-    return Published(
+def _cifar_resnet(depth: int, parameters: str) -> PaperNumbers:
+    return PaperNumbers(
         source="He, Zhang, Ren, Sun 2015, Sec. 4.2 and Table 6",
         layers=_each("output", conv1="32x32", conv2_x="32x32", conv3_x="16x16", conv4_x="8x8"),
         totals={"parameters": parameters},
@@ -166,7 +166,7 @@ def _cifar_resnet(depth: int, parameters: str) -> Published:
     )
 
 
-PUBLISHED: Mapping[str, tuple[Published, ...]] = {
+PUBLISHED: Mapping[str, tuple[PaperNumbers, ...]] = {
     "LeNet5": (LENET5,),
     "AlexNet": (ALEXNET,),
     "ZFNet": (ZFNET,),

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from runs.made_runs import made_config
 
-from cnnlit.results.arms import find
+from cnnlit.analysis.arms import find
 from cnnlit.runs.records import RunRecord
 
 

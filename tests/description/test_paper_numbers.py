@@ -4,17 +4,17 @@ import inspect
 
 import pytest
 
+from cnnlit.description.layer_table import LayerTable
+from cnnlit.description.network import Description
+from cnnlit.description.paper_check import agreement, find
+from cnnlit.description.paper_numbers import PUBLISHED
+from cnnlit.description.shape_inference import Outlined
 from cnnlit.models.alexnet import AlexNet
 from cnnlit.models.googlenet import GoogLeNet
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.models.resnet import CifarResNet, ResNet
 from cnnlit.models.vgg import VGG
 from cnnlit.models.zfnet import ZFNet
-from cnnlit.results.description import Description
-from cnnlit.results.layer_table import LayerTable
-from cnnlit.results.outlines import Outlined
-from cnnlit.results.published import PUBLISHED
-from cnnlit.results.statements import agreement, find
 
 MODELS = (LeNet5, AlexNet, ZFNet, VGG, GoogLeNet, ResNet, CifarResNet)
 FORMS = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnnlit.results import statistics
-from cnnlit.results.statistics import Interval
+from cnnlit.analysis import statistics
+from cnnlit.analysis.statistics import Interval
 
 ONE = [0.0095, 0.0102, 0.0088, 0.0097, 0.0110, 0.0093]
 OTHER = [0.0081, 0.0085, 0.0090, 0.0079, 0.0095, 0.0084]

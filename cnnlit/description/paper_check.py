@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cnnlit.results.layer_table import Layer
-from cnnlit.results.published import PUBLISHED, Published
+from cnnlit.description.layer_table import Layer
+from cnnlit.description.paper_numbers import PUBLISHED, PaperNumbers
 
 COUNTS_ALONE = {
     "activation",
@@ -31,7 +31,7 @@ class Statement(NamedTuple):
     note: str | None
 
 
-def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Published | None, list[str]]:
+def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[PaperNumbers | None, list[str]]:
     """What is published about a model.
 
     Args:
@@ -52,7 +52,7 @@ def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -
     return None, min(unlike, key=len, default=[])
 
 
-def compare(published: Published, layers: list[Layer], totals: Mapping[str, int]) -> list[Statement]:
+def compare(published: PaperNumbers, layers: list[Layer], totals: Mapping[str, int]) -> list[Statement]:
     """Each number of a publication that there is a layer for, and then those of the whole network."""
     statements = []
     for layer in layers:
@@ -66,7 +66,9 @@ def compare(published: Published, layers: list[Layer], totals: Mapping[str, int]
     return statements
 
 
-def _state(published: Published, name: str, quantity: str, printed: str, layer: Layer | None, here: Any) -> Statement:
+def _state(
+    published: PaperNumbers, name: str, quantity: str, printed: str, layer: Layer | None, here: Any
+) -> Statement:
     if quantity == "output":
         agrees = "x".join(map(str, here[-2:] if _is_size(printed) else here)) == printed
     else:

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Literal, NamedTuple
 
-from cnnlit.results.statistics import Interval
+from cnnlit.analysis.statistics import Interval
 from cnnlit.runs.records import RunRecord
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cnnlit.description.shape_inference import Outlined
 from cnnlit.models.layers import Activation, activation_layer
-from cnnlit.results.outlines import Outlined
 
 OPERATIONS = {
     "convolution": lambda x: functional.conv2d(
@@ -71,8 +71,8 @@ def test_no_compiler_is_imported():
         "from cnnlit.models.googlenet import GoogLeNet\n"
         "from cnnlit.models.lenet5 import LeNet5\n"
         "from cnnlit.models.resnet import ResNet\n"
-        "from cnnlit.results.layer_table import LayerTable\n"
-        "from cnnlit.results.outlines import Outlined\n"
+        "from cnnlit.description.layer_table import LayerTable\n"
+        "from cnnlit.description.shape_inference import Outlined\n"
         "for build, image in ((GoogLeNet, (3, 224, 224)), (ResNet, (3, 224, 224)), (LeNet5, (1, 32, 32))):\n"
         "    with Outlined():\n"
         "        network = build().to('meta')\n"

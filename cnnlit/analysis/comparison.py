@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
-from cnnlit.results import arms as grouping
-from cnnlit.results import statistics
-from cnnlit.results.arms import Arm, Arms
-from cnnlit.results.measures import Measure, Reading
-from cnnlit.results.statistics import Difference, Interval, Summary
+from cnnlit.analysis import arms as grouping
+from cnnlit.analysis import statistics
+from cnnlit.analysis.arms import Arm, Arms
+from cnnlit.analysis.measures import Measure, Reading
+from cnnlit.analysis.statistics import Contrast, Interval, Summary
 from cnnlit.runs.records import RunRecord
 
 MOST_ARMS_IN_PAIRS = 6
@@ -52,7 +52,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """Two arms.
 
     Attributes:
@@ -65,7 +65,7 @@ class Comparison:
 
     one: Measured
     other: Measured
-    difference: Difference
+    difference: Contrast
     blocks: tuple[str, ...]
     alone: tuple[tuple[str, ...], tuple[str, ...]]
     p: float | None
@@ -99,7 +99,7 @@ class Results:
     measure: Measure
     arms: Arms
     measured: list[Measured]
-    comparisons: list[Comparison]
+    comparisons: list[ArmComparison]
     uncounted: list[Uncounted]
     missing: list[str]
 
@@ -210,7 +210,7 @@ def _measured(arm: Arm, readings: dict[str, Reading], measure: Measure) -> Measu
     return Measured(arm, readings, summary, middle, sampling)
 
 
-def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[Comparison]:
+def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[ArmComparison]:
     """All pairs, their p values corrected together; of many arms those with the best are kept."""
     yield from [
         each
@@ -219,7 +219,7 @@ def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[Com
     ]
 
 
-def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def corrected(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
     """The same, each p value corrected for all of them by Holm's method."""
     tested = [each.difference.p for each in comparisons if each.difference.p is not None]
     adjusted = iter(statistics.holm(tested))
@@ -229,7 +229,7 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def compare(one: Measured, other: Measured, measure: Measure) -> Comparison:
+def compare(one: Measured, other: Measured, measure: Measure) -> ArmComparison:
     """Two arms: by pairs where at least half of the smaller one's seeds are the other one's, too; else by Welch."""
     shared = [block for block in one.readings if block in other.readings]
     fewest = min(len(one.readings), len(other.readings))
@@ -245,10 +245,10 @@ def compare(one: Measured, other: Measured, measure: Measure) -> Comparison:
     if measure.target and in_pairs and difference.mean is not None:
         ratio = statistics.ratio([each.number for each in first], [each.number for each in second])
     blocks = tuple(shared) if in_pairs else ()
-    return Comparison(one, other, difference, blocks, alone, difference.p, ratio=ratio)  # type: ignore[arg-type]
+    return ArmComparison(one, other, difference, blocks, alone, difference.p, ratio=ratio)  # type: ignore[arg-type]
 
 
-def _difference(first: Sequence[Reading], second: Sequence[Reading], in_pairs: bool) -> Difference:
+def _difference(first: Sequence[Reading], second: Sequence[Reading], in_pairs: bool) -> Contrast:
     if not all(reading.reached for reading in (*first, *second)):
         if in_pairs:
             return statistics.order_paired([(*one, *other) for one, other in zip(first, second, strict=True)])

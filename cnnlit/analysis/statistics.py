@@ -40,7 +40,7 @@ class Summary(NamedTuple):
     high: float
 
 
-class Difference(NamedTuple):
+class Contrast(NamedTuple):
     """One sample against another, or against a number.
 
     Attributes:
@@ -83,7 +83,7 @@ def wilson(num_errors: int, num_images: int) -> Interval:
     return Interval(float(found.low), float(found.high))
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
+def paired(first: Sequence[float], second: Sequence[float]) -> Contrast:
     """Student's test of the differences of pairs, beside it the sign-flip test (exact up to 13 pairs)."""
     values = np.asarray(first, float) - np.asarray(second, float)
     # What two decimal fractions differ in, exactly: 0.3 - 0.1 and 0.4 - 0.2 are the same.
@@ -91,12 +91,12 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
     return _of_differences("paired", values)
 
 
-def against_number(numbers: Sequence[float], number: float) -> Difference:
+def against_number(numbers: Sequence[float], number: float) -> Contrast:
     """Student's test of a sample's mean against a number that has no spread, such as a paper's."""
     return _of_differences("fixed", np.asarray(numbers, float) - number)
 
 
-def _of_differences(how: How, values: NDArray[np.float64]) -> Difference:
+def _of_differences(how: How, values: NDArray[np.float64]) -> Contrast:
     n, mean, deviation = len(values), _mean(values), _deviation(values)
     interval = p = p_shuffled = None
     if deviation is not None:
@@ -105,24 +105,24 @@ def _of_differences(how: How, values: NDArray[np.float64]) -> Difference:
         # Without any spread there is no t: signs are all that can be counted.
         p = float(stats.ttest_1samp(values, 0).pvalue) if deviation else p_shuffled
     wins = (int((values < 0).sum()), int((values > 0).sum()))
-    return Difference(how, n, n, mean, deviation, interval, p, p_shuffled, tuple(values.tolist()), wins)
+    return Contrast(how, n, n, mean, deviation, interval, p, p_shuffled, tuple(values.tolist()), wins)
 
 
-def unpaired(first: Sequence[float], second: Sequence[float]) -> Difference:
+def unpaired(first: Sequence[float], second: Sequence[float]) -> Contrast:
     """Welch's test of two means, beside it the permutation test."""
     one, other = np.asarray(first, float), np.asarray(second, float)
     mean = _mean(one) - _mean(other)
     spreads = _deviation(one), _deviation(other)
     if None in spreads:
-        return Difference("unpaired", len(one), len(other), mean, None, None, None, None)
+        return Contrast("unpaired", len(one), len(other), mean, None, None, None, None)
     deviation = math.sqrt(sum(spread**2 for spread in spreads if spread is not None) / 2)
     p_shuffled = _shuffled((one, other), "independent")
     if deviation == 0:
-        return Difference("unpaired", len(one), len(other), mean, 0.0, Interval(mean, mean), p_shuffled, p_shuffled)
+        return Contrast("unpaired", len(one), len(other), mean, 0.0, Interval(mean, mean), p_shuffled, p_shuffled)
     welch = stats.ttest_ind(one, other, equal_var=False)
     ends = welch.confidence_interval(LEVEL)
     interval = Interval(float(ends.low), float(ends.high))
-    return Difference("unpaired", len(one), len(other), mean, deviation, interval, float(welch.pvalue), p_shuffled)
+    return Contrast("unpaired", len(one), len(other), mean, deviation, interval, float(welch.pvalue), p_shuffled)
 
 
 def _shuffled(samples: tuple[NDArray[np.float64], ...], kind: Literal["samples", "independent"]) -> float:
@@ -145,7 +145,7 @@ def _shuffled(samples: tuple[NDArray[np.float64], ...], kind: Literal["samples",
     return float(test.pvalue)
 
 
-def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Difference:
+def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Contrast:
     """The sign test of who was there first, when some never were.
 
     Args:
@@ -158,10 +158,10 @@ def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Difference
         behind += (other_reached and other < one) or (other_reached and not one_reached and one == other)
     p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else None
     n = len(pairs)
-    return Difference("order paired", n, n, None, None, None, p, None, (), (ahead, behind))
+    return Contrast("order paired", n, n, None, None, None, p, None, (), (ahead, behind))
 
 
-def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[float, bool]]) -> Difference:
+def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[float, bool]]) -> Contrast:
     """The log-rank test of when it was reached, when some runs ended before."""
     p = None
     if min(len(first), len(second)) >= 2 and any(reached for _, reached in (*first, *second)):
@@ -171,7 +171,7 @@ def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[f
     ahead = other is None or (one is not None and one < other)
     behind = one is None or (other is not None and other < one)
     wins = (int(ahead and not behind), int(behind and not ahead))
-    return Difference("order unpaired", len(first), len(second), None, None, None, p, None, (), wins)
+    return Contrast("order unpaired", len(first), len(second), None, None, None, p, None, (), wins)
 
 
 def middle(numbers: Sequence[tuple[float, bool]]) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch._ops import OpOverload
 
-from cnnlit.results.outlines import name_of, tensors_in, window_of, with_defaults
+from cnnlit.description.shape_inference import name_of, tensors_in, window_of, with_defaults
 
 
 class Field(NamedTuple):

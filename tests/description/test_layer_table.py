@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cnnlit.description.layer_table import LayerTable
+from cnnlit.description.shape_inference import Outlined
 from cnnlit.models.alexnet import AlexNet
 from cnnlit.models.googlenet import GoogLeNet
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.models.resnet import CifarResNet, ResNet
 from cnnlit.models.vgg import VGG
 from cnnlit.models.zfnet import ZFNet
-from cnnlit.results.layer_table import LayerTable
-from cnnlit.results.outlines import Outlined
 
 
 def table_of(build, image=(3, 224, 224)):

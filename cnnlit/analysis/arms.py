@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cnnlit.results.factors import Factor, asked_for, bundles, find_factors, follows, joined, model_name, numbered
+from cnnlit.analysis.factors import Factor, asked_for, bundles, find_factors, follows, joined, model_name, numbered
 from cnnlit.runs.records import RunRecord
 
 

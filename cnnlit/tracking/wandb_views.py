@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from cnnlit.results.dashboards import Dashboard
+    from cnnlit.tracking.dashboards import Dashboard
 
 TIMEOUT_SECONDS = 30
 NUM_RUNS = 20

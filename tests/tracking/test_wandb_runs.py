@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from runs.made_runs import made_config
 
-from cnnlit.results import wandb_runs
-from cnnlit.results.comparison import compare_runs
-from cnnlit.results.measures import Measure
+from cnnlit.analysis.comparison import compare_runs
+from cnnlit.analysis.measures import Measure
+from cnnlit.tracking import wandb_runs
 
 
 def wandb_run(number, pooling, seed, error, state="finished"):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from runs.made_runs import made_run
 
-from cnnlit.results.comparison import compare_runs
-from cnnlit.results.measures import Measure, read_target
+from cnnlit.analysis.comparison import compare_runs
+from cnnlit.analysis.measures import Measure, read_target
+from cnnlit.analysis.verdicts import judge
 from cnnlit.results.report_data import as_csv, as_json
 from cnnlit.results.report_tables import arms_sheet, report_page
 from cnnlit.results.sheets import as_markdown, as_text
-from cnnlit.results.verdicts import judge
 from cnnlit.runs.records import find
 
 AVERAGE = (0.0120, 0.0118, 0.0125, 0.0121, 0.0123)

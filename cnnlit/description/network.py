@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from cnnlit.results.layer_table import Detail, Layer, LayerTable
-from cnnlit.results.published import Published
-from cnnlit.results.statements import Statement, compare
+from cnnlit.description.layer_table import Detail, Layer, LayerTable
+from cnnlit.description.paper_check import Statement, compare
+from cnnlit.description.paper_numbers import PaperNumbers
 
 TOTALS = ("parameters", "parameters_inference", "macs", "units", "connections", "activation_bytes")
 COMPARED = ("operation", "output", "parameters", "macs", "units", "receptive_field", "stride")
@@ -29,7 +29,7 @@ class Description:
     image: tuple[int, int, int]
     table: LayerTable
     detail: Detail
-    published: Published | None
+    published: PaperNumbers | None
     unlike: Mapping[str, Any]
 
     @property
@@ -94,7 +94,7 @@ class Change(NamedTuple):
     other: Any
 
 
-class Difference(NamedTuple):
+class NetworkDifference(NamedTuple):
     """What two networks do not have in common.
 
     Args:
@@ -126,7 +126,7 @@ class Difference(NamedTuple):
         }
 
 
-def difference(one: Description, other: Description) -> Difference:
+def difference(one: Description, other: Description) -> NetworkDifference:
     """Compare two networks, layer by layer of the same name."""
     first, second = ({layer.name: layer for layer in each.layers} for each in (one, other))
     common = [name for name in first if name in second]
@@ -136,7 +136,7 @@ def difference(one: Description, other: Description) -> Difference:
         for quantity in COMPARED
         if (before := getattr(first[name], quantity)) != (after := getattr(second[name], quantity))
     ]
-    return Difference(
+    return NetworkDifference(
         only_one=[layer for name, layer in first.items() if name not in second],
         only_other=[layer for name, layer in second.items() if name not in first],
         changed=changed,

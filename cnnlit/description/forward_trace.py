@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 
-from cnnlit.results.outlines import Outlined, tensors_in
-from cnnlit.results.receptive_field import Field, ReceptiveFields
+from cnnlit.description.receptive_field import Field, ReceptiveFields
+from cnnlit.description.shape_inference import Outlined, tensors_in
 
 KINDS = {
     "Conv2d": "convolution",

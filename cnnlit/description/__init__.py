@@ -1,0 +1,1 @@
+"""A network's layer table beside its paper's."""

@@ -1,0 +1,1 @@
+"""Where runs are tracked beside their folders: W&B, TensorBoard, dashboards."""
