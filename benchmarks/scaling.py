@@ -28,7 +28,7 @@ from benchmarks.training_at_scale import (
     flop_rate,
 )
 from cnnlit.data.prepared import RECORD
-from cnnlit.results.sheets import Page, Sheet, as_markdown
+from cnnlit.reports.tables import Page, Table, as_markdown
 
 
 def page() -> str:
@@ -40,7 +40,7 @@ def page() -> str:
     return as_markdown(parts)
 
 
-def _assumed(rate: float) -> Sheet:
+def _assumed(rate: float) -> Table:
     measured, public = "measured: [performance.md](performance.md)", "public"
     rows = [
         (f"{name}: time of a core for an image", f"{store.milliseconds} ms", measured) for name, store in STORES.items()
@@ -61,10 +61,10 @@ def _assumed(rate: float) -> Sheet:
         ("images of a device in a step", str(BATCH_PER_DEVICE), "the 256 of he2015 on 8 devices"),
         ("ImageNet; ImageNet-21k", f"{IMAGENET:,}; {IMAGENET_21K / 1e6:.1f} million images", public),
     ]
-    return Sheet.of("Assumptions", ("assumption", "value", "source"), rows)
+    return Table.of("Assumptions", ("assumption", "value", "source"), rows)
 
 
-def _networks(networks: dict[str, Network]) -> Sheet:
+def _networks(networks: dict[str, Network]) -> Table:
     rows = [
         (
             name,
@@ -77,10 +77,10 @@ def _networks(networks: dict[str, Network]) -> Sheet:
         for name, each in networks.items()
     ]
     heads = ("network", "GMAC forwards", "million parameters", "MB of gradients", "images/s of a device")
-    return Sheet.of("Networks, with their auxiliary heads", (*heads, "images a device needs to hide them"), rows)
+    return Table.of("Networks, with their auxiliary heads", (*heads, "images a device needs to hide them"), rows)
 
 
-def _steps(networks: dict[str, Network]) -> Sheet:
+def _steps(networks: dict[str, Network]) -> Table:
     rows = []
     for name, network in networks.items():
         for step in map(network.step, DEVICES):
@@ -99,10 +99,10 @@ def _steps(networks: dict[str, Network]) -> Sheet:
                 )
             )
     heads = ("network", "devices", "compute, ms", "gradients, ms", "hidden", "step, ms", "images/s", "epoch, s")
-    return Sheet.of("A step", (*heads, f"{EPOCHS} epochs, min"), rows)
+    return Table.of("A step", (*heads, f"{EPOCHS} epochs, min"), rows)
 
 
-def _bytes(networks: dict[str, Network]) -> Sheet:
+def _bytes(networks: dict[str, Network]) -> Table:
     def cell(network: Network, store: Store) -> str:
         rate = network.images_per_second * store.size
         return f"{rate / 1e6:,.0f}; {rate * DEVICES_PER_MACHINE / 1e9:.1f}"
@@ -111,7 +111,7 @@ def _bytes(networks: dict[str, Network]) -> Sheet:
     return _by_store(heading, networks, cell)
 
 
-def _shared(network: Network) -> Sheet:
+def _shared(network: Network) -> Table:
     rows = [
         (
             f"{devices:,}",
@@ -119,22 +119,22 @@ def _shared(network: Network) -> Sheet:
         )
         for devices in DEVICES
     ]
-    return Sheet.of("ResNet-50 from one shared disk, GB/s in all", ("devices", *STORES), rows)
+    return Table.of("ResNet-50 from one shared disk, GB/s in all", ("devices", *STORES), rows)
 
 
-def _cores(networks: dict[str, Network]) -> Sheet:
+def _cores(networks: dict[str, Network]) -> Table:
     def cell(network: Network, store: Store) -> str:
         return f"{network.images_per_second * store.milliseconds / 1e3:.1f}"
 
     return _by_store("Cores that decode, for each device", networks, cell)
 
 
-def _by_store(heading: str, networks: dict[str, Network], cell: Callable[[Network, Store], str]) -> Sheet:
+def _by_store(heading: str, networks: dict[str, Network], cell: Callable[[Network, Store], str]) -> Table:
     rows = [(name, *(cell(each, store) for store in STORES.values())) for name, each in networks.items()]
-    return Sheet.of(heading, ("network", *STORES), rows)
+    return Table.of(heading, ("network", *STORES), rows)
 
 
-def _batches() -> Sheet:
+def _batches() -> Table:
     rows = []
     for devices in DEVICES:
         batch = devices * BATCH_PER_DEVICE
@@ -151,11 +151,11 @@ def _batches() -> Sheet:
             )
         )
     heads = ("devices", "batch 256: a device has", "32 for each: batch", "steps of an epoch", f"of {EPOCHS} epochs")
-    return Sheet.of("Batches", (*heads, "rate in proportion"), rows)
+    return Table.of("Batches", (*heads, "rate in proportion"), rows)
 
 
-def _beyond() -> Sheet:
-    return Sheet.of("ImageNet-21k", ("quantity", "value"), list(_beyond_rows()))
+def _beyond() -> Table:
+    return Table.of("ImageNet-21k", ("quantity", "value"), list(_beyond_rows()))
 
 
 def _beyond_rows() -> Iterator[tuple[str, str]]:

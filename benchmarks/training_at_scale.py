@@ -13,7 +13,7 @@ from cnnlit.models.googlenet import GoogLeNet
 from cnnlit.models.resnet import ResNet
 from cnnlit.models.vgg import VGG
 from cnnlit.parallel.communication import gradient_bytes
-from cnnlit.results.finding_page import GPU_IMAGES_PER_SECOND
+from cnnlit.reports.inspection_page import GPU_IMAGES_PER_SECOND
 
 IMAGE = (3, 224, 224)
 DEVICES = (8, 64, 1024)

@@ -57,8 +57,8 @@ def describe(
     from rich.console import Console
 
     from cnnlit.description.network import difference
-    from cnnlit.results.description_page import compared, described
-    from cnnlit.results.sheets import as_markdown, print_page
+    from cnnlit.reports.description_page import compared, described
+    from cnnlit.reports.tables import as_markdown, print_page
 
     page = compared(one, other, difference(one, other)) if other else described(one)
     if format == "markdown":

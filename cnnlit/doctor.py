@@ -37,8 +37,8 @@ def doctor(
         return
     from rich.console import Console
 
-    from cnnlit.results.finding_page import page
-    from cnnlit.results.sheets import as_markdown, print_page
+    from cnnlit.reports.inspection_page import page
+    from cnnlit.reports.tables import as_markdown, print_page
 
     if format == "markdown":
         sys.stdout.write(as_markdown(page(finding)))

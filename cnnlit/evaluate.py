@@ -136,8 +136,9 @@ def _report(
     """Write and print what a test came to."""
     from rich.console import Console
 
-    from cnnlit.results.sheets import print_page
-    from cnnlit.runs.evaluations import compared, predictions_table, write_evaluation
+    from cnnlit.reports.evaluation_table import compared
+    from cnnlit.reports.tables import print_page
+    from cnnlit.runs.evaluations import predictions_table, write_evaluation
 
     changed = any(override.startswith("protocol.") for override in config.overrides())
     name = config.choice("protocol") + ("_changed" if changed else "")

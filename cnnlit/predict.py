@@ -295,7 +295,7 @@ def _print(answered: list[Answered], names: list[str], datamodule: "ResumableDat
         return
     from rich.console import Console
 
-    from cnnlit.results.sheets import Sheet, print_page
+    from cnnlit.reports.tables import Table, print_page
 
     folder = os.path.commonpath([os.path.dirname(each.path) for each in answered])
     rows = []
@@ -306,7 +306,7 @@ def _print(answered: list[Answered], names: list[str], datamodule: "ResumableDat
     heads = ("image", "answer", "probability", "next", "label", "remark")
     used = [place for place in range(6) if place < 3 or any(row[place] for row in rows)]
     picked = [tuple(row[place] for place in used) for row in rows]
-    print_page([Sheet.of(folder or ".", tuple(heads[place] for place in used), picked)], Console())
+    print_page([Table.of(folder or ".", tuple(heads[place] for place in used), picked)], Console())
 
 
 command = config.command(predict)

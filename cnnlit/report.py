@@ -17,7 +17,7 @@ from annotated_types import Gt
 from cnnlit import config
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from cnnlit.results.sheets import Page
+    from cnnlit.reports.tables import Page
     from cnnlit.runs.records import Runs
 
 Format = Literal["text", "html", "markdown", "csv", "json"]
@@ -84,7 +84,7 @@ def report(
         return
     from rich.console import Console
 
-    from cnnlit.results.sheets import print_page
+    from cnnlit.reports.tables import print_page
 
     print_page(answer.page(), Console())
 
@@ -101,8 +101,8 @@ def _comparison(
     from cnnlit.analysis.comparison import compare_runs
     from cnnlit.analysis.measures import measure_of
     from cnnlit.analysis.verdicts import judge
-    from cnnlit.results import report_data
-    from cnnlit.results.report_tables import report_page
+    from cnnlit.reports import report_data
+    from cnnlit.reports.report_tables import report_page
     from cnnlit.runs.more_seeds import command_for_more
 
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
@@ -115,7 +115,7 @@ def _comparison(
         verdict = verdict._replace(command=command_for_more(found, seeds))
 
     def html(path: Path) -> str:
-        from cnnlit.results.report_html import html_page
+        from cnnlit.reports.report_page import html_page
 
         return html_page(results, verdict, folder=path.parent, pictures=pictures)
 
@@ -130,7 +130,7 @@ def _comparison(
 
 def _standing(found: "Runs | None", by: list[str]) -> Answer:
     """The winners of ILSVRC, and runs among them."""
-    from cnnlit.results import ilsvrc
+    from cnnlit.reports import ilsvrc
 
     chart = ilsvrc.standing(found.records if found else [], by)
     return Answer(
@@ -168,7 +168,7 @@ def _find(places: list[str]) -> "Runs":
 
 
 def _written(answer: Answer, format: Format) -> str:  # noqa: A002
-    from cnnlit.results.sheets import as_markdown, as_text
+    from cnnlit.reports.tables import as_markdown, as_text
 
     if format == "json":
         return json.dumps(answer.json(), indent=2) + "\n"

@@ -22,9 +22,9 @@ from cnnlit.analysis.comparison import Results, compare_runs
 from cnnlit.analysis.measures import Measure, measure_of
 from cnnlit.analysis.verdicts import Verdict, judge
 from cnnlit.files import write_json, write_whole
-from cnnlit.results.report_data import as_json
-from cnnlit.results.report_tables import duration, report_page
-from cnnlit.results.sheets import as_markdown
+from cnnlit.reports.report_data import as_json
+from cnnlit.reports.report_tables import duration, report_page
+from cnnlit.reports.tables import as_markdown
 from cnnlit.runs import records
 from cnnlit.runs.records import RunRecord
 

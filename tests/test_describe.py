@@ -13,8 +13,8 @@ from rich.console import Console
 
 from cnnlit import config, describe
 from cnnlit.description import diagram
-from cnnlit.results.description_page import described
-from cnnlit.results.sheets import print_page
+from cnnlit.reports.description_page import described
+from cnnlit.reports.tables import print_page
 
 ROOT = Path(__file__).parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))

@@ -1,26 +1,13 @@
-"""Tests that are taken of a network after its training: written into its run's folder, shown beside the run's own."""
+"""Tests that are taken of a network after its training: written into its run's folder."""
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from cnnlit.files import write_json, write_whole
-from cnnlit.results.sheets import Page, Sheet
-
-QUANTITIES = {
-    "error": "{:.2%}",
-    "num_errors": "{:.0f}",
-    "num_images": "{:.0f}",
-    "top5_error": "{:.2%}",
-    "loss": "{:.4f}",
-    "num_views": "{:.0f}",
-    "seconds": "{:.1f}",
-}
-"""What is shown of a test, and how."""
 
 
 def predictions_table(labels: Tensor, predicted: Tensor, confidence: Tensor) -> str:
@@ -54,25 +41,3 @@ def write_evaluation(folder: Path, name: str, record: dict[str, Any], prediction
     write_whole(folder / f"{name}_predictions.csv", predictions)
     write_json(folder / f"{name}.json", record)
     return folder / f"{name}.json"
-
-
-def compared(split: str, name: str, record: dict[str, Any], run: Path | None) -> Page:
-    """A test as a table, beside the one at the end of its run's training where that was of the same images.
-
-    Args:
-        split: `test` or `val`.
-        name: of the protocol.
-        record: of the test, with keys such as `test/error`.
-        run: the folder of its run.
-    """
-    columns = {"now": record}
-    if run and split == "test" and (run / "test.json").is_file():
-        before = json.loads((run / "test.json").read_text())
-        if before["test/num_images"] == record["test/num_images"]:
-            columns["end of training"] = before
-    known = {key: shown for key, shown in QUANTITIES.items() if f"{split}/{key}" in record}
-    rows = []
-    for key, shown in known.items():
-        values = [column.get(f"{split}/{key}") for column in columns.values()]
-        rows.append((f"{split}/{key}", *("" if value is None else shown.format(value) for value in values)))
-    return [Sheet.of(name, ("quantity", *columns), rows)]

@@ -7,9 +7,9 @@ from runs.made_runs import made_run
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure, read_target
 from cnnlit.analysis.verdicts import judge
-from cnnlit.results.report_data import as_csv, as_json
-from cnnlit.results.report_tables import arms_sheet, report_page
-from cnnlit.results.sheets import as_markdown, as_text
+from cnnlit.reports.report_data import as_csv, as_json
+from cnnlit.reports.report_tables import arms_table, report_page
+from cnnlit.reports.tables import as_markdown, as_text
 from cnnlit.runs.records import find
 
 AVERAGE = (0.0120, 0.0118, 0.0125, 0.0121, 0.0123)
@@ -165,7 +165,7 @@ def test_what_failed_is_shown_and_not_counted(experiment):
         ("max", 5, "RuntimeError: loss is nan"),
         ("max", 6, "test/error is nan"),
     ]
-    assert cells(arms_sheet(results))[0]["not counted"] == "2"
+    assert cells(arms_table(results))[0]["not counted"] == "2"
     verdict = judge(results, None, None)
     for told in (as_text(report_page(results, verdict)), as_markdown(report_page(results, verdict)), as_csv(results)):
         assert "RuntimeError: loss is nan" in told
@@ -175,7 +175,7 @@ def test_what_failed_is_shown_and_not_counted(experiment):
 
 def test_an_arm_without_a_finished_run_is_still_there(experiment):
     results = experiment(max=MAX, average=[{"state": "interrupted"}] * 2)
-    assert cells(arms_sheet(results))[1] | {"arm": "average", "n": "0", "mean": ""} == cells(arms_sheet(results))[1]
+    assert cells(arms_table(results))[1] | {"arm": "average", "n": "0", "mean": ""} == cells(arms_table(results))[1]
     assert judge(results, None, None).outcome == "nothing to compare"
     with pytest.raises(ValueError, match="no run of average counts"):
         judge(results, "max < average", None)
@@ -231,7 +231,7 @@ def test_runs_that_never_got_there_are_neither_dropped_nor_averaged(experiment):
         "6 of 6 runs there against 1 of 6 runs there, sooner in 5 and later in 0 of 6 pairs, 1 undecided"
         in verdict.sentence
     )
-    rows = cells(arms_sheet(results))
+    rows = cells(arms_table(results))
     assert "mean" not in rows[0]
     assert (rows[1]["reached"], rows[1]["median"]) == ("1 of 6", "not reached")
     assert as_json(results, verdict)["arms"][1]["mean"] is None

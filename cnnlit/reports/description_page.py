@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from cnnlit.description.layer_table import Layer
 from cnnlit.description.network import Change, Description, NetworkDifference, ratio
 from cnnlit.description.paper_check import Statement
-from cnnlit.results.sheets import Column, Page, Sheet
+from cnnlit.reports.tables import Column, Page, Table
 
 LEGEND = (
     "MACs: multiply-adds of convolutions and matrices for one image, without biases. units: outputs of layers with "
@@ -72,9 +72,9 @@ def compared(one: Description, other: Description, found: NetworkDifference) -> 
     alike = all(each.table.parameters == each.table.parameters_inference for each in (one, other))
     untold = {"connections"} | ({"parameters"} if alike else set())
     totals = [_total_row(each) for each in found.totals if each.quantity not in untold]
-    page: Page = [Sheet.of("Totals", ("quantity", *names, "ratio"), totals)]
+    page: Page = [Table.of("Totals", ("quantity", *names, "ratio"), totals)]
     page += [
-        Sheet(f"Only in {name}", list(_columns(layers)))
+        Table(f"Only in {name}", list(_columns(layers)))
         for name, layers in zip(names, (found.only_one, found.only_other), strict=True)
         if layers
     ]
@@ -88,11 +88,11 @@ def compared(one: Description, other: Description, found: NetworkDifference) -> 
             )
             for each in found.changed
         ]
-        page.append(Sheet.of("In both, and not the same", ("layer", "quantity", *names), rows))
+        page.append(Table.of("In both, and not the same", ("layer", "quantity", *names), rows))
     return [*page, f"The same in both: {found.same} layers.", LEGEND]
 
 
-def _layers(description: Description, statements: list[Statement], notes: list[str]) -> Sheet:
+def _layers(description: Description, statements: list[Statement], notes: list[str]) -> Table:
     """The layers that answer, their sum, the layers of the training alone, the sum of all."""
     layers = description.layers
     answering = [layer for layer in layers if not layer.training_only]
@@ -106,7 +106,7 @@ def _layers(description: Description, statements: list[Statement], notes: list[s
         sums.append(len(rows) - 1)
     channels, height, width = description.image
     heading = f"{description.model}: images {channels}x{height}x{width}"
-    return Sheet(heading, list(_columns(rows, statements, notes)), tuple(sums))
+    return Table(heading, list(_columns(rows, statements, notes)), tuple(sums))
 
 
 def _columns(
@@ -138,7 +138,7 @@ def _mark(statement: Statement, notes: list[str]) -> str:
     return f" [{notes.index(statement.note) + 1}]" if statement.note else " [?]"
 
 
-def _kinds(description: Description) -> Sheet:
+def _kinds(description: Description) -> Table:
     """The shares of the kinds of layers in the network that answers."""
     table = description.table
     rows = [
@@ -153,7 +153,7 @@ def _kinds(description: Description) -> Sheet:
         )
         for kind, share in table.shares.items()
     ]
-    return Sheet.of("Shares", ("kind", "layers", "parameters", "share", "MACs", "share", "memory"), rows)
+    return Table.of("Shares", ("kind", "layers", "parameters", "share", "MACs", "share", "memory"), rows)
 
 
 def _percent(part: int, whole: int) -> str:

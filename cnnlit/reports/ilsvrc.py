@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from cnnlit.analysis.comparison import Measured, compare_runs
 from cnnlit.analysis.measures import Measure
 from cnnlit.analysis.statistics import Interval
-from cnnlit.results.charts import Row, color_of, strips
-from cnnlit.results.markup import table, tag, text
-from cnnlit.results.report_html import document
-from cnnlit.results.report_tables import shown_interval
-from cnnlit.results.sheets import Column, Page, Sheet
+from cnnlit.reports.charts.dots import Row, color_of, strips
+from cnnlit.reports.html import table, tag, text
+from cnnlit.reports.report_page import document
+from cnnlit.reports.report_tables import shown_interval
+from cnnlit.reports.tables import Column, Page, Table
 from cnnlit.runs.records import RunRecord
 
 TOP5 = Measure("test/top5_error")
@@ -125,13 +125,13 @@ def _sentence(entry: Entry) -> str:
 
 def ilsvrc_page(chart: Standing) -> Page:
     """What it says about the runs, the chart as a table, and the sources."""
-    return [*chart.sentences, ilsvrc_sheet(chart), UNLIKE, SOURCES]
+    return [*chart.sentences, ilsvrc_table(chart), UNLIKE, SOURCES]
 
 
-def ilsvrc_sheet(chart: Standing) -> Sheet:
+def ilsvrc_table(chart: Standing) -> Table:
     """A row for each entry, with a block for each percent of its bar."""
     entries = chart.entries
-    return Sheet(
+    return Table(
         TITLE,
         [
             Column("year", [_when(entry) for entry in entries]),
@@ -194,7 +194,7 @@ def ilsvrc_html(chart: Standing) -> str:
     ]
     drawn = strips(bars, TOP5.metric, TITLE, zero=False)
     words = [tag("p", text(words), class_="note") for words in (UNLIKE, SOURCES)]
-    sheet = ilsvrc_sheet(chart)
+    sheet = ilsvrc_table(chart)
     listed = sheet._replace(columns=[column for column in sheet.columns if column.head != BARS])
     sections = [tag("section", drawn), tag("section", table(listed), *words)]
     return document(TITLE, " ".join(chart.sentences), sections)

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from cnnlit.results.sheets import LEFT, Sheet
+from cnnlit.reports.tables import LEFT, Table
 
 VOID = {"img", "meta", "br", "input"}
 """Elements of HTML without an end."""
@@ -29,7 +29,7 @@ def text(words: object) -> str:
     return escape(str(words), quote=False)
 
 
-def table(sheet: Sheet, *, marks: dict[str, int] | None = None) -> str:
+def table(sheet: Table, *, marks: dict[str, int] | None = None) -> str:
     """A table with its heading; it scrolls by itself where it is wider than the page.
 
     Args:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cnnlit.results.sheets import Page, Sheet
+from cnnlit.reports.tables import Page, Table
 
 GPU_IMAGES_PER_SECOND = {"ResNet-50": 4_700, "AlexNet": 27_000}
 """What a recent data-centre GPU trains at, derived from public figures: a rule of thumb."""
@@ -25,7 +25,7 @@ def page(finding: dict[str, Any]) -> Page:
     ]
 
 
-def _splits(finding: dict[str, Any]) -> Sheet:
+def _splits(finding: dict[str, Any]) -> Table:
     rows = []
     for split in ("train", "val"):
         extremes = finding["extremes"][split] or {}
@@ -33,7 +33,7 @@ def _splits(finding: dict[str, Any]) -> Sheet:
             f"{count:,} ({name})" for name, count in (extremes.get(end, ("", 0)) for end in ("smallest", "largest"))
         )
         rows.append((split, f"{finding[split]:,}", *(cells if extremes else ("", ""))))
-    return Sheet.of("Images", ("kind", "images", "smallest class", "largest class"), rows)
+    return Table.of("Images", ("kind", "images", "smallest class", "largest class"), rows)
 
 
 def _unreadable(finding: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from cnnlit.analysis.comparison import ArmComparison, Measured, Results
 from cnnlit.analysis.measures import Measure
 from cnnlit.analysis.verdicts import SHUFFLED, Verdict, show_p
-from cnnlit.results.sheets import CODE, Page, Sheet
+from cnnlit.reports.tables import CODE, Page, Table
 
 DASH = "\N{EN DASH}"
 MOST_KEYS = 12
@@ -15,17 +15,17 @@ MORE = "To train them beside those that there are:"
 def report_page(results: Results, verdict: Verdict) -> Page:
     """The verdict, the arms, their differences, what is not counted, and how all this was computed."""
     more = [MORE, f"{CODE}{verdict.command}"] if verdict.command else []
-    page: Page = [verdict.sentence + ".", *more, arms_sheet(results)]
+    page: Page = [verdict.sentence + ".", *more, arms_table(results)]
     if results.comparisons:
-        page.append(differences_sheet(results))
+        page.append(differences_table(results))
     if results.uncounted:
-        page.append(uncounted_sheet(results))
+        page.append(uncounted_table(results))
     if results.missing:
         page.append("Missing: " + "; ".join(results.missing) + ".")
     return [*page, *notes(results), " ".join(methods(results)), " ".join(origin(results))]
 
 
-def arms_sheet(results: Results) -> Sheet:
+def arms_table(results: Results) -> Table:
     """A row for each arm, the best first."""
     measure, censored = results.measure, results.censored
     heads = ["arm", "n", "mean", "95 % interval", "deviation", "smallest", "largest"]
@@ -57,7 +57,7 @@ def arms_sheet(results: Results) -> Sheet:
             )
         rows.append((*cells, str(others[each.name] or "")) if others else cells)
     title = f"{measure.title} by {results.arms.title}" if results.arms.factors else measure.title
-    return Sheet.of(title, (*heads, "not counted") if others else tuple(heads), rows)
+    return Table.of(title, (*heads, "not counted") if others else tuple(heads), rows)
 
 
 def shown_interval(each: Measured, measure: Measure) -> str:
@@ -67,13 +67,13 @@ def shown_interval(each: Measured, measure: Measure) -> str:
     return measure.show_interval(*each.sampling) + " *" if each.sampling else DASH
 
 
-def differences_sheet(results: Results) -> Sheet:
+def differences_table(results: Results) -> Table:
     """A row for each comparison."""
     with_ratio = any(each.ratio for each in results.comparisons)
     many = any(each.num_tests > 1 for each in results.comparisons)
     rows = [_difference_row(each, results.measure, many, with_ratio) for each in results.comparisons]
     heads = ["arms", "pairs", "difference", "95 % interval", "p", *["p corrected"] * many, "p shuffled", "test"]
-    return Sheet.of("Differences", (*heads, *["ratio"] * with_ratio), rows)
+    return Table.of("Differences", (*heads, *["ratio"] * with_ratio), rows)
 
 
 def _difference_row(each: ArmComparison, measure: Measure, many: bool, with_ratio: bool) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ TESTS = {
 }
 
 
-def uncounted_sheet(results: Results) -> Sheet:
+def uncounted_table(results: Results) -> Table:
     """Runs that are in no mean."""
     rows = [
         (
@@ -118,7 +118,7 @@ def uncounted_sheet(results: Results) -> Sheet:
         )
         for each in results.uncounted
     ]
-    return Sheet.of("Runs that are not counted", ("arm", "seed", "state", "reason", "run"), rows)
+    return Table.of("Runs that are not counted", ("arm", "seed", "state", "reason", "run"), rows)
 
 
 def notes(results: Results) -> list[str]:

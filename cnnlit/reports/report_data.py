@@ -7,7 +7,7 @@ from typing import Any
 from cnnlit.analysis import statistics
 from cnnlit.analysis.comparison import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
-from cnnlit.results.report_tables import commands, methods, notes
+from cnnlit.reports.report_tables import commands, methods, notes
 
 
 def as_csv(results: Results) -> str:

@@ -11,8 +11,8 @@ from scipy import stats
 
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure
-from cnnlit.results.layer_curves import Moment, layers_chart, moments
-from cnnlit.results.plots import mean_of
+from cnnlit.reports.charts.layer_curves import Moment, layers_chart, moments
+from cnnlit.reports.charts.lines import mean_of
 from cnnlit.runs.records import find
 
 DEPTHS = {"A": 3, "none": 5}

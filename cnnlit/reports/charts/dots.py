@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cnnlit.analysis.comparison import Results
 from cnnlit.analysis.measures import kind
 from cnnlit.analysis.statistics import Interval
-from cnnlit.results.markup import tag, text
+from cnnlit.reports.html import tag, text
 
 NUM_COLORS = 8
 ROW_PIXELS = 44

@@ -10,12 +10,12 @@ from pathlib import Path
 from cnnlit.analysis.comparison import Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.files import progress
-from cnnlit.results import report_tables
-from cnnlit.results.charts import MOST_ROWS, NUM_COLORS, color_of, differences_chart, dots_chart
-from cnnlit.results.layer_curves import layers_chart, moments
-from cnnlit.results.learning_curves import curve_names, curves_chart
-from cnnlit.results.markup import table, tag, text
-from cnnlit.results.sheets import Sheet
+from cnnlit.reports import report_tables
+from cnnlit.reports.charts.dots import MOST_ROWS, NUM_COLORS, color_of, differences_chart, dots_chart
+from cnnlit.reports.charts.layer_curves import layers_chart, moments
+from cnnlit.reports.charts.learning_curves import curve_names, curves_chart
+from cnnlit.reports.html import table, tag, text
+from cnnlit.reports.tables import Table
 from cnnlit.runs.records import RunRecord
 
 MARKS = {"holds": "\N{CHECK MARK}", "clear": "\N{CHECK MARK}", "does not hold": "\N{MULTIPLICATION X}"}
@@ -111,7 +111,7 @@ def _arms(results: Results) -> str:
     note += "A dot is a run, the line the mean, the bar its 95 % interval."
     if results.censored:
         note = note.partition("A dot")[0] + "A dot is a run; an open one ended there without reaching the target."
-    return shown + tag("p", text(note), class_="note") + table(report_tables.arms_sheet(results), marks=marks)
+    return shown + tag("p", text(note), class_="note") + table(report_tables.arms_table(results), marks=marks)
 
 
 def _differences(results: Results) -> str:
@@ -120,7 +120,7 @@ def _differences(results: Results) -> str:
     chart = differences_chart(results)
     note = "A dot is a pair of runs with the same seed; the bar is the 95 % interval of the mean difference."
     return (
-        chart + (tag("p", text(note), class_="note") if chart else "") + table(report_tables.differences_sheet(results))
+        chart + (tag("p", text(note), class_="note") if chart else "") + table(report_tables.differences_table(results))
     )
 
 
@@ -179,7 +179,7 @@ def _plots(results: Results, group: str, names: Sequence[str], plots: Sequence[s
 
 
 def _uncounted(results: Results) -> str:
-    parts = [table(report_tables.uncounted_sheet(results))] if results.uncounted else []
+    parts = [table(report_tables.uncounted_table(results))] if results.uncounted else []
     if results.missing:
         parts += [tag("p", "Missing:"), tag("ul", *(tag("li", text(line)) for line in results.missing))]
     return "".join(parts)
@@ -206,7 +206,7 @@ def _runs(results: Results, folder: Path) -> str:
         )
         for each, _, run, reading in results.counted
     ]
-    sheet = Sheet.of("All runs", ("arm", "seed", measure.title, "time", "epochs", "commit", "run"), rows)
+    sheet = Table.of("All runs", ("arm", "seed", measure.title, "time", "epochs", "commit", "run"), rows)
     return tag("details", tag("summary", text(_many(len(rows), "run"))), table(sheet))
 
 

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from runs.made_runs import made_run
 
-from cnnlit.results import ilsvrc
-from cnnlit.results.sheets import as_text
+from cnnlit.reports import ilsvrc
+from cnnlit.reports.tables import as_text
 from cnnlit.runs.records import find
 
 

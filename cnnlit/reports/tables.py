@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run", "state", "reason", "test"} | {
@@ -43,7 +43,7 @@ class Column(NamedTuple):
     paper: Sequence[str] = ()
 
 
-class Sheet(NamedTuple):
+class Table(NamedTuple):
     """A table with a heading; the rows of these numbers are sums."""
 
     heading: str
@@ -51,14 +51,14 @@ class Sheet(NamedTuple):
     sums: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, heading: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> "Sheet":
+    def of(cls, heading: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> "Table":
         """A table of rows of cells, of which there is one at least."""
         return cls(
             heading, [Column(head, list(cells)) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)]
         )
 
 
-Page = list[Sheet | str]
+Page = list[Table | str]
 """Tables and paragraphs."""
 
 
@@ -67,7 +67,7 @@ def as_markdown(page: Page) -> str:
     return "\n\n".join(part if isinstance(part, str) else _markdown(part) for part in page) + "\n"
 
 
-def _markdown(sheet: Sheet) -> str:
+def _markdown(sheet: Table) -> str:
     columns = list(_flat(sheet.columns))
     rows = [[head for head, _ in columns], ["---" if head in LEFT else "---:" for head, _ in columns]]
     rows += [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
@@ -124,8 +124,8 @@ def _width(columns: list[Column]) -> int:
     return sum(max(map(len, [head, *cells])) + GAP for head, cells in _flat(columns)) - GAP
 
 
-def _drawn(columns: list[Column], sums: tuple[int, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
+def _drawn(columns: list[Column], sums: tuple[int, ...]) -> RichTable:
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
     shown = list(_flat(columns))
     for head, _ in shown:
         table.add_column(head, justify="left" if head in LEFT else "right", no_wrap=True)

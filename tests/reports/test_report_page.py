@@ -16,8 +16,8 @@ from runs.made_runs import made_run
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure, read_target
 from cnnlit.analysis.verdicts import judge
-from cnnlit.results.markup import VOID, tag, text
-from cnnlit.results.report_html import html_page
+from cnnlit.reports.html import VOID, tag, text
+from cnnlit.reports.report_page import html_page
 from cnnlit.runs.records import find
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -169,7 +169,7 @@ def test_pictures_keep_to_their_budget(tmp_path, monkeypatch):
         made_run(tmp_path / pooling, seed=0, error=0.01 + seed / 100, picture=photograph(), model__pooling=pooling)
     whole = Elements(page_of(tmp_path)).all("img")
     assert len(whole) == 3
-    monkeypatch.setattr("cnnlit.results.report_html.PICTURE_BYTES", int(2.5 * len(whole[0]["src"])))
+    monkeypatch.setattr("cnnlit.reports.report_page.PICTURE_BYTES", int(2.5 * len(whole[0]["src"])))
     page = page_of(tmp_path)
     assert len(Elements(page).all("img")) == 2
     assert "1 more have no room on this page" in page

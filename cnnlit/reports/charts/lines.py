@@ -11,8 +11,8 @@ from scipy import stats
 
 from cnnlit.analysis.measures import kind
 from cnnlit.analysis.statistics import LEVEL
-from cnnlit.results.charts import Scale, short
-from cnnlit.results.markup import tag, text
+from cnnlit.reports.charts.dots import Scale, short
+from cnnlit.reports.html import tag, text
 
 
 class Curve(NamedTuple):

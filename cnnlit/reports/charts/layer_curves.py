@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnlit.analysis.comparison import Measured, Results
-from cnnlit.results.charts import NUM_COLORS, color_of
-from cnnlit.results.plots import Curve, mean_of, plot
+from cnnlit.reports.charts.dots import NUM_COLORS, color_of
+from cnnlit.reports.charts.lines import Curve, mean_of, plot
 
 KINDS = {"gradient_norm": "gradient", "saturation": "saturation"}
 """Columns of metrics.csv, `<kind>/<layer>`, and what they are called."""

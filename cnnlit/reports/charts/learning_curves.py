@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from cnnlit.analysis.comparison import Results
-from cnnlit.results.charts import NUM_COLORS, Scale, color_of
-from cnnlit.results.plots import Curve, mean_of, plot
+from cnnlit.reports.charts.dots import NUM_COLORS, Scale, color_of
+from cnnlit.reports.charts.lines import Curve, mean_of, plot
 
 MOST_POINTS = 240
 """Of a curve; between them it is straight."""

@@ -1,0 +1,40 @@
+"""A test of a trained network as a table, beside the one at the end of its training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cnnlit.reports.tables import Page, Table
+
+QUANTITIES = {
+    "error": "{:.2%}",
+    "num_errors": "{:.0f}",
+    "num_images": "{:.0f}",
+    "top5_error": "{:.2%}",
+    "loss": "{:.4f}",
+    "num_views": "{:.0f}",
+    "seconds": "{:.1f}",
+}
+"""What is shown of a test, and how."""
+
+
+def compared(split: str, name: str, record: dict[str, Any], run: Path | None) -> Page:
+    """A test as a table, beside the one at the end of its run's training where that was of the same images.
+
+    Args:
+        split: `test` or `val`.
+        name: of the protocol.
+        record: of the test, with keys such as `test/error`.
+        run: the folder of its run.
+    """
+    columns = {"now": record}
+    if run and split == "test" and (run / "test.json").is_file():
+        before = json.loads((run / "test.json").read_text())
+        if before["test/num_images"] == record["test/num_images"]:
+            columns["end of training"] = before
+    known = {key: shown for key, shown in QUANTITIES.items() if f"{split}/{key}" in record}
+    rows = []
+    for key, shown in known.items():
+        values = [column.get(f"{split}/{key}") for column in columns.values()]
+        rows.append((f"{split}/{key}", *("" if value is None else shown.format(value) for value in values)))
+    return [Table.of(name, ("quantity", *columns), rows)]
