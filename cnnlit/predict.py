@@ -153,8 +153,8 @@ def _answer(
     """The answers to the pictures that can be read, and a line on each of the others."""
     import torch
 
-    from cnnlit.callbacks.answer_drawing import thumbnail
     from cnnlit.data.decoding import open_picture, progress
+    from cnnlit.drawings.top_predictions import thumbnail
 
     answered: list[Answered] = []
     refused: list[str] = []
@@ -201,10 +201,10 @@ def _label(path: str, names: list[str], datamodule: "ResumableData") -> str | No
 
 
 def _draw(answered: list[Answered], names: list[str], datamodule: "ResumableData") -> "Figure":
-    from cnnlit.callbacks.answer_drawing import Answer, draw_answers, thumbnail
+    from cnnlit.drawings.top_predictions import TopPredictions, draw_top_predictions, thumbnail
 
     answers = [
-        Answer(
+        TopPredictions(
             [names[number] for number in each.classes.tolist()],
             each.probabilities.tolist(),
             _label(each.path, names, datamodule),
@@ -213,7 +213,7 @@ def _draw(answered: list[Answered], names: list[str], datamodule: "ResumableData
         for each in answered
     ]
     title = "What the network answers"
-    return draw_answers([thumbnail(each.picture) for each in answered], answers, title)
+    return draw_top_predictions([thumbnail(each.picture) for each in answered], answers, title)
 
 
 def _draw_occlusion(
@@ -224,8 +224,8 @@ def _draw_occlusion(
     square: int | None,
     stride: int | None,
 ) -> "Figure":
-    from cnnlit.callbacks.inside_drawing import draw_occlusion
-    from cnnlit.callbacks.looking_inside import occlusion_map
+    from cnnlit.attribution.drawing import draw_occlusion
+    from cnnlit.attribution.occlusion import occlusion_map
     from cnnlit.data.decoding import progress
 
     pictures = [each.picture for each in answered]
@@ -247,8 +247,8 @@ def _draw_deconvnet(
 ) -> "Figure":
     from torch import nn
 
-    from cnnlit.callbacks.inside_drawing import draw_projections
-    from cnnlit.callbacks.looking_inside import project
+    from cnnlit.attribution.deconvnet import project
+    from cnnlit.attribution.drawing import draw_projections
 
     pictures = [each.picture for each in answered]
     inputs, seen = datamodule.as_input(pictures), datamodule.as_seen(pictures)

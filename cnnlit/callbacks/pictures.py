@@ -11,8 +11,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from cnnlit.callbacks.drawings import draw_confusion_matrix, draw_errors, draw_filters, draw_learning_curves
-from cnnlit.callbacks.layer_drawing import draw_layers, measured_layers
+from cnnlit.drawings.confusion_matrix import draw_confusion_matrix
+from cnnlit.drawings.first_filters import draw_filters
+from cnnlit.drawings.layer_profiles import draw_layers, measured_layers
+from cnnlit.drawings.training_curves import draw_learning_curves
+from cnnlit.drawings.wrong_images import draw_errors
 from cnnlit.files import write_whole
 from cnnlit.runs.evaluations import predictions_table
 from cnnlit.runs.reading import read_metrics

@@ -11,8 +11,8 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cnnlit.callbacks.layer_drawing import draw_layers, measured_layers
 from cnnlit.callbacks.layer_statistics import LayerStatistics
+from cnnlit.drawings.layer_profiles import draw_layers, measured_layers
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.runs.metrics_file import MetricsFile
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cnnlit.callbacks.drawings import FAINT, Sheet, shortened
-from cnnlit.callbacks.looking_inside import Projections
+from cnnlit.attribution.deconvnet import Projections
+from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,26 +28,26 @@ def draw_occlusion(
         square: side of the square, in pixels of the image.
         stride: its steps.
     """
-    sheet = Sheet(
+    figure = TiledFigure(
         "Where the answer comes from",
         f"right: its probability as a grey square of {square} pixels covers that place; blue: it is lost, yellow: kept",
         tiles=len(images),
         columns=2,
         cell=(2 * TILE + GAP, TILE + 2 * CAPTION),
     )
-    for image, probabilities, caption, (x, y) in zip(images, maps, captions, sheet.corners, strict=True):
+    for image, probabilities, caption, (x, y) in zip(images, maps, captions, figure.corners, strict=True):
         top = y + CAPTION
-        sheet.axes.text(x, top - 8, shortened([caption], 60)[0], fontsize=7, fontweight="bold")
-        _fill(sheet, _drawn(image), x, top, TILE)
+        figure.axes.text(x, top - 8, shortened([caption], 60)[0], fontsize=7, fontweight="bold")
+        _fill(figure, _drawn(image), x, top, TILE)
         scale = TILE / max(image.shape[-2:])
         height, width = (side * stride * scale for side in probabilities.shape)
         left, upper = x + TILE + GAP + scale * (square - stride) / 2, top + scale * (square - stride) / 2
         extent = (left, left + width, upper + height, upper)
         values = probabilities.cpu().numpy()
-        sheet.axes.imshow(values, cmap="viridis", vmin=0, vmax=values.max(), extent=extent, aspect="auto")
+        figure.axes.imshow(values, cmap="viridis", vmin=0, vmax=values.max(), extent=extent, aspect="auto")
         least, most = float(values.min()), float(values.max())
-        sheet.axes.text(x + TILE + GAP, top + TILE + 14, f"{least:.0%} to {most:.0%}", fontsize=6.5, color=FAINT)
-    return sheet.figure
+        figure.axes.text(x + TILE + GAP, top + TILE + 14, f"{least:.0%} to {most:.0%}", fontsize=6.5, color=FAINT)
+    return figure.figure
 
 
 def draw_projections(
@@ -64,7 +64,7 @@ def draw_projections(
         layer: its name.
     """
     side = 3 * PATCH + 2 * GAP
-    sheet = Sheet(
+    figure = TiledFigure(
         f"What made the strongest features of {layer} strong",
         "left: the image; middle: nine features sent back to its pixels, their map's number above; "
         "right: these parts of the image",
@@ -72,11 +72,11 @@ def draw_projections(
         columns=2,
         cell=(TILE + 2 * (side + 3 * GAP), TILE + 2 * CAPTION),
     )
-    for image, found, caption, (x, y) in zip(images, projections, captions, sheet.corners, strict=True):
+    for image, found, caption, (x, y) in zip(images, projections, captions, figure.corners, strict=True):
         top = y + CAPTION
-        sheet.axes.text(x, top - 8, shortened([caption], 70)[0], fontsize=7, fontweight="bold")
+        figure.axes.text(x, top - 8, shortened([caption], 70)[0], fontsize=7, fontweight="bold")
         pixels = _drawn(image)
-        _fill(sheet, pixels, x, top, TILE)
+        _fill(figure, pixels, x, top, TILE)
         for place, (number, projection, box) in enumerate(
             zip(found.maps.tolist(), found.pixels.cpu(), found.boxes.tolist(), strict=True)
         ):
@@ -85,10 +85,10 @@ def draw_projections(
             inside = x + TILE + 3 * GAP + column * (PATCH + GAP)
             down = top + row * (PATCH + GAP)
             shown = projection[:, upper:lower, left:right].movedim(0, -1)
-            _fill(sheet, 0.5 + shown / (2 * shown.abs().max().clamp(min=1e-12)), inside, down, PATCH)
-            _fill(sheet, pixels[upper:lower, left:right], inside + side + 3 * GAP, down, PATCH)
-            sheet.axes.text(inside + 3, down + 11, str(number), fontsize=5, color="white")
-    return sheet.figure
+            _fill(figure, 0.5 + shown / (2 * shown.abs().max().clamp(min=1e-12)), inside, down, PATCH)
+            _fill(figure, pixels[upper:lower, left:right], inside + side + 3 * GAP, down, PATCH)
+            figure.axes.text(inside + 3, down + 11, str(number), fontsize=5, color="white")
+    return figure.figure
 
 
 def _drawn(image: Tensor) -> Tensor:
@@ -96,8 +96,8 @@ def _drawn(image: Tensor) -> Tensor:
     return (image.movedim(0, -1) if image.ndim == 3 else 255 - image).cpu() / 255
 
 
-def _fill(sheet: Sheet, pixels: Tensor, left: float, top: float, tile: int) -> None:
+def _fill(figure: TiledFigure, pixels: Tensor, left: float, top: float, tile: int) -> None:
     """Draw [H, W] or [H, W, 1 or 3], 0 to 1, as large as fits into a tile."""
     height, width = (side * tile / max(pixels.shape[:2]) for side in pixels.shape[:2])
     extent = (left, left + width, top + height, top)
-    sheet.axes.imshow(pixels.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+    figure.axes.imshow(pixels.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")

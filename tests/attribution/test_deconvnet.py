@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnnlit.callbacks.looking_inside import occlusion_map, project
+from cnnlit.attribution.deconvnet import project
+from cnnlit.attribution.occlusion import occlusion_map
 from cnnlit.models.alexnet import AlexNet
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.models.resnet import ResNet

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cnnlit.callbacks.drawings import FAINT, Sheet, shortened
+from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ BAR, RIGHT = "#9db7d5", "#d98b8b"
 TILE, ROW = 224, 21  # pixels
 
 
-class Answer(NamedTuple):
+class TopPredictions(NamedTuple):
     """What a network says of one picture."""
 
     classes: list[str]
@@ -39,13 +39,13 @@ def thumbnail(picture: Tensor) -> Tensor:
     return functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0].to(torch.uint8)
 
 
-def draw_answers(pictures: Sequence[Tensor], answers: Sequence[Answer], title: str) -> "Figure":
+def draw_top_predictions(pictures: Sequence[Tensor], answers: Sequence[TopPredictions], title: str) -> "Figure":
     """Each picture, its name or label, and a bar for each of its answers; the true one's in another colour.
 
     Args:
         pictures: N of uint8 [3, H, W], or [H, W] with 255 for ink.
         answers: N, all of the same number of classes.
-        title: of the sheet.
+        title: of the figure.
 
     Raises:
         ValueError: if there is not one answer to each picture.
@@ -55,27 +55,27 @@ def draw_answers(pictures: Sequence[Tensor], answers: Sequence[Answer], title: s
     if len(pictures) != len(answers):
         raise ValueError(f"{len(answers)} answers for {len(pictures)} pictures")
     rows = max(len(answer.classes) for answer in answers)
-    sheet = Sheet(
+    figure = TiledFigure(
         title,
         "bars: the most probable answers" + ("; red: the right one" if any(each.label for each in answers) else ""),
         tiles=len(pictures),
         columns=max(1, min(6, math.ceil(math.sqrt(1.6 * len(pictures))))),
         cell=(TILE, TILE + 30 + ROW * rows + 12),
     )
-    for picture, answer, (x, y) in zip(pictures, answers, sheet.corners, strict=True):
+    for picture, answer, (x, y) in zip(pictures, answers, figure.corners, strict=True):
         pixels = picture.cpu().movedim(0, -1) if picture.ndim == 3 else 255 - picture.cpu()
-        sheet.show(pixels, x, y, TILE, value_range=(0, 255))
+        figure.show(pixels, x, y, TILE, value_range=(0, 255))
         (name,) = shortened([answer.label or answer.caption], 26)
         weight = "bold" if answer.label else "normal"
-        sheet.axes.text(x + TILE / 2, y + TILE + 22, name, fontsize=7, fontweight=weight, ha="center")
+        figure.axes.text(x + TILE / 2, y + TILE + 22, name, fontsize=7, fontweight=weight, ha="center")
         for number, (name, probability) in enumerate(
             zip(shortened(answer.classes, 24), answer.probabilities, strict=True)
         ):
             top = y + TILE + 30 + number * ROW
             color = RIGHT if answer.classes[number] == answer.label else BAR
             bar = Rectangle((x, top), max(1.0, probability * TILE), ROW - 4, color=color)
-            sheet.axes.add_patch(bar)
-            sheet.axes.text(x + 4, top + ROW / 2 - 2, name, fontsize=6.5, va="center")
+            figure.axes.add_patch(bar)
+            figure.axes.text(x + 4, top + ROW / 2 - 2, name, fontsize=6.5, va="center")
             percent = f"{probability:.0%}" if probability < 0.995 else f"{probability:.1%}"
-            sheet.axes.text(x + TILE - 2, top + ROW / 2 - 2, percent, fontsize=6, va="center", ha="right", color=FAINT)
-    return sheet.figure
+            figure.axes.text(x + TILE - 2, top + ROW / 2 - 2, percent, fontsize=6, va="center", ha="right", color=FAINT)
+    return figure.figure

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cnnlit.callbacks.inside_drawing import PATCH, TILE, draw_occlusion, draw_projections
-from cnnlit.callbacks.looking_inside import Projections
+from cnnlit.attribution.deconvnet import Projections
+from cnnlit.attribution.drawing import PATCH, TILE, draw_occlusion, draw_projections
 
 IMAGE = torch.arange(3 * 32 * 32).remainder(256).view(3, 32, 32).to(torch.uint8)
 

@@ -1,0 +1,57 @@
+"""A figure of tiles, and what all figures share."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+DPI = 150
+
+FAINT = "#767676"
+
+
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """The names, those of more than `length` characters cut off with an ellipsis."""
+    return [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
+
+
+class TiledFigure:
+    """White paper with a heading and rows of cells; its data coordinates are pixels from the upper left.
+
+    Attributes:
+        corners: (x, y) of each cell's upper left.
+    """
+
+    def __init__(self, title: str, legend: str, *, tiles: int, columns: int, cell: tuple[int, int]) -> None:
+        from matplotlib.figure import Figure
+
+        margin, gap = 24, 14
+        header = 62 if legend else 22
+        rows = math.ceil(tiles / columns)
+        columns = math.ceil(tiles / max(1, rows))  # as many in each row
+        width = max(columns * (cell[0] + gap) - gap, 13 * len(title), 8 * len(legend)) + 2 * margin
+        height = max(0, rows * (cell[1] + gap) - gap) + header + 2 * margin
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+        self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self.axes.set_axis_off()
+        self.axes.text(margin, margin + 18, title, fontsize=11, fontweight="bold")
+        self.axes.text(margin, margin + 40, legend, fontsize=7, color=FAINT)
+        self.corners = [
+            (margin + tile % columns * (cell[0] + gap), margin + header + tile // columns * (cell[1] + gap))
+            for tile in range(tiles)
+        ]
+
+    def show(
+        self, pixels: Tensor, left: int, top: int, tile: int, value_range: tuple[float, float]
+    ) -> tuple[float, float]:
+        """Draw [H, W] or [H, W, 3] in a tile, magnified by a whole number; returns the lower right corner."""
+        from matplotlib.patches import Rectangle
+
+        longest = max(pixels.shape[:2])
+        scale = tile // longest or tile / longest
+        height, width = (side * scale for side in pixels.shape[:2])
+        low, high = value_range
+        extent = (left, left + width, top + height, top)
+        self.axes.imshow(pixels.numpy(), cmap="gray", vmin=low, vmax=high, extent=extent, aspect="auto")
+        self.axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="#cccccc", linewidth=0.4))
+        return left + width, top + height

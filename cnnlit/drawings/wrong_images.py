@@ -1,0 +1,78 @@
+"""Every image that was classified wrongly."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+# Every command imports this module and few draw: matplotlib is slow to import, so each drawing imports it itself.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
+
+TILE = 84  # pixels: a digit's 28, three times
+
+
+def draw_errors(
+    images: Sequence[Tensor] | Tensor,
+    labels: Tensor,
+    predicted: Tensor,
+    confidence: Tensor,
+    class_names: Sequence[str],
+    limit: int | None = None,
+) -> "Figure":
+    """Every picture that was answered wrong, in the order of the test set, as Fig. 8 of LeCun et al. 1998.
+
+    Above a picture stand its label and the answer; below, its index in the test set and the confidence. Of
+    more than `limit` errors, those with the most confidence are drawn.
+
+    Args:
+        images: N of uint8 [H, W], 255 is ink, or [3, H, W]. Only those that are drawn are asked for.
+        labels: int64 [N].
+        predicted: int64 [N].
+        confidence: float [N], 0 to 1.
+        class_names: the name of each class.
+        limit: the largest number of pictures; None for 200, or 60 that are larger than 100 pixels.
+
+    Raises:
+        ValueError: if there is not one image to each label.
+    """
+    if len(images) != len(labels):
+        raise ValueError(f"{len(labels)} predictions for {len(images)} images")
+    labels, predicted, confidence = labels.cpu(), predicted.cpu(), confidence.cpu()
+    wrong = (predicted != labels).nonzero()[:, 0]
+    side = max(images[0].shape[-2:])
+    limit = limit or (200 if side <= 100 else 60)
+    shown = wrong[confidence[wrong].argsort(descending=True)[:limit]].sort().values
+    title = _error_rate(len(wrong), len(labels))
+    if len(shown) < len(wrong):
+        title += f" ({len(shown)} of {len(wrong)} shown, the most confident)"
+    names = shortened(class_names, 14)
+    digits = max(map(len, names)) <= 3
+    between, lines, fontsize = ("->", 1, 8.5) if digits else ("\n->", 2, 6)
+    captions = [f"{names[labels[index]]}{between}{names[predicted[index]]}" for index in shown]
+    tile = TILE if side <= TILE // 2 else 2 * TILE // side * side or 2 * TILE
+    width = max([tile, *(math.ceil(1.4 * fontsize * len(line)) for text in captions for line in text.split("\n"))])
+    above = 19 + 16 * (lines - 1)
+    figure = TiledFigure(
+        title,
+        "above: label->answer; below: test index, confidence" if len(shown) else "",
+        tiles=len(shown),
+        columns=min(1800 // width, max(8, math.ceil(math.sqrt(1.6 * len(shown))))),
+        cell=(width, tile + above + 19),
+    )
+    for index, caption, (x, y) in zip(shown.tolist(), captions, figure.corners, strict=True):
+        image = images[index].cpu()
+        pixels = image.movedim(0, -1) if image.ndim == 3 else 255 - image
+        right, bottom = figure.show(pixels, x, y + above, tile, value_range=(0, 255))
+        figure.axes.text(x, y + above - 5, caption, fontsize=fontsize, fontweight="bold", linespacing=1.2)
+        figure.axes.text(x, bottom + 15, str(index), fontsize=6, color=FAINT)
+        figure.axes.text(right, bottom + 15, f"{confidence[index]:.0%}", fontsize=6, color=FAINT, ha="right")
+    return figure.figure
+
+
+def _error_rate(errors: int, total: int) -> str:
+    if errors == 0:
+        return f"No error on {total:,} test images"
+    return f"Test error {errors / total:.2%}: {errors:,} of {total:,}".replace("%", " %")
