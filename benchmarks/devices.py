@@ -35,7 +35,7 @@ from cnnlit.data.order import Batches
 from cnnlit.parallel.strategies import strategy_for
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
-from cnnlit.training.task import ImageClassification
+from cnnlit.training.module import ImageClassification
 
 STEPS = 150
 ROUNDS = 3

@@ -49,8 +49,8 @@ from cnnlit.data.order import Batches
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
+from cnnlit.training.module import ImageClassification
 from cnnlit.training.recipe import Recipe
-from cnnlit.training.task import ImageClassification
 
 STEPS = 938
 ROUNDS = 4

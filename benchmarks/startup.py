@@ -21,7 +21,7 @@ IMPORTS = "import os, lightning, torchvision; os._exit(42)"
 
 TO_THE_FIRST_STEP = """
 import os, runpy, sys
-from cnnlit.training.task import ImageClassification
+from cnnlit.training.module import ImageClassification
 ImageClassification.on_train_batch_start = lambda *_: os._exit(42)
 sys.argv = ["cnnlit.train", "logger=csv", *sys.argv[1:]]
 runpy.run_module("cnnlit.train", run_name="__main__")

@@ -17,7 +17,7 @@ from cnnlit.config import Node
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning import Trainer
 
-    from cnnlit.training.task import ImageClassification
+    from cnnlit.training.module import ImageClassification
 
 TIMEOUT_SECONDS = 300.0
 """How long one of several devices waits for the others before the test ends."""
@@ -44,7 +44,7 @@ def evaluate(
         model: without a run, an architecture with published weights.
         data: without a run, a LightningDataModule.
         recipe: without a run, a cnnlit.training.recipe.Recipe: its loss, its input's scale.
-        protocol: a cnnlit.training.views.EvaluationProtocol.
+        protocol: a cnnlit.training.protocol.EvaluationProtocol.
         trainer: a lightning.Trainer.
         seed: of the data; changes nothing here.
         num_threads: of the processor, for the arithmetic; null for torch's choice.
@@ -66,7 +66,7 @@ def evaluate(
         from lightning import seed_everything
 
         from cnnlit.callbacks.progress import quieten
-        from cnnlit.training.task import ImageClassification
+        from cnnlit.training.module import ImageClassification
 
         quieten()
         if num_threads:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
     from torch import Tensor, nn
 
     from cnnlit.data.resuming import ResumableData
-    from cnnlit.training.views import EvaluationProtocol
+    from cnnlit.training.protocol import EvaluationProtocol
 
 BATCH = 32
 MOST_DRAWN, MOST_INSIDE = 60, 12
@@ -73,7 +73,7 @@ def predict(
         model: without a run, an architecture with published weights.
         data: without a run, what it says about sizes and scales.
         recipe: without a run, a cnnlit.training.recipe.Recipe: its input's scale.
-        protocol: a cnnlit.training.views.EvaluationProtocol.
+        protocol: a cnnlit.training.protocol.EvaluationProtocol.
         seed: of the data; changes nothing here.
         num_threads: of the processor, for the arithmetic; null for torch's choice.
     """

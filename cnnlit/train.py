@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
 
     from cnnlit.runs.folder import Run
     from cnnlit.runs.stack import Stack
+    from cnnlit.training.module import ImageClassification
     from cnnlit.training.recipe import Recipe
-    from cnnlit.training.replicas import Replicas
-    from cnnlit.training.task import ImageClassification
+    from cnnlit.training.stacked_seeds import StackedSeeds
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
         model: an architecture.
         data: a LightningDataModule.
         recipe: a cnnlit.training.recipe.Recipe.
-        protocol: a cnnlit.training.views.EvaluationProtocol, of the test.
+        protocol: a cnnlit.training.protocol.EvaluationProtocol, of the test.
         trainer: a lightning.Trainer.
         logger: a tracker beside metrics.csv, or empty for none.
         seed: of everything random.
@@ -119,7 +119,7 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
         from cnnlit.files import DiskFullError
         from cnnlit.runs.folder import RunError
         from cnnlit.runs.stack import Stack
-        from cnnlit.training.replicas import Replicas
+        from cnnlit.training.stacked_seeds import StackedSeeds
 
         first = each[0]
         _prepare_process(first)
@@ -133,7 +133,7 @@ def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float
             train_as_processes(train, seed=first["seed"], replicas=len(each), trainer=first["trainer"])
         networks = [alone.model, *(_network(settings, goes_on) for settings in each[1:])]
         _note_emulation(first, loop)
-        task = Replicas(networks, recipe=alone.recipe, configs=each)
+        task = StackedSeeds(networks, recipe=alone.recipe, configs=each)
         if first["compile"]:
             task.compile()
         run.open_all(each, device=loop.strategy.root_device, resume=bool(resume))
@@ -177,7 +177,7 @@ def _assemble(
 ) -> "tuple[ImageClassification, Any, Trainer]":
     """What trains a network: task, data and loop."""
     from cnnlit.callbacks.loop import training_loop
-    from cnnlit.training.task import ImageClassification
+    from cnnlit.training.module import ImageClassification
 
     recipe = config.build(settings["recipe"])
     recipe.try_on(network)
@@ -215,7 +215,7 @@ def _note_emulation(settings: Node, loop: "Trainer") -> None:
 
 def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Trainer") -> str | None:
     """What stands in the way of training replicas in lock-step."""
-    from cnnlit.training.replicas import why_not_stacked
+    from cnnlit.training.stacked_seeds import why_not_stacked
 
     settings = task.config
     obstacles = {
@@ -229,13 +229,13 @@ def _why_not_stacked(task: "ImageClassification", datamodule: Any, loop: "Traine
     return found[0] if found else why_not_stacked(task.model, task.recipe)
 
 
-def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer") -> None:
+def _fit_stack(run: "Stack", task: "StackedSeeds", datamodule: Any, loop: "Trainer") -> None:
     """Train all replicas to the end, and give each its own checkpoint."""
     import torch
 
     from cnnlit.callbacks.checkpoints import WholeCheckpoints
     from cnnlit.runs.metrics_file import ReplicaMetrics
-    from cnnlit.training.replicas import is_finite, of_one
+    from cnnlit.training.stacked_seeds import is_finite, of_one
 
     signals: Any = loop._signal_connector
     with signals.heeded():
@@ -253,7 +253,7 @@ def _fit_stack(run: "Stack", task: "Replicas", datamodule: Any, loop: "Trainer")
             WholeCheckpoints().save_checkpoint(own, each.checkpoint)
 
 
-def _test_each(run: "Stack", task: "Replicas") -> None:
+def _test_each(run: "Stack", task: "StackedSeeds") -> None:
     """Finish the runs whose training is done, one after the other."""
     from cnnlit.files import progress
 

@@ -33,7 +33,7 @@ class ResidentDigits(Dataset[Batch]):
         labels: int64 [N].
         image_size: side of the images that the network sees, in pixels.
         distortion: of each presentation, or None.
-        views: of each image, in place of a distortion; the images are then cnnlit.training.views.Views. Or None.
+        views: of each image, in place of a distortion; these are then cnnlit.training.protocol.ViewGroups. Or None.
     """
 
     def __init__(

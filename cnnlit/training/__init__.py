@@ -1,1 +1,1 @@
-"""The LightningModule that trains any architecture; losses, optimizers, schedules, metrics."""
+"""How networks are trained: the LightningModule, losses, optimizers, schedules, metrics, seeds in lock-step."""

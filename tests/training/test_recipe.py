@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
+from cnnlit.training.module import ImageClassification
 from cnnlit.training.optimizers import limit_filters, parameter_groups
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Constant, Plateau
-from cnnlit.training.task import ImageClassification
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

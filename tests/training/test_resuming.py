@@ -19,10 +19,10 @@ from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.runs.reading import read_metrics
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
+from cnnlit.training.module import ImageClassification
 from cnnlit.training.optimizers import StochasticDiagonalLM
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Passes, Plateau, WarmupCosine
-from cnnlit.training.task import ImageClassification
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnnlit.data.geometry import CenterCrop, ShorterSide
 from cnnlit.data.views import FiveCrops, Mirrored, Uncropped
 from cnnlit.models.lenet5 import LeNet5
-from cnnlit.training.views import EvaluationProtocol
+from cnnlit.training.protocol import EvaluationProtocol
 
 TEN: Any = EvaluationProtocol(views=[FiveCrops(pixels=4), Mirrored()])
 DENSE: Any = EvaluationProtocol(views=[ShorterSide(pixels=4), Mirrored(), Uncropped(pixels=4)])

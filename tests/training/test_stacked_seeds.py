@@ -15,11 +15,11 @@ from cnnlit.models.lenet5 import LeNet5
 from cnnlit.runs.metrics_file import MetricsFile, ReplicaMetrics
 from cnnlit.runs.reading import read_metrics
 from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
+from cnnlit.training.module import ImageClassification
 from cnnlit.training.optimizers import StochasticDiagonalLM
 from cnnlit.training.recipe import Recipe
-from cnnlit.training.replicas import Replicas, of_one, stacked, unstacked, why_not_stacked
 from cnnlit.training.schedules import Constant, Plateau, WarmupCosine
-from cnnlit.training.task import ImageClassification
+from cnnlit.training.stacked_seeds import StackedSeeds, of_one, stacked, unstacked, why_not_stacked
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -100,7 +100,9 @@ def fit(task: Any, training: Recipe, logger: Any, *callbacks: Callback, replicas
 
 
 def fit_replicas(model: dict[str, Any], training: Recipe, folder: Any, *callbacks: Callback, **more: Any) -> Any:
-    task = Replicas([network(seed, model) for seed in SEEDS], recipe=training, configs=[config(seed) for seed in SEEDS])
+    task = StackedSeeds(
+        [network(seed, model) for seed in SEEDS], recipe=training, configs=[config(seed) for seed in SEEDS]
+    )
     logger = ReplicaMetrics([folder / str(number) for number in range(len(SEEDS))])
     return fit(task, training, logger, *callbacks, replicas=len(SEEDS), **more)
 
@@ -168,7 +170,7 @@ def test_a_compiled_step_of_replicas_is_the_step(batch_size):
     images, labels = torch.rand(3, batch_size, 1, 32, 32), torch.arange(3 * batch_size).view(3, -1) % 10
     results = []
     for compiled in (False, True):
-        task = Replicas([network(seed, PAPER) for seed in SEEDS], recipe=training, configs=[config(7)] * 3)
+        task = StackedSeeds([network(seed, PAPER) for seed in SEEDS], recipe=training, configs=[config(7)] * 3)
         if compiled:
             task.compile()
         losses, logits = task._answer(dict(task.model.named_parameters()), images, labels)

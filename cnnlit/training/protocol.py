@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Views = list[tuple[Tensor, Tensor]]
+ViewGroups = list[tuple[Tensor, Tensor]]
 """V views of each of N pictures, by size: images [M, C, h, w], and int64 [M], which of the N * V they are, where number
 n * V + v is view v of picture n."""
 
@@ -36,7 +36,7 @@ class EvaluationProtocol:
 
     @property
     def num_views(self) -> int:
-        """Views of each picture."""
+        """ViewGroups of each picture."""
         return math.prod(getattr(step, "num_views", 1) for step in self.views or ())
 
     def try_on(self, network: nn.Module, data: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class EvaluationProtocol:
                 "use a protocol of crops, such as ten_crop, or of digits shifts"
             )
 
-    def answer(self, network: nn.Module, views: Tensor | Views, count: int) -> Tensor:
+    def answer(self, network: nn.Module, views: Tensor | ViewGroups, count: int) -> Tensor:
         """The answers to pictures, as logits.
 
         Args:

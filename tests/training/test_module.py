@@ -15,9 +15,9 @@ from cnnlit.data.handwritten import HandwrittenDigits, ResidentDigits
 from cnnlit.data.order import Batches
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.training.losses import MaximumAPosteriori
+from cnnlit.training.module import ImageClassification
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Constant
-from cnnlit.training.task import ImageClassification
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,10 +10,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
 from cnnlit.training.metrics import RunningTotals
+from cnnlit.training.module import ImageClassification
 from cnnlit.training.optimizers import StochasticDiagonalLM, diagonal_curvature
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
-from cnnlit.training.task import ImageClassification
 
 ELEMENTWISE = (
     *(optim.SGD, optim.Adam, optim.AdamW, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad),
@@ -22,7 +22,7 @@ ELEMENTWISE = (
 """Optimizers that treat each number by itself, so that they do not see that parameters are stacked."""
 
 
-class Replicas(ImageClassification):
+class StackedSeeds(ImageClassification):
     """Trains R networks that differ in their seeds, each as ImageClassification would train it alone, to rounding.
 
     `model` is a network like each of them whose every parameter has R in front of its shape, so that optimizers,
@@ -156,7 +156,7 @@ def of_one(checkpoint: Mapping[str, Any], replica: int, config: dict[str, Any]) 
     """The checkpoint of one replica, as if it had been trained alone.
 
     Args:
-        checkpoint: of Replicas.
+        checkpoint: of StackedSeeds.
         replica: its number.
         config: its configuration.
     """

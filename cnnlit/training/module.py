@@ -11,9 +11,9 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from cnnlit.training.metrics import RunningTotals, TopKError
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters
+from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
-from cnnlit.training.views import EvaluationProtocol, Views
 
 
 class Predictions(NamedTuple):
@@ -162,7 +162,7 @@ class ImageClassification(LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._report("val", self.val_metrics)
 
-    def test_step(self, batch: tuple[Tensor | Views, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: tuple[Tensor | ViewGroups, Tensor], batch_idx: int) -> None:
         views, labels = batch
         if not len(labels):
             self._answers.append((labels, labels, labels, labels.float()))
