@@ -28,11 +28,12 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.lenet5_epoch import Epochs, Stopwatch
 from benchmarks.timing import Claim, Clock, Cost, Costs, interleaved, ratio, seconds
 from cnnlit import config
-from cnnlit.callbacks.loop import training_loop
+from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.data.distortions import pad
 from cnnlit.data.order import Batches
 from cnnlit.parallel.strategies import strategy_for
+from cnnlit.parallel.trainer import build_trainer
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.training.module import ImageClassification
@@ -54,7 +55,13 @@ class Devices(Epochs):
         world = distributed.get_world_size() if distributed.is_initialized() else 1
         strategy = strategy_for("auto", num_devices=world, timeout_seconds=300)
         trainer = {**self.settings["trainer"], "devices": world}
-        loop: Any = training_loop(partial(config.build, trainer, strategy=strategy), self.recipe, run, datamodule)
+        loop: Any = build_trainer(
+            partial(config.build, trainer, strategy=strategy),
+            run,
+            self.recipe,
+            datamodule,
+            callbacks_of_a_run(run, self.recipe, datamodule),
+        )
         loop.loggers = [MetricsFile(run.folder)] if log else []
         if not checkpoint:
             loop.callbacks = [each for each in loop.callbacks if not isinstance(each, ModelCheckpoint)]

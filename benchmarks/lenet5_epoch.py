@@ -41,12 +41,13 @@ from torchvision import transforms
 from benchmarks.distortions import random_affine, to_the_network
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
 from cnnlit import config
-from cnnlit.callbacks.loop import training_loop
-from cnnlit.callbacks.progress import TrainingProgress, quieten
+from cnnlit.callbacks import callbacks_of_a_run
+from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.data.distortions import pad
 from cnnlit.data.mnist import find_mnist, read_mnist
 from cnnlit.data.order import Batches
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
+from cnnlit.parallel.trainer import build_trainer, quieten
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.training.module import ImageClassification
@@ -215,7 +216,13 @@ class Epochs:
         datamodule.setup()
         task = ImageClassification(network, recipe=self.recipe, config=settings)
         run = Run(self._new_folder())
-        loop: Any = training_loop(partial(config.build, settings["trainer"]), self.recipe, run, datamodule)
+        loop: Any = build_trainer(
+            partial(config.build, settings["trainer"]),
+            run,
+            self.recipe,
+            datamodule,
+            callbacks_of_a_run(run, self.recipe, datamodule),
+        )
         loop.loggers = [MetricsFile(run.folder)]
         stopwatch = Stopwatch()
         loop.callbacks = [stopwatch, *loop.callbacks]

@@ -65,7 +65,7 @@ def evaluate(
         import torch
         from lightning import seed_everything
 
-        from cnnlit.callbacks.progress import quieten
+        from cnnlit.parallel.trainer import quieten
         from cnnlit.training.module import ImageClassification
 
         quieten()

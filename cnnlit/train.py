@@ -115,8 +115,8 @@ def _train_one(settings: Node, resume: str | None) -> float:
 def _train_stack(each: list[Node], resume: str | None, *, forced: bool) -> float:
     """Train replicas in lock-step; then test each as a run that was cut off after its training."""
     with config.refusing():
-        from cnnlit.callbacks.progress import print_note
         from cnnlit.files import DiskFullError
+        from cnnlit.parallel.trainer import print_note
         from cnnlit.runs.folder import RunError
         from cnnlit.runs.stack import Stack
         from cnnlit.training.stacked_seeds import StackedSeeds
@@ -150,8 +150,8 @@ def _prepare_process(settings: Node) -> None:
     config.check_scale(settings["model"].get("weights"), settings["data"].get("normalization"))
     import torch
 
-    from cnnlit.callbacks.progress import quieten
     from cnnlit.parallel.processes import end_with_launcher
+    from cnnlit.parallel.trainer import quieten
 
     end_with_launcher()
     quieten()
@@ -176,7 +176,8 @@ def _assemble(
     settings: Node, network: "nn.Module", run: "Run", replicas: int = 1
 ) -> "tuple[ImageClassification, Any, Trainer]":
     """What trains a network: task, data and loop."""
-    from cnnlit.callbacks.loop import training_loop
+    from cnnlit.callbacks import callbacks_of_a_run
+    from cnnlit.parallel.trainer import build_trainer
     from cnnlit.training.module import ImageClassification
 
     recipe = config.build(settings["recipe"])
@@ -188,22 +189,23 @@ def _assemble(
         datamodule.replicas = replicas
     datamodule.prepare_data()
     datamodule.setup("fit")
-    loop = training_loop(
-        partial(config.build, settings["trainer"], strategy=_strategy(settings, network, recipe)),
-        recipe,
+    callbacks = callbacks_of_a_run(
         run,
+        recipe,
         datamodule,
         layer_statistics=settings["layer_statistics"],
         checkpoint_minutes=settings["checkpoint_minutes"],
         requeue=settings["requeue"],
-        alone=replicas == 1,
+        single=replicas == 1,
     )
+    make = partial(config.build, settings["trainer"], strategy=_strategy(settings, network, recipe))
+    loop = build_trainer(make, run, recipe, datamodule, callbacks)
     return ImageClassification(network, recipe=recipe, config=settings, protocol=protocol), datamodule, loop
 
 
 def _note_emulation(settings: Node, loop: "Trainer") -> None:
-    from cnnlit.callbacks.progress import print_note
     from cnnlit.parallel.devices import emulates_bfloat16
+    from cnnlit.parallel.trainer import print_note
 
     precision = str(settings["trainer"]["precision"])
     if precision.startswith("bf16") and loop.strategy.root_device.type == "cpu" and emulates_bfloat16():
@@ -233,7 +235,7 @@ def _fit_stack(run: "Stack", task: "StackedSeeds", datamodule: Any, loop: "Train
     """Train all replicas to the end, and give each its own checkpoint."""
     import torch
 
-    from cnnlit.callbacks.checkpoints import WholeCheckpoints
+    from cnnlit.runs.checkpoint_io import WholeCheckpoints
     from cnnlit.runs.metrics_file import ReplicaMetrics
     from cnnlit.training.stacked_seeds import is_finite, of_one
 
@@ -266,9 +268,9 @@ def _test_each(run: "Stack", task: "StackedSeeds") -> None:
 
 def _strategy(settings: Node, network: Any, recipe: "Recipe") -> "Strategy | str":
     """How the run is spread over devices; refused where that cannot be, told where it was not asked for."""
-    from cnnlit.callbacks.progress import print_note
     from cnnlit.parallel.devices import num_devices
     from cnnlit.parallel.strategies import check_strategy, replicas_note, strategy_for
+    from cnnlit.parallel.trainer import print_note
 
     trainer = settings["trainer"]
     devices = num_devices(trainer["accelerator"], trainer["devices"]) * trainer["num_nodes"]
@@ -289,14 +291,14 @@ def _fit_and_test(
     loop: "Trainer",
 ) -> float:
     """Train to the end, test once, draw; the run's record says how that went, whatever happens."""
-    from cnnlit.callbacks.pictures import Pictures
-    from cnnlit.callbacks.progress import print_summary
+    from cnnlit.callbacks.run_figures import RunFigures
     from cnnlit.parallel.processes import failing_together
     from cnnlit.runs.metrics_file import MetricsFile
     from cnnlit.runs.reading import read_metrics
+    from cnnlit.runs.summary import print_summary
     from cnnlit.tracking import loggers
 
-    pictures = Pictures(run.folder)
+    pictures = RunFigures(run.folder)
     stacked = "replicas" in run.record  # trained with others: to be shown to the tracker, and not summed up
     signals: Any = loop._signal_connector
     with run, signals.heeded(), loggers.closing(), failing_together(loop.strategy, run.fail):

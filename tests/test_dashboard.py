@@ -10,7 +10,7 @@ import pytest
 from dashboard_server import DashboardServer
 
 from cnnlit import dashboard
-from cnnlit.callbacks.pictures import Pictures
+from cnnlit.callbacks.run_figures import RunFigures
 from cnnlit.tracking import dashboards
 
 pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
@@ -74,8 +74,8 @@ def test_each_section_draws_what_runs_log_against_what_is_in_the_same_row(part):
 
 @pytest.mark.parametrize("part", ["workspace", "report"])
 def test_the_gallery_has_every_picture_that_a_tested_run_sends(part):
-    shown = [panel["config"]["mediaKeys"] for panel in panels(specification()[part])["Pictures"]]
-    drawn = re.findall(r"(\w+)\.png", Pictures.__doc__)
+    shown = [panel["config"]["mediaKeys"] for panel in panels(specification()[part])["RunFigures"]]
+    drawn = re.findall(r"(\w+)\.png", RunFigures.__doc__)
     assert sorted(shown) == sorted([f"pictures/{name}"] for name in drawn)
 
 

@@ -1,77 +1,20 @@
 """The state of a training on the disk: after every epoch, at intervals, and when the run is told to stop."""
 
-import io
 import os
 import re
 import signal
 import subprocess
-import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
-from cnnlit.files import write_whole
 from cnnlit.runs.folder import Run
 
 SECONDS_BETWEEN_VOTES = 1.0
 """How long the processes of a run train on before they ask one another whether to stop or to save."""
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all, also when the process is killed while it writes.
-
-    Args:
-        previous: where the checkpoint goes whose place is taken; None for nowhere.
-    """
-
-    def __init__(self, previous: Path | None = None) -> None:
-        self.previous = previous
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        write_whole(Path(path), content.getbuffer(), previous=self.previous)
-
-
-class StopSignals(_SignalConnector):
-    """SIGTERM, and SLURM's early warning SIGUSR1, end a run with exit code 128 and the signal's number.
-
-    While the network trains they are noted in `received`, for Checkpoints to save the state first; before and after
-    that they end the run at once. Lightning's own handlers, whose place these take, save nothing and exit with 0, and
-    with several processes they often hang.
-    """
-
-    received: int | None = None
-    training = False
-
-    def register_signal_handlers(self) -> None:
-        """Lightning's own are left out, and what they have the processes of a run tell one another at each step."""
-        self.trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
-
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Within the block."""
-        numbers = (signal.SIGTERM, signal.SIGUSR1) if threading.current_thread() is threading.main_thread() else ()
-        before = {number: signal.signal(number, self._receive) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler or signal.SIG_DFL)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        if not self.training:
-            raise SystemExit(128 + number)
 
 
 class Checkpoints(Callback):

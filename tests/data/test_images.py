@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import functional as torchvision
 
-from cnnlit.callbacks.checkpoints import WholeCheckpoints
 from cnnlit.data import images as module
 from cnnlit.data.colours import MEAN, STD, PCAColour
 from cnnlit.data.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
@@ -23,6 +22,7 @@ from cnnlit.data.images import Images
 from cnnlit.data.layouts import find_images
 from cnnlit.data.pictures import Shown
 from cnnlit.data.preparing import Preparation
+from cnnlit.runs.checkpoint_io import WholeCheckpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

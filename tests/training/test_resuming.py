@@ -12,9 +12,11 @@ from lightning import Callback, Trainer, seed_everything
 from torch.optim import AdamW
 
 from cnnlit.callbacks.averaging import PolyakAveraging
-from cnnlit.callbacks.checkpoints import Checkpoints, StopSignals, WholeCheckpoints
+from cnnlit.callbacks.checkpoints import Checkpoints
 from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.models.lenet5 import LeNet5
+from cnnlit.parallel.signals import StopSignals
+from cnnlit.runs.checkpoint_io import WholeCheckpoints
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.runs.reading import read_metrics

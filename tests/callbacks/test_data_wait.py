@@ -10,9 +10,9 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlit.callbacks.progress import print_summary
-from cnnlit.callbacks.waiting import DataWaiting
+from cnnlit.callbacks.data_wait import DataWait
 from cnnlit.runs.folder import Run
+from cnnlit.runs.summary import print_summary
 
 STEPS = 4
 WAIT, WORK = 0.05, 0.3
@@ -47,7 +47,7 @@ class SlowTraining(LightningModule):
 
 
 def waited(folder: Path, seconds: float, checkpoint: str | None = None, epochs: int = 1) -> tuple[float, Trainer]:
-    callback = DataWaiting()
+    callback = DataWait()
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=epochs,

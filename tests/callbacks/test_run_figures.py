@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import Tensor, nn
 
-from cnnlit.callbacks import pictures
-from cnnlit.callbacks.pictures import (
-    Pictures,
+from cnnlit.callbacks import run_figures
+from cnnlit.callbacks.run_figures import (
+    RunFigures,
     compare_with_1998,
     draw_confusion_matrix,
     draw_errors,
@@ -393,13 +393,13 @@ class ImageLogger(pl.loggers.CSVLogger):
         self.logged[key] = images
 
 
-def after_a_test(folder: Path, module: pl.LightningModule | None = None, logger: Any = False) -> Pictures:
-    """Pictures after a test of 40 images with 2 errors, in a folder that has a metrics.csv."""
+def after_a_test(folder: Path, module: pl.LightningModule | None = None, logger: Any = False) -> RunFigures:
+    """RunFigures after a test of 40 images with 2 errors, in a folder that has a metrics.csv."""
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["epoch", "train/error", "train/loss", "val/error", "val/loss"])
         writer.writeheader()
         writer.writerows(rows(3))
-    callback = Pictures(folder)
+    callback = RunFigures(folder)
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=1,
@@ -448,7 +448,7 @@ def test_comparison_is_kept_where_there_are_published_errors(tmp_path: Path, mon
 
 
 def test_a_test_without_training_has_no_learning_curves_and_no_warning(tmp_path: Path) -> None:
-    callback = Pictures(tmp_path)
+    callback = RunFigures(tmp_path)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, callbacks=[callback], enable_progress_bar=False, barebones=False
     )
@@ -465,7 +465,7 @@ def test_a_picture_that_fails_is_named_in_one_line_and_the_others_are_made(
     def fail(*_: object) -> Figure:
         raise RuntimeError("no ink\nleft")
 
-    monkeypatch.setattr(pictures, "draw_errors", fail)
+    monkeypatch.setattr(run_figures, "draw_errors", fail)
     with pytest.warns(UserWarning, match=r"^pictures/errors.png left out: RuntimeError: no ink left$"):
         callback = after_a_test(tmp_path)
     assert set(callback.paths) == PICTURES - {"errors"} | {"test_predictions"}
@@ -553,7 +553,7 @@ def test_a_logger_that_fails_costs_a_warning_and_no_picture(tmp_path: Path) -> N
 def test_importing_the_callback_imports_no_plotting_and_no_tracking() -> None:
     # Lightning and torchmetrics import parts of matplotlib by themselves: only what comes on top counts.
     code = (
-        "import sys, lightning.pytorch; before = set(sys.modules); import cnnlit.callbacks.pictures;"
+        "import sys, lightning.pytorch; before = set(sys.modules); import cnnlit.callbacks.run_figures;"
         "print([name for name in set(sys.modules) - before if name.split('.')[0] in "
         "('matplotlib', 'wandb', 'tensorboard')])"
     )

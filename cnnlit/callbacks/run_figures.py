@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Comparison(NamedTuple):
+class ErrorsOf1998(NamedTuple):
     """The errors of a network beside the 82 that LeNet-5 made in 1998, on the same test set."""
 
     errors: int
@@ -37,7 +37,7 @@ class Comparison(NamedTuple):
     """Images that both got wrong in the same way."""
 
 
-def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int, int]) -> Comparison:
+def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int, int]) -> ErrorsOf1998:
     """Count the errors that are also among the published ones.
 
     Args:
@@ -48,7 +48,7 @@ def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int,
     wrong = (predicted != labels).cpu()
     indices = torch.tensor(list(published))
     same = predicted.cpu()[indices] == torch.tensor(list(published.values()))
-    return Comparison(
+    return ErrorsOf1998(
         errors=int(wrong.sum()),
         published_errors=len(published),
         repeated=int(wrong[indices].sum()),
@@ -56,7 +56,7 @@ def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int,
     )
 
 
-class Pictures(Callback):
+class RunFigures(Callback):
     """Draws a tested network into `<folder>/pictures/`, and sends the pictures to the loggers that take any.
 
     Writes learning_curves.png (where the folder has a metrics.csv), layers.png (where that has LayerStatistics),
@@ -77,7 +77,7 @@ class Pictures(Callback):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.paths: dict[str, Path] = {}
-        self.comparison: Comparison | None = None
+        self.comparison: ErrorsOf1998 | None = None
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module: Any = pl_module

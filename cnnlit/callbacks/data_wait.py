@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 
-class DataWaiting(Callback):
+class DataWait(Callback):
     """Measures the time from the end of one training step to the arrival of the next one's batch on the device.
 
     On a GPU by the GPU's own clock: it is idle only when all that was asked of it is done, which the processor, running

@@ -8,7 +8,7 @@ from cnnlit.parallel.processes import of_all
 from cnnlit.runs.folder import Run
 
 
-class LeftOut(Callback):
+class UnreadableImages(Callback):
     """Lists in run.json, as `unreadable`, the photographs that any process of the run has left out.
 
     With each checkpoint, so that what a run that was cut off had left out is not forgotten, and after the test.

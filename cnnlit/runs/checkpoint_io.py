@@ -1,0 +1,26 @@
+"""Checkpoints, written whole or not at all."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from cnnlit.files import write_whole
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all, also when the process is killed while it writes.
+
+    Args:
+        previous: where the checkpoint goes whose place is taken; None for nowhere.
+    """
+
+    def __init__(self, previous: Path | None = None) -> None:
+        self.previous = previous
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_whole(Path(path), content.getbuffer(), previous=self.previous)
