@@ -30,8 +30,8 @@ from benchmarks.timing import Claim, Clock, Cost, Costs, interleaved, ratio, sec
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
-from cnnlit.data.distortions import pad
-from cnnlit.data.order import Batches
+from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.transforms.distortions import pad
 from cnnlit.parallel.strategies import strategy_for
 from cnnlit.parallel.trainer import build_trainer
 from cnnlit.runs.folder import Run

@@ -14,8 +14,8 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from benchmarks.timing import Claim, interleaved, ratio, seconds, timed
-from cnnlit.data.distortions import BACKGROUND, BOTTOM, INK, AffineDistortion, warp
-from cnnlit.data.mnist import read_mnist
+from cnnlit.data.sources.mnist import read_mnist
+from cnnlit.data.transforms.distortions import BACKGROUND, BOTTOM, INK, AffineDistortion, warp
 
 ROUNDS = 9
 BATCH = 64

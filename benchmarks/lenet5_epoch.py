@@ -43,9 +43,9 @@ from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
-from cnnlit.data.distortions import pad
-from cnnlit.data.mnist import find_mnist, read_mnist
-from cnnlit.data.order import Batches
+from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.sources.mnist import find_mnist, read_mnist
+from cnnlit.data.transforms.distortions import pad
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
 from cnnlit.parallel.trainer import build_trainer, quieten
 from cnnlit.runs.folder import Run

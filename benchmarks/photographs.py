@@ -27,13 +27,13 @@ from torchvision.datasets.folder import pil_loader
 from torchvision.transforms import functional
 
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds, timed
-from cnnlit.data.augmentation import Augmentation
-from cnnlit.data.colours import MEAN, STD, Normalize
-from cnnlit.data.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
-from cnnlit.data.image_folders import Files
-from cnnlit.data.order import Batches, Presentations
-from cnnlit.data.pictures import Photographs
-from cnnlit.data.threads import ThreadLoader
+from cnnlit.data.loading.batch_sampler import Batches, Presentations
+from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.loading.threads import ThreadLoader
+from cnnlit.data.sources.folders import Files
+from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.colours import MEAN, STD, Normalize
+from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 from cnnlit.parallel.devices import keep_freed_memory
 
 ROUNDS = 5

@@ -27,13 +27,14 @@ from benchmarks.photographs import (
     threaded,
 )
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
-from cnnlit.data.augmentation import Augmentation
-from cnnlit.data.colours import Normalize
-from cnnlit.data.image_folders import Files, Listing, Pictures
-from cnnlit.data.order import Batches
-from cnnlit.data.pictures import Photographs
-from cnnlit.data.prepared import PreparedPictures
-from cnnlit.data.preparing import Preparation, psnr
+from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.sources.folders import Files, Listing
+from cnnlit.data.sources.store import PreparedPictures
+from cnnlit.data.sources.store_writer import Preparation, psnr
+from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.colours import Normalize
 
 ROUNDS = 5
 PASSES = {"torchvision": 1, "JPEG": 4, "raw": 40}  # per round: times of the same order
@@ -95,7 +96,7 @@ def _compare(transform: str, augmentation: Augmentation, files: Files, stores: d
     ]
 
 
-def _store(files: Pictures, folder: Path, **how: Any) -> tuple[PreparedPictures, float]:
+def _store(files: ImageSet, folder: Path, **how: Any) -> tuple[PreparedPictures, float]:
     """The photographs, prepared, and the gigabytes for ImageNet's training set."""
     names = [str(label) for label in range(int(files.labels.max()) + 1)]
     first = files.subset(torch.arange(1))
@@ -115,7 +116,7 @@ def _repeated(function: Callable[[], object]) -> Callable[[], Cost]:
     return measured
 
 
-def _fidelity(files: Pictures, store: Pictures, augmentation: Augmentation) -> str:
+def _fidelity(files: ImageSet, store: ImageSet, augmentation: Augmentation) -> str:
     everything = torch.arange(len(files))
     exact, stored = (Photographs(each, augmentation)[0, everything].images.numpy() for each in (files, store))
     if (exact == stored).all():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-    from cnnlit.data.resuming import ResumableData
+    from cnnlit.data.datamodule import ResumableData
     from cnnlit.training.protocol import EvaluationProtocol
 
 BATCH = 32
@@ -78,7 +78,7 @@ def predict(
         num_threads: of the processor, for the arithmetic; null for torch's choice.
     """
     with config.refusing():
-        from cnnlit.data.given import find_given
+        from cnnlit.data.user_images import find_given
 
         places = images
         if isinstance(images, str):
@@ -153,8 +153,9 @@ def _answer(
     """The answers to the pictures that can be read, and a line on each of the others."""
     import torch
 
-    from cnnlit.data.decoding import open_picture, progress
+    from cnnlit.data.loading.decoding import open_picture
     from cnnlit.drawings.top_predictions import thumbnail
+    from cnnlit.files import progress
 
     answered: list[Answered] = []
     refused: list[str] = []
@@ -226,7 +227,7 @@ def _draw_occlusion(
 ) -> "Figure":
     from cnnlit.attribution.drawing import draw_occlusion
     from cnnlit.attribution.occlusion import occlusion_map
-    from cnnlit.data.decoding import progress
+    from cnnlit.files import progress
 
     pictures = [each.picture for each in answered]
     inputs, seen = datamodule.as_input(pictures), datamodule.as_seen(pictures)

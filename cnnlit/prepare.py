@@ -11,7 +11,7 @@ from cnnlit import config
 from cnnlit.config import Node, Values
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from cnnlit.data.preparing import Prepared
+    from cnnlit.data.sources.store_writer import Prepared
 
 IMAGENET = 1_281_167
 """Training images of ILSVRC 2012."""
@@ -25,7 +25,7 @@ def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, G
     Args:
         data: the photographs; data.root then names the store in their place.
         recipe: read by the data; changes nothing here.
-        prepare: a cnnlit.data.preparing.Preparation.
+        prepare: a cnnlit.data.sources.store_writer.Preparation.
         seed: of the data; changes nothing here.
     """
     with config.refusing():

@@ -92,7 +92,7 @@ def _train_one(settings: Node, resume: str | None) -> float:
     with config.refusing():
         import torch
 
-        from cnnlit.data.decoding import UnreadableError
+        from cnnlit.data.loading.decoding import UnreadableError
         from cnnlit.files import DiskFullError
         from cnnlit.runs.folder import Run, RunError
 

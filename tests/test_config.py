@@ -124,11 +124,11 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
     ("arguments", "says"),
     [
         (
-            ["recipe.augmentation=[{_target_: cnnlit.data.geometry.Flip}, 3]"],
+            ["recipe.augmentation=[{_target_: cnnlit.data.transforms.geometry.Flip}, 3]"],
             ["recipe.augmentation[1]=3", "must be keys with a _target_"],
         ),
         (
-            ["recipe.augmentation=[{_target_: cnnlit.data.geometry.RandomCrop, pixel: 8}]"],
+            ["recipe.augmentation=[{_target_: cnnlit.data.transforms.geometry.RandomCrop, pixel: 8}]"],
             ["recipe.augmentation[0].pixel", "did you mean pixels?"],
         ),
         (

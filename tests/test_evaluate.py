@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnlit.data.colours import Normalize
 from cnnlit.data.images import Images
+from cnnlit.data.transforms.colours import Normalize
 from cnnlit.evaluate import main
 from cnnlit.models.resnet import CifarResNet
 from cnnlit.train import main as train

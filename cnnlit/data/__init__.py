@@ -1,1 +1,1 @@
-"""One file per source of images; distortions; the order of presentation."""
+"""Images: where they come from, what is done to them, how they travel."""

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlit.data.digits import read_digits
-from cnnlit.data.distortions import AffineDistortion, ElasticField, pad
-from cnnlit.data.given import as_digit, is_dark_on_bright
-from cnnlit.data.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
-from cnnlit.data.order import Presentations
-from cnnlit.data.resuming import ResumableData
+from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.loading.batch_sampler import Presentations
+from cnnlit.data.sources.digits import read_digits
+from cnnlit.data.sources.mnist import PUBLISHED_ERRORS, obtain_mnist, read_mnist
 from cnnlit.data.splits import hold_out
-from cnnlit.data.views import Shifted
+from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField, pad
+from cnnlit.data.transforms.evaluation_crops import Shifted
+from cnnlit.data.user_images import as_digit, is_dark_on_bright
 
 Range = Annotated[list[float], Len(2, 2)]
 Batch = tuple[Tensor, Tensor]
@@ -104,7 +104,7 @@ class HandwrittenDigits(ResumableData):
         distortion_elastic_smoothness_pixels: its sigma.
         distortion_copies: distorted versions of each image beside the original, drawn once (the paper: 9);
             null for a fresh distortion at every presentation.
-        views: of each test image, cnnlit.data.views.Shifted; null for the one that validation has.
+        views: of each test image, transforms.evaluation_crops.Shifted; null for the one that validation has.
 
     Raises:
         ValueError: for other views.

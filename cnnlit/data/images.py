@@ -1,4 +1,4 @@
-"""Pictures in colour: ImageNet, a part of it, any folder of pictures, or drawn by the program."""
+"""ImageSet in colour: ImageNet, a part of it, any folder of pictures, or drawn by the program."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -8,23 +8,32 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlit.data import synthetic
-from cnnlit.data.archives import extract_archives
-from cnnlit.data.augmentation import Augmentation
-from cnnlit.data.colours import Normalization, Normalize, PCAColour
-from cnnlit.data.decoding import UnreadableError, num_cores, read_all
-from cnnlit.data.given import Group, cut
-from cnnlit.data.image_folders import Listing, Pictures
-from cnnlit.data.imagenette import Size, imagenette_folder, obtain_imagenette
-from cnnlit.data.layouts import find_images, places
-from cnnlit.data.order import Batches
-from cnnlit.data.pictures import Batch, Gallery, PhotographLoader, Photographs, ResidentPictures, Shown, statistics
-from cnnlit.data.prepared import PreparedPictures
-from cnnlit.data.resuming import ResumableData
+from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.loading.datasets import (
+    Batch,
+    Gallery,
+    PhotographLoader,
+    Photographs,
+    ResidentPictures,
+    Shown,
+    statistics,
+)
+from cnnlit.data.loading.decoding import UnreadableError, num_cores, read_all
+from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.loading.multi_view import PictureViews, Viewed
+from cnnlit.data.loading.threads import ThreadLoader
+from cnnlit.data.sources import synthetic
+from cnnlit.data.sources.archives import extract_archives
+from cnnlit.data.sources.folders import Listing
+from cnnlit.data.sources.imagenette import Size, imagenette_folder, obtain_imagenette
+from cnnlit.data.sources.layouts import find_images, places
+from cnnlit.data.sources.store import PreparedPictures
 from cnnlit.data.splits import hold_out
-from cnnlit.data.threads import ThreadLoader
-from cnnlit.data.viewing import PictureViews, Viewed
-from cnnlit.data.views import Views
+from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.colours import Normalization, Normalize, PCAColour
+from cnnlit.data.transforms.evaluation_crops import ViewPlan
+from cnnlit.data.user_images import Group, cut
 
 MOST_WORKERS = 16
 MOST_THREADS = 4
@@ -40,7 +49,7 @@ class Images(ResumableData):
     Args:
         source: `imagenet`; `imagenette`, ten classes of it, downloaded; `tiny_imagenet`; `folder`, any pictures in
             class folders; `synthetic`, striped shapes that the program draws. How files lie is recognised, see
-            cnnlit.data.layouts.
+            cnnlit.data.sources.layouts.
         root: the folder that holds the set; not for `synthetic`.
         imagenette_size: of `imagenette`'s pictures: `full`, as they are in ImageNet, or their shorter side.
         batch_size: images per training step, over all devices.
@@ -58,9 +67,9 @@ class Images(ResumableData):
         block_images: 1 for any order; more, for a prepared store on a slow disk, reads so many neighbours at a time.
             See Batches.
         seed: of the order and the augmentation.
-        augmentation: steps of cnnlit.data.geometry, then of cnnlit.data.colours. See Augmentation.
-        views: steps of cnnlit.data.geometry and cnnlit.data.views, of the test; null for the one view that validation
-            has, which is the augmentation without its chance.
+        augmentation: steps of transforms.geometry, then of transforms.colours. See Augmentation.
+        views: steps of transforms.geometry and transforms.evaluation_crops, of the test; null for the one view that
+            validation has, which is the augmentation without its chance.
         normalization: the input's scale. See Normalize.
         num_workers: processes that decode photographs, or a thread if it is one; null for one per core; pictures in
             memory need none.
@@ -101,9 +110,9 @@ class Images(ResumableData):
         self._normalize = Normalize(normalization)
         self._augmentation = Augmentation(augmentation, image_size=image_size, normalize=self._normalize, seed=seed)
         self._evaluation = self._augmentation.for_evaluation()
-        self._views = None if views is None else Views(views, image_size=image_size)
+        self._views = None if views is None else ViewPlan(views, image_size=image_size)
         self._listing: Listing | None = None
-        self._splits: dict[str, Pictures | Batch] = {}
+        self._splits: dict[str, ImageSet | Batch] = {}
         self._unreadable: dict[str, str] | None = {} if on_unreadable == "skip" else None
 
     def prepare_data(self) -> None:
@@ -138,7 +147,7 @@ class Images(ResumableData):
             self._listing = find_images(root, source)
         return self._listing
 
-    def photographs(self, files: Pictures) -> Photographs:
+    def photographs(self, files: ImageSet) -> Photographs:
         """Files as training shows them."""
         return Photographs(files, self._augmentation, self._unreadable)
 
@@ -172,7 +181,7 @@ class Images(ResumableData):
             )
         self._splits = {"train": _subset(everything, train), "val": _subset(everything, val), "test": test}
 
-    def _read(self) -> tuple[Pictures | Batch, Pictures | Batch | None]:
+    def _read(self) -> tuple[ImageSet | Batch, ImageSet | Batch | None]:
         """All training images, and the test images, if the set has any; sets `class_names`."""
         hparams = self.hparams
         if hparams["source"] == "synthetic":
@@ -400,15 +409,15 @@ class Images(ResumableData):
         return min(MOST_WORKERS, max(1, num_cores() // shared)) if chosen is None else chosen
 
 
-def _is_raw(pictures: Pictures) -> bool:
+def _is_raw(pictures: ImageSet) -> bool:
     return isinstance(pictures, PreparedPictures) and pictures.encoding == "raw"
 
 
-def _labels(pictures: Pictures | Batch) -> Tensor:
+def _labels(pictures: ImageSet | Batch) -> Tensor:
     return pictures[1] if isinstance(pictures, tuple) else pictures.labels
 
 
-def _subset(pictures: Pictures | Batch, indices: Tensor) -> Pictures | Batch:
+def _subset(pictures: ImageSet | Batch, indices: Tensor) -> ImageSet | Batch:
     if not isinstance(pictures, tuple):
         return pictures.subset(indices)
     return pictures[0][indices], pictures[1][indices]

@@ -13,16 +13,19 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from cnnlit.data.archives import Split, count_archived, unextracted
-from cnnlit.data.class_names import class_names
-from cnnlit.data.decoding import num_cores, progress
+from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.findings import Finding, Speed
-from cnnlit.data.image_folders import Pictures, class_folders, pictures_in
 from cnnlit.data.images import Images
-from cnnlit.data.layouts import places
-from cnnlit.data.order import Batches, generator
-from cnnlit.data.pictures import Photographs
-from cnnlit.data.resuming import ResumableData
+from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.loading.decoding import num_cores
+from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.sources.archives import Split, count_archived, unextracted
+from cnnlit.data.sources.class_names import class_names
+from cnnlit.data.sources.folders import class_folders, pictures_in
+from cnnlit.data.sources.layouts import places
+from cnnlit.data.transforms.random_numbers import generator
+from cnnlit.files import progress
 
 BATCH = 32
 """Photographs that are decoded between two looks at the clock."""
@@ -96,7 +99,7 @@ class Inspection:
         self._measure(data, next((files for files in sound if len(files)), splits[0]), finding)
         return finding
 
-    def _scan(self, files: Pictures, finding: Finding) -> Pictures:
+    def _scan(self, files: ImageSet, finding: Finding) -> ImageSet:
         """Read files, write down those that cannot be read, and give back those that can, or were not read."""
         if self.scan == "none":
             return files
@@ -115,7 +118,7 @@ class Inspection:
         kept[bad] = False
         return files.subset(kept.nonzero()[:, 0])
 
-    def _measure(self, data: Images, files: Pictures, finding: Finding) -> None:
+    def _measure(self, data: Images, files: ImageSet, finding: Finding) -> None:
         if data.hparams["source"] == "tiny_imagenet":
             finding.notes.append("Training reads all pictures into memory once: no accelerator waits for them.")
         elif self.seconds and len(files):
@@ -124,7 +127,7 @@ class Inspection:
             except ValueError as error:  # which was not scanned
                 finding.notes.append(f"The speed was not measured: {error}")
 
-    def _speed(self, data: Images, files: Pictures) -> Speed:
+    def _speed(self, data: Images, files: ImageSet) -> Speed:
         """Of photographs drawn at random, as training draws them: most of a large set are not in memory yet."""
         random = torch.randint(len(files), (1_000_000,), generator=generator(1))
         with _one_thread():
@@ -172,13 +175,13 @@ def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
     )
 
 
-def _counts(files: Pictures | None, classes: list[str]) -> Counter[str]:
+def _counts(files: ImageSet | None, classes: list[str]) -> Counter[str]:
     if not files:
         return Counter()
     return Counter(dict(zip(classes, files.labels.bincount(minlength=len(classes)).tolist(), strict=True)))
 
 
-def _reason(files: Pictures, index: int) -> str | None:
+def _reason(files: ImageSet, index: int) -> str | None:
     """Why a picture cannot be read."""
     try:
         files.open(index).rgb()
@@ -193,7 +196,7 @@ def _shown(photographs: Photographs, order: Tensor) -> Iterator[int]:
 
 
 def _rate(counts: Iterator[int], seconds: float) -> float:
-    """Pictures per second, after the first batch, which waits for what is begun."""
+    """ImageSet per second, after the first batch, which waits for what is begun."""
     next(counts)
     began, total = time.perf_counter(), 0
     for count in counts:

@@ -23,8 +23,7 @@ class EvaluationProtocol:
     (Simonyan, Zisserman 2014, Sec. 3.2).
 
     Args:
-        views: steps of cnnlit.data.geometry and cnnlit.data.views, as `data.views` reads them; null for one view, that
-            of the validation.
+        views: steps of the data's transforms, as `data.views` reads them; null for one view, that of the validation.
     """
 
     views: list[Any] | None = None

@@ -64,7 +64,7 @@ def test_a_factorial_is_named_by_all_that_differs():
 def test_values_that_say_nothing_by_themselves_are_named_with_their_key():
     assert names(find(crossed(model__dropout=[0.0, 0.5]))) == ["dropout=0", "dropout=0.5"]
     assert names(find(crossed(model__bias=[True, False]))) == ["bias=true", "bias=false"]
-    flip = [{"_target_": "cnnlit.data.pictures.Flip"}]
+    flip = [{"_target_": "cnnlit.data.loading.datasets.Flip"}]
     assert names(find(crossed(recipe__augmentation=[[], flip]))) == ["augmentation=none", "augmentation=Flip"]
     both = find(crossed(model__pooling=["none", "max"], model__activation=["none", "relu"]))
     assert names(both)[0] == "pooling=none, activation=none"

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cnnlit.data.digits import read_digits
 from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.views import Mirrored, Shifted
+from cnnlit.data.sources.digits import read_digits
+from cnnlit.data.transforms.evaluation_crops import Mirrored, Shifted
 
 MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torchvision.transforms import functional as torchvision
 
 from cnnlit.data import images as module
-from cnnlit.data.colours import MEAN, STD, PCAColour
-from cnnlit.data.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 from cnnlit.data.images import Images
-from cnnlit.data.layouts import find_images
-from cnnlit.data.pictures import Shown
-from cnnlit.data.preparing import Preparation
+from cnnlit.data.loading.datasets import Shown
+from cnnlit.data.sources.layouts import find_images
+from cnnlit.data.sources.store_writer import Preparation
+from cnnlit.data.transforms.colours import MEAN, STD, PCAColour
+from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -291,9 +291,9 @@ def test_the_mean_image_is_that_of_the_training_images_as_tested(source: Any) ->
 
 
 def test_of_many_photographs_the_mean_is_estimated_on_some(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnnlit.data import pictures
+    from cnnlit.data.loading import datasets
 
-    monkeypatch.setattr(pictures, "MEAN_SAMPLE", 9)
+    monkeypatch.setattr(datasets, "MEAN_SAMPLE", 9)
     data = photographed(photographs, normalization="mean_rgb")
     images, _ = everything(photographed(photographs, order="constant"))
     batches(data)

@@ -7,7 +7,7 @@ import yaml
 
 CONFIG = {
     "model": {"_target_": "cnnlit.models.lenet5.LeNet5", "pooling": "max", "activation": "scaled_tanh", "dropout": 0.0},
-    "data": {"_target_": "cnnlit.data.mnist.MNIST", "root": "data", "batch_size": 64},
+    "data": {"_target_": "cnnlit.data.sources.mnist.MNIST", "root": "data", "batch_size": 64},
     "recipe": {"optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.005}, "batch_size": 64, "augmentation": []},
     "logger": {},
     "run_root": "runs",

@@ -12,7 +12,7 @@ from torch.optim import SGD, AdamW
 from torch.utils.data import DataLoader
 
 from cnnlit.data.handwritten import HandwrittenDigits, ResidentDigits
-from cnnlit.data.order import Batches
+from cnnlit.data.loading.batch_sampler import Batches
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.training.losses import MaximumAPosteriori
 from cnnlit.training.module import ImageClassification

@@ -9,8 +9,8 @@ import torch
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from cnnlit.data.geometry import CenterCrop, ShorterSide
-from cnnlit.data.views import FiveCrops, Mirrored, Uncropped
+from cnnlit.data.transforms.evaluation_crops import FiveCrops, Mirrored, Uncropped
+from cnnlit.data.transforms.geometry import CenterCrop, ShorterSide
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.training.protocol import EvaluationProtocol
 

@@ -1,0 +1,163 @@
+"""The order of presentation: which images make up each batch, as a pure function of seed and epoch."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from cnnlit.data.transforms.random_numbers import generator
+
+Order = Literal["fresh", "constant", "sequential"]
+Presentations = tuple[int, Tensor]
+
+MIXED_BLOCKS = 16
+"""Blocks of neighbours whose images are mixed with one another."""
+
+
+class Batches(Sampler[Presentations]):
+    """Batches of presentations: yields `(epoch, presentations)`, the second int64 [batch].
+
+    Presentation number p shows image p % num_images in version p // num_images. All versions of all images, in
+    a random order, make up a sweep; sweep follows sweep, and each epoch takes its share of them. With one
+    version and one pass per epoch, a sweep is an epoch.
+
+    Nothing but seed and epoch decides the order, so a run that is cut off finds its place again with `skip`,
+    whatever the number of workers. The last batch holds what is left.
+
+    Args:
+        num_images: number of images.
+        batch_size: presentations per batch, over all replicas.
+        order: a new random order each sweep, the same random one each sweep, or as the images lie.
+        block_images: 1 for any image after any other. Otherwise the random order is one of blocks of so many images
+            that lie next to each other on the disk, MIXED_BLOCKS of them at a time mixed: the disk reads in long
+            strides, and a batch is as mixed as so many blocks are.
+        places: int64 [num_images], the place of each image on the disk; None if they lie in their order.
+        seed: of the random orders.
+        versions: different versions of each image.
+        passes_per_epoch: presentations per epoch, in multiples of `num_images`.
+        rank: which of the replicas this is, from 0; it takes every `num_replicas`-th of a batch.
+        num_replicas: number of replicas that share each batch. Where a batch is too short for all of them, one that
+            has no share of it is given the batch's first presentation, so that all take as many steps; `share` says
+            that it does not count.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        batch_size: int,
+        *,
+        order: Order,
+        seed: int = 0,
+        versions: int = 1,
+        passes_per_epoch: int = 1,
+        block_images: int = 1,
+        places: Tensor | None = None,
+        rank: int = 0,
+        num_replicas: int = 1,
+    ) -> None:
+        self.sweep_length = num_images * versions
+        self.epoch_length = num_images * passes_per_epoch
+        self.batch_size = batch_size
+        self.order = order
+        self.block_images = block_images
+        self.places = places
+        self.num_images = num_images
+        self.seed = seed
+        self.rank = rank
+        self.num_replicas = num_replicas
+        self.epoch = 0
+        self._skipped = 0
+
+    def __len__(self) -> int:
+        return -(-self.epoch_length // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of the next iteration, from 0; Lightning calls this."""
+        self.epoch = epoch
+
+    def share(self, number: int) -> tuple[int, int]:
+        """How many presentations of an epoch's batch `number`, from 0, are this replica's, and how many all have."""
+        everyone = min(self.batch_size, self.epoch_length - number * self.batch_size)
+        return len(range(self.rank, everyone, self.num_replicas)), everyone
+
+    def positions(self, number: int) -> Tensor:
+        """Where in the epoch this replica's presentations of batch `number` stand, int64 [its share]."""
+        first = number * self.batch_size
+        return torch.arange(first, first + self.share(number)[1])[self.rank :: self.num_replicas]
+
+    def skip(self, batches: int) -> None:
+        """Leave out this many batches at the beginning of the next iteration, once."""
+        self._skipped = batches
+
+    def presentations(self, epoch: int) -> Tensor:
+        """All presentations of an epoch in their order, int64 [num_images * passes_per_epoch]."""
+        first, offset = divmod(epoch * self.epoch_length, self.sweep_length)
+        last = (offset + self.epoch_length - 1) // self.sweep_length + first
+        sweeps = torch.cat([self._sweep(number) for number in range(first, last + 1)])
+        return sweeps[offset : offset + self.epoch_length]
+
+    def _sweep(self, number: int) -> Tensor:
+        if self.order == "sequential":
+            return torch.arange(self.sweep_length)
+        random = generator(self.seed, 0 if self.order == "constant" else number)
+        if self.block_images == 1:
+            return torch.randperm(self.sweep_length, generator=random)
+        blocks = torch.split(self._neighbours(), self.block_images)
+        order = torch.randperm(len(blocks), generator=random).tolist()
+        mixed = [
+            torch.cat([blocks[block] for block in order[first : first + MIXED_BLOCKS]])
+            for first in range(0, len(order), MIXED_BLOCKS)
+        ]
+        return torch.cat([part[torch.randperm(len(part), generator=random)] for part in mixed])
+
+    def _neighbours(self) -> Tensor:
+        """All presentations of a sweep as their images lie on the disk."""
+        images = torch.arange(self.num_images) if self.places is None else self.places.argsort()
+        versions = torch.arange(self.sweep_length // self.num_images)
+        return (images[:, None] + self.num_images * versions).flatten()
+
+    def __iter__(self) -> Iterator[Presentations]:
+        skipped, self._skipped = self._skipped, 0
+        epoch = self.epoch
+        for batch in torch.split(self.presentations(epoch), self.batch_size)[skipped:]:
+            share = batch[self.rank :: self.num_replicas]
+            yield epoch, share if len(share) else batch[:1]
+
+
+class Lockstep(Sampler[Presentations]):
+    """The batches of several seeds, step by step as one: yields `(epoch, presentations)`, int64 [seeds * batch].
+
+    Seed follows seed; presentation p of seed number s is s * sweep_length + p, so that its image is still the
+    remainder by `num_images`, and what is drawn for it lies in a table of all seeds.
+
+    Args:
+        each: the batches of each seed, which differ in nothing else.
+    """
+
+    def __init__(self, each: Sequence[Batches]) -> None:
+        self.each = each
+        self._skipped = 0
+
+    def __len__(self) -> int:
+        return len(self.each[0])
+
+    def set_epoch(self, epoch: int) -> None:
+        """See Batches."""
+        for batches in self.each:
+            batches.set_epoch(epoch)
+
+    def skip(self, batches: int) -> None:
+        """See Batches."""
+        self._skipped = batches
+
+    def __iter__(self) -> Iterator[Presentations]:
+        skipped, self._skipped = self._skipped, 0
+        first = self.each[0]
+        own = [
+            number * batches.sweep_length + batches.presentations(first.epoch)
+            for number, batches in enumerate(self.each)
+        ]
+        for step in torch.split(torch.stack(own), first.batch_size, dim=1)[skipped:]:
+            yield first.epoch, step.flatten()

@@ -1,0 +1,210 @@
+"""ImageNet's official archives into class folders, beside them; cut off at any moment, it goes on where it was.
+
+Pictures are written to .train.partial and .val.partial, which become train and val when they are whole.
+"""
+
+import os
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from cnnlit.data.sources.folders import WNID
+from cnnlit.data.sources.validation_labels import find_labels
+from cnnlit.files import progress
+
+Split = Literal["train", "val"]
+
+ARCHIVES: dict[Split, str] = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
+"""The one of training holds an archive for each class, the other the pictures."""
+
+SPARE = 1.02
+"""Bytes on the disk for a byte of an archive: files begin on whole blocks."""
+
+
+def unextracted(folder: Path) -> dict[Split, Path]:
+    """The archives in a folder whose pictures do not lie beside them."""
+    found = {split: folder / name for split, name in ARCHIVES.items() if (folder / name).is_file()}
+    if "val" in found and _filled(folder / "validation"):
+        del found["val"]
+    return {split: path for split, path in found.items() if not _filled(folder / split)}
+
+
+def extract_archives(folder: Path) -> None:
+    """Extract what is not extracted yet, into train/<wnid> and val/<wnid>; of several processes one does it.
+
+    Every file is checked to be as long as its archive says.
+
+    Raises:
+        ValueError: if an archive is damaged or holds what it should not: a path out of the folder, a link; or if
+            nothing tells the classes of the validation pictures, see find_labels.
+        OSError: if the disk has no room for them.
+    """
+    if not unextracted(folder):
+        return
+    with alone(folder):
+        archives = unextracted(folder)
+        classes = _classes_of_validation(archives["val"]) if "val" in archives else {}
+        _check_space(folder, archives)
+        for split, archive in archives.items():
+            aside = folder / f".{split}.partial"
+            aside.mkdir(exist_ok=True)
+            if split == "train":
+                _extract_train(archive, aside)
+            else:
+                _extract_val(archive, aside, classes)
+            os.replace(aside, folder / split)
+
+
+def count_archived(archive: Path, split: Split) -> Counter[str]:
+    """Pictures of each class in an archive, by the headers of its members.
+
+    Raises:
+        ValueError: see extract_archives.
+    """
+    if split == "val":
+        return Counter(_classes_of_validation(archive).values())
+    with _opened(archive) as outer:
+        return Counter(
+            {
+                Path(each.name).stem: sum(1 for _ in _members(inner, archive))
+                for each in progress(_class_archives(outer, archive), f"counting in {archive.name}", 1000)
+                if (inner := _inner(outer, each))
+            }
+        )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out while this one writes to a folder; they wait. Ends with the process, however it ends."""
+    import fcntl
+
+    try:
+        lock = (folder / ".cnnlit.lock").open("w")
+    except OSError as error:
+        raise OSError(
+            f"{folder} cannot be written to ({error.strerror}); point data.root to a folder of your own, with links to "
+            "what is there"
+        ) from None
+    with lock:
+        with suppress(OSError):  # a disk over the network may know no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _extract_train(archive: Path, aside: Path) -> None:
+    with _opened(archive) as outer:
+        for each in progress(_class_archives(outer, archive), f"extracting {archive.name}", 1000):
+            folder = aside / Path(each.name).stem
+            folder.mkdir(exist_ok=True)
+            inner = _inner(outer, each)
+            _extract(inner, archive, dict.fromkeys(_members(inner, archive), folder))
+
+
+def _extract_val(archive: Path, aside: Path, classes: dict[str, str]) -> None:
+    for wnid in set(classes.values()):
+        (aside / wnid).mkdir(exist_ok=True)
+    with _opened(archive) as tar:
+        members = list(_members(tar, archive))
+        named = {member: aside / classes[_name(member)] for member in members if _name(member) in classes}
+        _extract(tar, archive, named, "extracting " + archive.name)
+
+
+def _extract(tar: tarfile.TarFile, archive: Path, places: dict[tarfile.TarInfo, Path], what: str = "") -> None:
+    """Write members to their folders, but for those that are there already: what was cut off is shorter."""
+    folders = set(places.values())
+    there = {entry.path: entry.stat().st_size for folder in folders for entry in os.scandir(folder)}
+    for member in progress(places, what, len(places)) if what else places:
+        target = places[member] / _name(member)
+        if there.get(str(target)) == member.size:
+            continue
+        source = tar.extractfile(member)
+        assert source is not None
+        with source, target.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        if target.stat().st_size != member.size:
+            raise _damaged(archive, f"{member.name} has {target.stat().st_size:,} bytes of {member.size:,}")
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            yield tar
+    except (tarfile.TarError, EOFError) as error:
+        raise _damaged(archive, error) from None
+
+
+def _inner(outer: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarFile:
+    return tarfile.open(fileobj=outer.extractfile(member), mode="r:")
+
+
+def _class_archives(outer: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:
+    members = list(_members(outer, archive))
+    for member in members:
+        if not (_name(member).endswith(".tar") and WNID.fullmatch(Path(member.name).stem)):
+            raise ValueError(f"{archive} holds {member.name}, where there should be an archive for each class")
+    return members
+
+
+def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
+    """All files in an archive; its folders play no part.
+
+    Raises:
+        ValueError: for a path that leads out of the folder, a link, a device, a name that comes twice, a missing end.
+    """
+    names = set()
+    for member in tar:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{archive} is refused: {member.name} leads out of the folder that it is extracted to")
+        if member.isdir():
+            continue
+        if not member.isreg():
+            raise ValueError(f"{archive} is refused: {member.name} is a link or a device, where files are expected")
+        if path.name in names:
+            raise ValueError(f"{archive} is refused: it holds {path.name} twice")
+        names.add(path.name)
+        if not path.name.startswith("."):
+            yield member
+    # An archive ends with empty blocks; one that was cut off between two files has none, and no other sign of it.
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise _damaged(archive, "its end is missing")
+
+
+def _classes_of_validation(archive: Path) -> dict[str, str]:
+    """The class of each picture, by its name."""
+    with _opened(archive) as tar:
+        names = [_name(member) for member in _members(tar, archive)]
+    if not names:
+        raise _damaged(archive, "it is empty")
+    return find_labels(archive, names, [archive.parent]).class_of
+
+
+def _check_space(folder: Path, archives: dict[Split, Path]) -> None:
+    done = sum(path.stat().st_size for split in archives for path in folder.glob(f".{split}.partial/*/*"))
+    needed = sum(path.stat().st_size for path in archives.values()) * SPARE - done
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"{folder}: extracting {' and '.join(path.name for path in archives.values())} takes "
+            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; make room, or point data.root to a folder on "
+            "another disk with links to the archives"
+        )
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _name(member: tarfile.TarInfo) -> str:
+    return PurePosixPath(member.name).name
+
+
+def _damaged(archive: Path, why: object) -> ValueError:
+    return ValueError(f"{archive} is damaged or cut short ({why}); download it again")

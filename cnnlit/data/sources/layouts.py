@@ -1,0 +1,248 @@
+"""Recognise how a set of pictures lies in a folder, or say what is there instead.
+
+A layout is a function from a folder to a `Listing`, or to None where the folder is no such thing; one that is, and is
+damaged, is refused. `LAYOUTS` are tried in order.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from cnnlit.data.sources.archives import unextracted
+from cnnlit.data.sources.class_names import IMAGENETTE, class_names
+from cnnlit.data.sources.folders import (
+    Files,
+    Listing,
+    class_folders,
+    folders_in,
+    label_pictures,
+    list_pictures,
+    pictures_in,
+    some,
+)
+from cnnlit.data.sources.store import find_prepared
+from cnnlit.data.sources.validation_labels import Labels, find_kit, find_labels
+
+Source = Literal["imagenet", "imagenette", "tiny_imagenet", "folder"]
+
+
+class Sought(NamedTuple):
+    """A set of pictures that is looked for."""
+
+    below: tuple[str, ...]
+    """Folders below the root in which it may lie, by pattern."""
+    obtain: str
+    """Where it comes from, for who has not got it."""
+
+
+SOUGHT: dict[Source, Sought] = {
+    "imagenet": Sought(
+        # But not imagenette, which is another set.
+        ("imagenet", "imagenet[!t]*", "ImageNet*", "ILSVRC*"),
+        "image-net.org and kaggle.com/c/imagenet-object-localization-challenge give ImageNet out to who registers: put "
+        "their files there, or point data.root to them; without an account data=imagenette downloads ten of its "
+        "classes, and data=synthetic needs nothing",
+    ),
+    "imagenette": Sought(
+        ("imagenette*",), "training with data=imagenette downloads it to there; data=synthetic needs nothing"
+    ),
+    "tiny_imagenet": Sought(
+        ("tiny-imagenet*",),
+        "unpack cs231n.stanford.edu/tiny-imagenet-200.zip (237 MB) there, or point data.root to it; "
+        "data=imagenette downloads ten classes of ImageNet, data=synthetic needs nothing",
+    ),
+    "folder": Sought(
+        (), "point data.root to your pictures; data=imagenette downloads some, data=synthetic needs nothing"
+    ),
+}
+
+EXPECTED = (
+    "class folders (train/<class>/*.JPEG and val/<class>/*.JPEG, or <class>/*.JPEG to be split), the official "
+    "ILSVRC2012_img_train.tar and _val.tar, Kaggle's ILSVRC/Data/CLS-LOC, a flat validation folder with the "
+    "development kit or a list of synsets, Imagenette, or Tiny ImageNet (val/val_annotations.txt)"
+)
+
+INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
+"""Where the pictures lie in a folder: in itself, or as Kaggle's archive has them."""
+
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+"""Folders that are parts of a set, never classes of it."""
+
+
+def find_images(root: str | Path, source: Source = "imagenet") -> Listing:
+    """Pictures and their classes, from a folder of any layout that is known.
+
+    Args:
+        root: the folder that holds them, or one in which a folder named after the set does.
+        source: the set, which decides where else is looked, and what is said where nothing is found.
+
+    Raises:
+        FileNotFoundError: if nothing is recognised; says what was found, what is expected, and how to obtain it.
+        ValueError: if what is recognised is incomplete or contradicts itself.
+    """
+    folders = places(root, source)
+    for layout, folder in product(LAYOUTS, folders):
+        listing = layout(folder)
+        if listing is not None:
+            return listing
+    for folder in folders:
+        if archives := unextracted(folder):
+            raise FileNotFoundError(
+                f"{folder} holds {some(path.name for path in archives.values())}, which are not extracted yet: "
+                "training does so, beside them"
+            )
+    raise FileNotFoundError(f"{_found(Path(root))}; expected {EXPECTED}; {SOUGHT[source].obtain}")
+
+
+def places(root: str | Path, source: Source) -> list[Path]:
+    """Folders to look for a set in: the root, and those below it that are named after the set."""
+    root = Path(root).expanduser().absolute()
+    patterns = SOUGHT[source].below if root.is_dir() else ()
+    below = [folder for pattern in patterns for folder in sorted(root.glob(pattern)) if folder.is_dir()]
+    return [folder for each in dict.fromkeys([root, *below]) for name in INSIDE if (folder := each / name).is_dir()]
+
+
+def tiny_imagenet(folder: Path) -> Listing | None:
+    """Tiny ImageNet: train/<wnid>/images/*.JPEG, val/images/*.JPEG and val/val_annotations.txt."""
+    annotations = folder / "val" / "val_annotations.txt"
+    if not ((folder / "train").is_dir() and (folder / "val" / "images").is_dir() and annotations.is_file()):
+        return None
+    classes = _training_classes(folder / "train")
+    train = list_pictures(folder / "train", ((name, f"{name}/images") for name in classes))
+    # Lines of a name, a class, and a box, by tabulators.
+    rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
+    for row in rows:
+        if len(row) != 2 or row[1] not in classes:
+            raise ValueError(f"{annotations}: {' '.join(row)} names no class of the training set")
+    class_of: dict[str, str] = dict(rows)
+    pictures = set(pictures_in(folder / "val" / "images"))
+    if missing := sorted(class_of.keys() - pictures):
+        raise ValueError(f"{folder / 'val' / 'images'} lacks {some(missing)}, which val_annotations.txt names")
+    if unnamed := sorted(pictures - class_of.keys()):
+        raise ValueError(f"{annotations} tells no class of {some(unnamed)}; move them away, or complete it")
+    test = label_pictures(folder / "val" / "images", class_of, classes)
+    return Listing("Tiny ImageNet", train, test, classes, class_names(classes, [folder]))
+
+
+def train_and_validation(folder: Path) -> Listing | None:
+    """Class folders in train/, and a validation set in class folders or told of elsewhere, or none to be held out."""
+    if not (folder / "train").is_dir():
+        return None
+    classes = _training_classes(folder / "train")
+    train = list_pictures(folder / "train", ((name, name) for name in classes))
+    held = _validation_folder(folder)
+    layout = "Kaggle" if folder.name == "CLS-LOC" else "class folders"
+    test: Files | None = None
+    known: dict[str, str] = {}
+    if held is None:
+        archives = unextracted(folder)
+        if "val" in archives:
+            raise FileNotFoundError(f"{archives['val']} is not extracted yet: training does so, beside it")
+    elif others := class_folders(held):
+        _agree(folder, classes, others, held.name)
+        test = list_pictures(held, ((name, name) for name in others))
+    else:
+        labels = _labels_of(held)
+        _agree(folder, classes, sorted(set(labels.class_of.values())), held.name)
+        test, known = label_pictures(held, labels.class_of, classes), labels.names
+        layout = labels.layout if layout == "class folders" else layout
+    above = _above(folder)
+    known = known or next((kit.names for each in above if (kit := find_kit(each))), {})
+    if (folder / "noisy_imagenette.csv").is_file() or set(classes) == IMAGENETTE.keys():
+        layout = "Imagenette"
+    return Listing(layout, train, test, classes, class_names(classes, above, known))
+
+
+def one_folder(folder: Path) -> Listing | None:
+    """<class>/*.JPEG, without a validation set."""
+    classes = folders_in(folder)
+    if len(classes) < 2 or not SPLITS.isdisjoint(name.lower() for name in classes):
+        return None
+    if 2 * sum(bool(pictures_in(folder / name)) for name in classes) <= len(classes):
+        return None
+    files = list_pictures(folder, ((name, name) for name in class_folders(folder)))
+    return Listing("class folders", files, None, classes, class_names(classes, [folder, folder.parent]))
+
+
+def validation_alone(folder: Path) -> Listing | None:
+    """Validation pictures, to test with, and nothing to train on: in class folders, or in one folder and told of."""
+    if "train" in unextracted(folder):
+        return None
+    none = Files(folder, np.array([], np.bytes_), torch.empty(0, dtype=torch.int64))
+    for held in (folder, folder / "val", folder / "validation", folder / "ILSVRC2012_img_val"):
+        if not held.is_dir():
+            continue
+        above = [held, *_above(held.parent)]
+        if held != folder and (classes := class_folders(held)):
+            test = list_pictures(held, ((name, name) for name in classes))
+            return Listing("class folders", none, test, classes, class_names(classes, above))
+        if pictures_in(held) and not folders_in(held):
+            labels = _labels_of(held)
+            classes = sorted(set(labels.class_of.values()))
+            test = label_pictures(held, labels.class_of, classes)
+            return Listing(labels.layout, none, test, classes, class_names(classes, above, labels.names))
+    return None
+
+
+LAYOUTS: tuple[Callable[[Path], Listing | None], ...] = (
+    find_prepared,
+    tiny_imagenet,
+    train_and_validation,
+    one_folder,
+    validation_alone,
+)
+
+
+def _training_classes(train: Path) -> list[str]:
+    classes = class_folders(train)
+    if not classes:
+        raise ValueError(f"{train} has no class folders: {_found(train)}")
+    return classes
+
+
+def _validation_folder(folder: Path) -> Path | None:
+    """The one that holds the validation set; a test set counts if it tells its classes, which ImageNet's does not."""
+    found = [folder / name for name in ("val", "validation") if (folder / name).is_dir()]
+    if len(found) > 1:
+        raise ValueError(f"{folder} has both val and validation; move one away")
+    test = folder / "test"
+    return found[0] if found else test if test.is_dir() and folders_in(test) else None
+
+
+def _labels_of(held: Path) -> Labels:
+    names = pictures_in(held)
+    if not names:
+        raise ValueError(f"{held} holds neither class folders nor pictures: {_found(held)}")
+    return find_labels(held, names, [held, *_above(held.parent)])
+
+
+def _above(folder: Path) -> list[Path]:
+    """The folder, and of Kaggle's CLS-LOC those above it, where its lists lie."""
+    return [folder, *(folder.absolute().parents[:3] if folder.name == "CLS-LOC" else ())]
+
+
+def _agree(folder: Path, classes: list[str], others: list[str], name: str) -> None:
+    """Refuse training and validation sets of other classes."""
+    alone = sorted(set(classes) ^ set(others))
+    if alone:
+        raise ValueError(
+            f"{folder}: train has {len(classes)} classes and {name} {len(others)}; in one alone: {some(alone)}"
+        )
+
+
+def _found(folder: Path) -> str:
+    """What a folder holds, in words."""
+    if not folder.is_dir():
+        return f"there is no folder {folder.absolute()}"
+    folders = folders_in(folder)
+    files = sorted(path.name for path in folder.iterdir() if path.name not in folders)
+    parts = [
+        f"{len(names):,} {kind}{'s' if len(names) > 1 else ''} ({some(names)})"
+        for kind, names in (("folder", folders), ("file", files))
+        if names
+    ]
+    return f"{folder.absolute()} holds {' and '.join(parts) or 'nothing'}"

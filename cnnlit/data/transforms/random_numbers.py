@@ -1,0 +1,38 @@
+"""Random numbers that depend on nothing but their key, whichever process asks for them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def uniform(presentations: Tensor, columns: int, *key: int) -> Tensor:
+    """Numbers that depend on nothing but `key` and the presentation: not on the batch, its worker or its device.
+
+    They are numbers p * columns, p * columns + 1 … of the SplitMix64 stream that the key selects. A million
+    presentations with a table of their own would be drawn and held in memory once per epoch and process.
+
+    Args:
+        presentations: int64 [N], not negative, on the CPU.
+        columns: numbers per presentation.
+        key: non-negative integers.
+
+    Returns:
+        float64 [N, columns] on the CPU, uniform in 0 (included) to 1 (excluded).
+
+    Source: G. Steele, D. Lea, C. Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
+    """
+    (start,) = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    numbers = presentations.numpy().astype(np.uint64)[:, None] * np.uint64(columns) + np.arange(
+        columns, dtype=np.uint64
+    )
+    bits = start + (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits ^= bits >> np.uint64(31)
+    return torch.from_numpy((bits >> np.uint64(11)) * 2.0**-53)
+
+
+def generator(*key: int) -> torch.Generator:
+    """A random generator on the CPU that depends on nothing but the non-negative integers in `key`."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
