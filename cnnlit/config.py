@@ -33,7 +33,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from cnnlit.parallel.jobs import JobFailed
+from cnnlit.sweeps.jobs import JobFailed
 
 Node = dict[str, Any]
 """A part of the configuration as plain containers."""
@@ -74,7 +74,7 @@ def command(function: Callable[..., Any], *, jobs_apart: bool = False) -> Callab
         with refusing():
             config: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
             if jobs_apart and HydraConfig.get().mode == RunMode.MULTIRUN:
-                from cnnlit.parallel.launcher import run_apart
+                from cnnlit.sweeps.launcher import run_apart
 
                 return run_apart(function, config)
             check(config, function)
@@ -90,9 +90,9 @@ def command(function: Callable[..., Any], *, jobs_apart: bool = False) -> Callab
         nonlocal is_job
         sys.argv[1:] = map(_without_hyphens, sys.argv[1:])
         if jobs_apart:
-            from cnnlit.parallel import launcher, runner
+            from cnnlit.sweeps import launcher, process_pool
 
-            is_job = runner.end_with_parent()
+            is_job = process_pool.end_with_parent()
             launcher.register()
         _Composing.now = True
         ConfigLoaderImpl.get_group_options = _group_options  # type: ignore[assignment]

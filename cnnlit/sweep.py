@@ -15,7 +15,7 @@ def sweep(*, file: str) -> None:
     Args:
         file: a W&B sweep: method, metric, parameters and command.
     """
-    from cnnlit.results.wandb_sweeps import command_lines, read_sweep
+    from cnnlit.sweeps.wandb_file import command_lines, read_sweep
 
     with config.refusing():
         path = Path(file)

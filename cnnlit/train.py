@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt
 
 from cnnlit import config
 from cnnlit.config import Node
-from cnnlit.parallel.replicas import configurations, configurations_before, report, train_as_processes
+from cnnlit.sweeps.seeds import configurations, configurations_before, report, train_as_processes
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning import Trainer

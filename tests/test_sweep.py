@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from cnnlit import config
-from cnnlit.results.wandb_sweeps import command_lines, read_sweep
 from cnnlit.sweep import main
+from cnnlit.sweeps.wandb_file import command_lines, read_sweep
 from cnnlit.train import train
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))

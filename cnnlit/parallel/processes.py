@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
-from cnnlit.parallel.contact import POLL_SECONDS, Contact
+from cnnlit.parallel.heartbeat import POLL_SECONDS, Heartbeat
 from cnnlit.runs.folder import RunError
 
 LAUNCHER = "CNNLIT_LAUNCHER"
@@ -146,7 +146,7 @@ class _Watch(threading.Thread):
         self.record = record
         self.ended = threading.Event()
         nodes = strategy.num_nodes
-        self.contact = Contact(strategy.cluster_environment.node_rank() if nodes > 1 else 0, nodes, self.ended)
+        self.contact = Heartbeat(strategy.cluster_environment.node_rank() if nodes > 1 else 0, nodes, self.ended)
 
     def run(self) -> None:
         self.contact.start()

@@ -91,7 +91,7 @@ def strategy_for(name: Name, *, num_devices: int, timeout_seconds: float) -> Str
         return TwoTowers(num_devices, timeout)
     if num_devices == 1:
         return "auto"
-    return FullyShardedReplicas(num_devices, timeout) if name == "fsdp" else Replicas(timeout=timeout)
+    return FullyShardedReplicas(num_devices, timeout) if name == "fsdp" else DataParallel(timeout=timeout)
 
 
 class Launcher(_SubprocessScriptLauncher):
@@ -143,7 +143,7 @@ class Distributed:
     on_test_start = on_validation_start
 
 
-class Replicas(Distributed, DDPStrategy):
+class DataParallel(Distributed, DDPStrategy):
     """Each device holds the whole network and a share of the batch; gradients are averaged (DDP)."""
 
 

@@ -10,8 +10,8 @@ import pytest
 from parallel.processes import together
 from torch import distributed
 
-from cnnlit.parallel import contact
-from cnnlit.parallel.contact import Contact
+from cnnlit.parallel import heartbeat
+from cnnlit.parallel.heartbeat import Heartbeat
 from cnnlit.parallel.processes import of_all
 
 
@@ -51,9 +51,9 @@ class PulledCable:
 def test_silence_is_noticed_though_the_network_never_answers(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contact, "_connection", PulledCable)
-    monkeypatch.setattr(contact, "SILENCE_SECONDS", 0.1)
-    one = Contact(0, 2, ended)
+    monkeypatch.setattr(heartbeat, "_connection", PulledCable)
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 0.1)
+    one = Heartbeat(0, 2, ended)
     one.start()
     wait_for(one.silence)
     assert "the connection to machine 1 is lost" in str(one.silence())
@@ -61,8 +61,8 @@ def test_silence_is_noticed_though_the_network_never_answers(
 
 def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     store = distributed.HashStore()
-    monkeypatch.setattr(contact, "_connection", lambda: store)
-    one, other = Contact(0, 1, ended), Contact(0, 1, ended)
+    monkeypatch.setattr(heartbeat, "_connection", lambda: store)
+    one, other = Heartbeat(0, 1, ended), Heartbeat(0, 1, ended)
     one.start()
     other.start()
     wait_for(lambda: one._connected and other._connected)
@@ -74,7 +74,7 @@ def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, m
 
 
 def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended: threading.Event) -> None:
-    alone = Contact(0, 1, ended)
+    alone = Heartbeat(0, 1, ended)
     alone.say(1, "process 1 ended with exit code 2")
     assert alone.said == "1 process 1 ended with exit code 2"
     alone.say(0, "the connection to another process of this run is lost")

@@ -13,7 +13,7 @@ BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
 FAILURE, BEAT = "cnnlit/failure", "cnnlit/beat"
 
 
-class Contact(threading.Thread):
+class Heartbeat(threading.Thread):
     """Tells the others that this machine is there and why a process failed, and hears the same of them.
 
     All that waits for the network is done in this thread, which is for ever where a cable is pulled; whoever asks it

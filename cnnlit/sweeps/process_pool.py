@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal, NoReturn
 
-from cnnlit.parallel.jobs import Job
-from cnnlit.parallel.shares import Shares
+from cnnlit.sweeps.jobs import Job
+from cnnlit.sweeps.resources import Resources
 
 PARENT = "CNNLIT_SWEEP_PROCESS"
 """The variable of the environment that tells a job which process started it."""
@@ -47,7 +47,7 @@ class _Process:
     log_begins: int
 
 
-class Runner:
+class ProcessPool:
     """Runs jobs, some at once, and ends them when it is told to end.
 
     Args:
@@ -67,7 +67,7 @@ class Runner:
         at_once: int = 1,
         on_error: Literal["stop", "continue"] = "continue",
         shown: bool = False,
-        shares: Shares | None = None,
+        shares: Resources | None = None,
         environment: dict[str, str] | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:

@@ -30,11 +30,11 @@ from rich.text import Text
 
 from cnnlit import config
 from cnnlit.files import write_json
-from cnnlit.parallel.jobs import Job, JobFailed, begun, print_table
-from cnnlit.parallel.runner import Runner
-from cnnlit.parallel.search import OptunaSweeper
-from cnnlit.parallel.shares import Shares, visible_cores, visible_gpus
 from cnnlit.runs.reading import JOBS, quoted, read_jobs
+from cnnlit.sweeps.jobs import Job, JobFailed, begun, print_table
+from cnnlit.sweeps.optuna_sweeper import OptunaSweeper
+from cnnlit.sweeps.process_pool import ProcessPool
+from cnnlit.sweeps.resources import Resources, visible_cores, visible_gpus
 
 
 class ProcessLauncher(Launcher, Callback):
@@ -50,7 +50,7 @@ class ProcessLauncher(Launcher, Callback):
         self._on_error = on_error
         self._jobs: list[Job] = []
         self._known: dict[str, dict[str, Any]] = {}  # what jobs.json has, by folder
-        self._runner: Runner | None = None
+        self._runner: ProcessPool | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._loader = hydra_context.config_loader
@@ -149,12 +149,12 @@ class ProcessLauncher(Launcher, Callback):
         self._known = {job["folder"]: job for job in known}
         together = f", {self._at_once} at once" if self._at_once > 1 else ""
         _tell(f"sweep of {len(jobs)} job{'s' * (len(jobs) > 1)}{together}: {self._folder}")
-        self._runner = Runner(
+        self._runner = ProcessPool(
             command_line(self._function, self._config),
             at_once=self._at_once,
             on_error=self._on_error,
             shown=self._at_once == 1 and sys.stderr.isatty(),
-            shares=Shares(self._at_once, visible_gpus(), visible_cores()) if self._at_once > 1 else None,
+            shares=Resources(self._at_once, visible_gpus(), visible_cores()) if self._at_once > 1 else None,
             environment={"WANDB_RUN_GROUP": "/".join(self._folder.parts[-2:])},
             tell=self._keep_and_tell,
         )
@@ -209,7 +209,7 @@ def run_apart(function: Callable[..., Any], settings: dict[str, Any]) -> float |
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     job = Job(hydra.job.num, overrides, " ".join(overrides), Path(hydra.runtime.output_dir), settings)
-    runner = Runner(command_line(function, OmegaConf.create({"hydra": hydra})), tell=_tell)
+    runner = ProcessPool(command_line(function, OmegaConf.create({"hydra": hydra})), tell=_tell)
     try:
         runner.run([job])
     except ValueError as error:

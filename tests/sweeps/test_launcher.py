@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from cnnlit.files import write_json
-from cnnlit.parallel import launcher
 from cnnlit.runs.reading import read, read_jobs
 from cnnlit.runs.records import find
+from cnnlit.sweeps import launcher
 from cnnlit.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ KEEPS_CONFIGURATION = """
 import hydra, yaml
 from omegaconf import OmegaConf
 from cnnlit.config import conf_dir
-from cnnlit.parallel.jobs import NOT_KEPT
+from cnnlit.sweeps.jobs import NOT_KEPT
 
 with hydra.initialize_config_dir(str(conf_dir()), version_base=None):
     words = [word for word in sys.argv[1:] if not word.startswith("hydra.run.dir")]

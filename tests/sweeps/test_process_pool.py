@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cnnlit.parallel.jobs import Job
-from cnnlit.parallel.runner import Runner
-from cnnlit.parallel.shares import Shares
+from cnnlit.sweeps.jobs import Job
+from cnnlit.sweeps.process_pool import ProcessPool
+from cnnlit.sweeps.resources import Resources
 
 ROOT = Path(__file__).parents[2]
 
 STUB = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
-from cnnlit.parallel.runner import end_with_parent
+from cnnlit.sweeps.process_pool import end_with_parent
 from cnnlit.files import write_json
 
 arguments = dict(word.split("=", 1) for word in sys.argv[1:])
@@ -89,7 +89,7 @@ def wait_for(condition, seconds=60):
 
 def test_each_job_says_what_it_came_to(tmp_path, command):
     batch, told = jobs(tmp_path, "error=0.5", "error=0.125"), []
-    Runner(command, tell=told.append).run(batch)
+    ProcessPool(command, tell=told.append).run(batch)
     assert [(job.state, job.objective, job.test_error) for job in batch] == [
         ("finished", 0.5, 0.25),
         ("finished", 0.125, 0.25),
@@ -104,7 +104,7 @@ def test_a_job_is_part_of_nothing_that_started_the_sweep(tmp_path, command, monk
     for name in ("RANK", "MASTER_PORT"):
         monkeypatch.setenv(name, "1")
     (job,) = jobs(tmp_path, "error=0.5")
-    Runner(command, environment={"WANDB_RUN_GROUP": "mine"}).run([job])
+    ProcessPool(command, environment={"WANDB_RUN_GROUP": "mine"}).run([job])
     seen = record(job)["environment"]
     assert seen["RANK"] is None
     assert seen["MASTER_PORT"] is None
@@ -118,7 +118,7 @@ def test_a_job_is_part_of_nothing_that_started_the_sweep(tmp_path, command, monk
 )
 def test_a_failure_has_its_reason_and_the_others_go_on(tmp_path, command, line, reason):
     batch, told = jobs(tmp_path, "error=0.5", line, "error=0.25"), []
-    Runner(command, tell=told.append).run(batch)
+    ProcessPool(command, tell=told.append).run(batch)
     assert [job.state for job in batch] == ["finished", "failed", "finished"]
     assert batch[1].reason == reason
     assert batch[1].objective is None
@@ -129,7 +129,7 @@ def test_a_failure_has_its_reason_and_the_others_go_on(tmp_path, command, line, 
 
 def test_the_others_stop_if_that_is_wanted(tmp_path, command):
     batch = jobs(tmp_path, "sleep=60", "raises=no", "error=0.5")
-    runner = Runner(command, on_error="stop", at_once=2)
+    runner = ProcessPool(command, on_error="stop", at_once=2)
     began = time.monotonic()
     runner.run(batch)
     assert time.monotonic() - began < 50
@@ -140,7 +140,7 @@ def test_the_others_stop_if_that_is_wanted(tmp_path, command):
 
 def test_what_a_failed_job_has_started_ends_with_it(tmp_path, command):
     (job,) = jobs(tmp_path, "child=1 raises=no")
-    Runner(command).run([job])
+    ProcessPool(command).run([job])
     child = int((job.folder / "child").read_text())
     wait_for(lambda: not alive(child))
 
@@ -149,7 +149,7 @@ def test_as_many_run_at_once_as_are_asked_for_each_with_its_share(tmp_path, comm
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     batch = jobs(tmp_path, *["sleep=1"] * 4, settings={"trainer": {"accelerator": "gpu", "devices": 2}})
     cores = sorted(os.sched_getaffinity(0))
-    Runner(command, at_once=2, shares=Shares(2, ["4", "5", "6", "7"], cores)).run(batch)
+    ProcessPool(command, at_once=2, shares=Resources(2, ["4", "5", "6", "7"], cores)).run(batch)
     records = [record(job) for job in batch]
     spans = [each["span"] for each in records]
     together = [sum(one[0] <= moment < one[1] for one in spans) for moment, _ in spans]
@@ -181,7 +181,7 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path, command):
         before(job, state)
     batch[4].folder.mkdir()
     (batch[4].folder / "run.json").touch()  # killed as it began
-    Runner(command).run(batch)
+    ProcessPool(command).run(batch)
     assert [job.state for job in batch] == ["finished"] * 6
     assert batch[0].objective == 0.75
     assert "arguments" not in record(batch[0]), "it did not run again"
@@ -200,7 +200,7 @@ def test_what_was_changed_or_still_runs_is_refused_before_any_job_starts(tmp_pat
         (tmp_path / name).mkdir()
         before(batch[1], state, settings, pid)
         with pytest.raises(ValueError, match=says):
-            Runner(command).run(batch)
+            ProcessPool(command).run(batch)
         assert not batch[0].folder.exists()
 
 
@@ -215,11 +215,11 @@ def test_a_folder_of_any_name_reaches_the_job(tmp_path):
 PARENT = """
 import sys
 from pathlib import Path
-from cnnlit.parallel.jobs import Job
-from cnnlit.parallel.runner import Runner
+from cnnlit.sweeps.jobs import Job
+from cnnlit.sweeps.process_pool import ProcessPool
 
 folder = Path(sys.argv[1])
-runner = Runner(sys.argv[2:])
+runner = ProcessPool(sys.argv[2:])
 runner.run([Job(n, ["sleep=60"], "", folder / str(n), {}) for n in range(2)])
 print(runner.received)
 """

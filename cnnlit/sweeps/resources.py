@@ -26,7 +26,7 @@ def visible_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-class Shares:
+class Resources:
     """Deals a machine to jobs that run at once.
 
     A job has as many GPUs as it is configured for, the least used ones: its own as long as there are enough. Each

@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 
 from cnnlit import config
 from cnnlit.config import Node
-from cnnlit.parallel.jobs import Job, print_table
-from cnnlit.parallel.launcher import command_line
 from cnnlit.parallel.processes import started_elsewhere
-from cnnlit.parallel.runner import become
-from cnnlit.parallel.shares import most_at_once, visible_cores, visible_gpus
 from cnnlit.runs.reading import quoted, read_config
 from cnnlit.runs.stack import is_stack, read_configs
+from cnnlit.sweeps.jobs import Job, print_table
+from cnnlit.sweeps.launcher import command_line
+from cnnlit.sweeps.process_pool import become
+from cnnlit.sweeps.resources import most_at_once, visible_cores, visible_gpus
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")

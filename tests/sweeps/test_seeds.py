@@ -10,9 +10,9 @@ import pytest
 import yaml
 from runs.made_runs import made_config, made_run
 
-from cnnlit.parallel.jobs import Job
-from cnnlit.parallel.shares import most_at_once
 from cnnlit.runs.records import find
+from cnnlit.sweeps.jobs import Job
+from cnnlit.sweeps.resources import most_at_once
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("trainer=debug", "logger=none", "replicas=2", "seed=5", "replicas_as=processes")
