@@ -43,6 +43,7 @@ from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
+from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.data.loading.batch_sampler import Batches
 from cnnlit.data.sources.mnist import find_mnist, read_mnist
 from cnnlit.data.transforms.distortions import pad
@@ -286,7 +287,7 @@ def _settings(root: str, steps: int) -> config.Node:
     """The configuration of `python -m cnnlit.train data=mnist`, cut to one short epoch."""
     overrides = ["data=mnist", f"data.root={Path(root).absolute()}", "data.val_split=0", "logger=csv", "trainer=cpu"]
     overrides += ["recipe.epochs=1", f"+trainer.limit_train_batches={steps}"]
-    with hydra.initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(config.conf_dir()), **DEFAULTS):
         settings: config.Node = OmegaConf.to_container(  # type: ignore[assignment]
             hydra.compose("train", overrides=overrides), resolve=True
         )

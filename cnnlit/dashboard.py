@@ -51,7 +51,7 @@ def dashboard(
         sys.stdout.write("there is no run to show yet\n")
 
 
-command = config.command(dashboard)
+command = config.entry_point(dashboard)
 
 
 def main() -> None:

@@ -114,11 +114,11 @@ def _composed(against: str) -> tuple[Node, Node]:
     else:
         kept = [word for word in config.overrides() if word.startswith(("data", "recipe"))]
         line = [*kept, f"model={first}", *others]
-    composed = config.composed(describe, line)
+    composed = config.compose_again(describe, line)
     return composed["model"], composed["data"]
 
 
-command = config.command(describe)
+command = config.entry_point(describe)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def doctor(
         print_page(page(finding), Console())
 
 
-main = config.command(doctor)
+main = config.entry_point(doctor)
 
 if __name__ == "__main__":
     main()

@@ -51,13 +51,13 @@ def evaluate(
         output: the folder of the result; null for `evaluations` in the run's, and without a run for none.
     """
     with config.refusing():
-        from cnnlit.runs.reading import checkpoint_of
+        from cnnlit.runs.reading import checkpoint_of, read_config
 
         checkpoint = None
         settings: Node = {"model": model, "data": data, "recipe": recipe, "seed": seed}
         if run:
             own = ("run=", "protocol", "trainer", "split=", "num_threads=", "output=")
-            settings = config.settings_of(Path(run), data, evaluate, own)
+            settings = config.overridden(read_config(Path(run)), data, evaluate, own, Path(run))
             checkpoint = str(checkpoint_of(Path(run)))
         else:
             config.require_weights(model)
@@ -98,6 +98,7 @@ def _build_trainer(trainer: Node) -> "Trainer":
 
     from cnnlit.parallel.devices import keep_freed_memory, num_devices
     from cnnlit.parallel.strategies import strategy_for
+    from cnnlit.runs.checkpoint_io import WholeCheckpoints
 
     if trainer["strategy"] not in ("auto", "ddp"):
         raise ValueError(f"trainer.strategy={trainer['strategy']}: a test is taken by replicas; use auto or ddp")
@@ -105,6 +106,7 @@ def _build_trainer(trainer: Node) -> "Trainer":
     bar = sys.stderr.isatty()
     loop: Trainer = config.build(
         trainer,
+        plugins=[WholeCheckpoints()],
         strategy=strategy_for("ddp", num_devices=devices, timeout_seconds=TIMEOUT_SECONDS),
         callbacks=[RichProgressBar(console_kwargs={"stderr": True})] if bar else [],
         enable_progress_bar=bar,
@@ -150,7 +152,7 @@ def _report(
     print_page(page, Console())
 
 
-main = config.command(evaluate)
+main = config.entry_point(evaluate)
 
 if __name__ == "__main__":
     main()

@@ -79,6 +79,7 @@ def predict(
     """
     with config.refusing():
         from cnnlit.data.user_images import find_given
+        from cnnlit.runs.reading import read_config
 
         places = images
         if isinstance(images, str):
@@ -94,8 +95,9 @@ def predict(
         files = find_given(places)
         settings: Node = {"model": model, "data": data, "recipe": recipe}
         if run:
-            own = ("run=", "images", "top=", "format=", "to=", "inside=", "layer=", "square=", "stride=")
-            settings = config.settings_of(Path(run), data, predict, (*own, "protocol", "num_threads="))
+            what = ("run=", "images", "top=", "protocol", "num_threads=")
+            own = (*what, "format=", "to=", "inside=", "layer=", "square=", "stride=")
+            settings = config.overridden(read_config(Path(run)), data, predict, own, Path(run))
         else:
             config.require_weights(model)
         config.check_scale(settings["model"].get("weights"), settings["data"].get("normalization"))
@@ -130,8 +132,8 @@ def predict(
 
 def _open(settings: Node, run: str | None, protocol: Node) -> "tuple[nn.Module, ResumableData]":
     """The network with its weights, and the data as the checkpoint describes them."""
-    import torch
 
+    from cnnlit.runs.checkpoint_io import read_checkpoint
     from cnnlit.runs.reading import checkpoint_of
 
     network: nn.Module = config.build(config.without_sources(settings["model"]) if run else settings["model"])
@@ -139,7 +141,7 @@ def _open(settings: Node, run: str | None, protocol: Node) -> "tuple[nn.Module, 
     shown = {"views": protocol["views"]} if "views" in settings["data"] else {}
     datamodule: ResumableData = config.build({**settings["data"], **shown, "batch_size": 1})
     if run:
-        checkpoint = torch.load(checkpoint_of(Path(run)), map_location="cpu", weights_only=True)
+        checkpoint = read_checkpoint(checkpoint_of(Path(run)))
         state = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
         known = network.state_dict().keys()
         network.load_state_dict({key: value for key, value in state.items() if key in known})
@@ -310,7 +312,7 @@ def _print(answered: list[Answered], names: list[str], datamodule: "ResumableDat
     print_page([Table.of(folder or ".", tuple(heads[place] for place in used), picked)], Console())
 
 
-command = config.command(predict)
+command = config.entry_point(predict)
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def _report(store: "Prepared") -> list[str]:
     return [*lines, f"Train on them with data.root={store.folder}"]
 
 
-main = config.command(prepare)
+main = config.entry_point(prepare)
 
 if __name__ == "__main__":
     main()

@@ -25,7 +25,7 @@ Words = list[str] | str
 """A list, or words with commas between."""
 
 
-class Answer(NamedTuple):
+class Report(NamedTuple):
     """A report that is not written yet, in each format.
 
     Attributes:
@@ -97,7 +97,7 @@ def _comparison(
     claim: str | None,
     smallest: float | None,
     pictures: list[str],
-) -> Answer:
+) -> Report:
     from cnnlit.analysis.comparison import compare_runs
     from cnnlit.analysis.measures import measure_of
     from cnnlit.analysis.verdicts import judge
@@ -119,7 +119,7 @@ def _comparison(
 
         return html_page(results, verdict, folder=path.parent, pictures=pictures)
 
-    return Answer(
+    return Report(
         found.folder,
         page=lambda: report_page(results, verdict),
         html=html,
@@ -128,12 +128,12 @@ def _comparison(
     )
 
 
-def _standing(found: "Runs | None", by: list[str]) -> Answer:
+def _standing(found: "Runs | None", by: list[str]) -> Report:
     """The winners of ILSVRC, and runs among them."""
     from cnnlit.reports import ilsvrc
 
     chart = ilsvrc.standing(found.records if found else [], by)
-    return Answer(
+    return Report(
         found.folder if found else Path(),
         page=lambda: ilsvrc.ilsvrc_page(chart),
         html=lambda path: ilsvrc.ilsvrc_html(chart),
@@ -167,7 +167,7 @@ def _find(places: list[str]) -> "Runs":
     return found._replace(records=found.records + tracked)
 
 
-def _written(answer: Answer, format: Format) -> str:  # noqa: A002
+def _written(answer: Report, format: Format) -> str:  # noqa: A002
     from cnnlit.reports.tables import as_markdown, as_text
 
     if format == "json":
@@ -186,7 +186,7 @@ def _write(path: Path, content: str) -> None:
     sys.stdout.write(f"{path}\n")
 
 
-command = config.command(report)
+command = config.entry_point(report)
 
 
 def main() -> None:

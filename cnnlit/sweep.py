@@ -15,7 +15,7 @@ def sweep(*, file: str) -> None:
     Args:
         file: a W&B sweep: method, metric, parameters and command.
     """
-    from cnnlit.sweeps.wandb_file import command_lines, read_sweep
+    from cnnlit.tracking.wandb_sweep_file import command_lines, read_sweep
 
     with config.refusing():
         path = Path(file)
@@ -25,7 +25,7 @@ def sweep(*, file: str) -> None:
             match line:
                 case ["-m", module, *overrides] if module.startswith("cnnlit."):
                     command = getattr(importlib.import_module(module), module.removeprefix("cnnlit."))
-                    config.composed(command, overrides)
+                    config.compose_again(command, overrides)
                 case _:
                     raise ValueError(f"{path}: command must run -m cnnlit.train")
     number = len(lines) if described["method"] == "grid" else described.get("run_cap", "any number of")
@@ -33,7 +33,7 @@ def sweep(*, file: str) -> None:
     print(f"start: wandb sweep {path}, then the line `wandb agent` that it prints, as often as there are devices")  # noqa: T201
 
 
-main = config.command(sweep)
+main = config.entry_point(sweep)
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,9 @@ from annotated_types import Ge, Gt
 
 from cnnlit import config
 from cnnlit.config import Node
+from cnnlit.config.hydra_internals import register_resolver
+from cnnlit.parallel.processes import new_run_folder
+from cnnlit.sweeps.launcher import SEPARATE_JOBS
 from cnnlit.sweeps.seeds import configurations, configurations_before, report, train_as_processes
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
@@ -339,7 +342,8 @@ def _fit_and_test(
     return float(test["test/error"] if objective is None else objective)
 
 
-main = config.command(train, jobs_apart=True)
+register_resolver("run_folder", new_run_folder, use_cache=True)  # once for all processes
+main = config.entry_point(train, jobs=SEPARATE_JOBS)
 
 if __name__ == "__main__":
     main()

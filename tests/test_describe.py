@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from cnnlit import config, describe
+from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.description import diagram
 from cnnlit.reports.description_page import described
 from cnnlit.reports.tables import print_page
@@ -170,8 +171,8 @@ def test_a_terminal_of_any_width_shows_every_cell(printed, width, capsys):
     lines = [line for line in whole.splitlines() if line.startswith("inception_4d")]
     cells = lines[0].split()
 
-    with hydra.initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        settings = config.composed(describe.describe, ["model=googlenet"])
+    with hydra.initialize_config_dir(str(config.conf_dir()), **DEFAULTS):
+        settings = config.compose_again(describe.describe, ["model=googlenet"])
     one = describe._described("googlenet", settings["model"], settings["data"], "blocks")
     print_page(described(one), Console(width=width, force_terminal=True, color_system=None))
     narrow = capsys.readouterr().out

@@ -10,6 +10,7 @@ import hydra
 import pytest
 
 from cnnlit import config
+from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.data.inspection import Inspection
 from cnnlit.doctor import main
 
@@ -116,7 +117,7 @@ def test_a_flat_validation_folder_is_refused(doctor: Any, tmp_path_factory: pyte
 
 
 def test_the_configuration_lists_every_option_and_its_default() -> None:
-    with hydra.initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+    with hydra.initialize_config_dir(str(config.conf_dir()), **DEFAULTS):
         node = dict(hydra.compose("doctor").doctor)
     del node["_target_"]
     assert node == {name: each.default for name, each in inspect.signature(Inspection).parameters.items()}

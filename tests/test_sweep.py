@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from cnnlit import config
+from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.sweep import main
-from cnnlit.sweeps.wandb_file import command_lines, read_sweep
+from cnnlit.tracking.wandb_sweep_file import command_lines, read_sweep
 from cnnlit.train import train
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
@@ -19,8 +20,8 @@ SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
 
 def composed(lines):
     assert all(line[:2] == ["-m", "cnnlit.train"] for line in lines)
-    with hydra.initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-        return [config.composed(train, line[2:]) for line in lines]
+    with hydra.initialize_config_dir(str(config.conf_dir()), **DEFAULTS):
+        return [config.compose_again(train, line[2:]) for line in lines]
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)

@@ -23,7 +23,7 @@ from cnnlit.models.layers import (
 from cnnlit.models.weights import check_variant, load_published
 
 
-class Form(NamedTuple):
+class AlexNetForm(NamedTuple):
     """What a variant has in place of None."""
 
     maps: tuple[int, int, int, int, int]
@@ -33,8 +33,8 @@ class Form(NamedTuple):
 
 
 FORMS = {
-    "paper": Form((96, 256, 384, 384, 256), 2, "lrn", "krizhevsky2012"),
-    "torchvision": Form((64, 192, 384, 256, 256), 1, "none", "he2015"),
+    "paper": AlexNetForm((96, 256, 384, 384, 256), 2, "lrn", "krizhevsky2012"),
+    "torchvision": AlexNetForm((64, 192, 384, 256, 256), 1, "none", "he2015"),
 }
 
 TORCHVISION_NAMES = {

@@ -47,7 +47,7 @@ TABLE_1 = {
 """Paper: Table 1, the rows of the Inception modules. Those of the stem are conv1, conv2_reduce and conv2 below."""
 
 
-class Form(NamedTuple):
+class GoogLeNetForm(NamedTuple):
     """What a variant has in place of None, and where else it is unlike the paper."""
 
     normalization: Normalization
@@ -59,8 +59,8 @@ class Form(NamedTuple):
 
 
 FORMS = {
-    "paper": Form("lrn", 0.4, "glorot2010", False, 5, False),
-    "torchvision": Form("batch", 0.2, "he2015", True, 3, True),
+    "paper": GoogLeNetForm("lrn", 0.4, "glorot2010", False, 5, False),
+    "torchvision": GoogLeNetForm("batch", 0.2, "he2015", True, 3, True),
 }
 
 

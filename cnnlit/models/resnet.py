@@ -16,7 +16,7 @@ from cnnlit.models.layers import (
     pooling_layer,
     scaled,
 )
-from cnnlit.models.weights import Published, check_variant, load_published
+from cnnlit.models.weights import WeightsName, check_variant, load_published
 
 Depth = Literal[18, 34, 50, 101, 152]
 Shortcut = Literal["A", "B", "C", "none"]
@@ -46,7 +46,7 @@ def torchvision_names(depth: Depth) -> dict[str, str]:
     return names
 
 
-class Form(NamedTuple):
+class BlockForm(NamedTuple):
     """What all blocks of a network have in common; makes their layers."""
 
     shortcut: Shortcut
@@ -108,7 +108,7 @@ class BasicBlock(nn.Module):
 
     EXPANSION: ClassVar[int] = 1
 
-    def __init__(self, in_channels: int, maps: int, stride: int, form: Form) -> None:
+    def __init__(self, in_channels: int, maps: int, stride: int, form: BlockForm) -> None:
         super().__init__()
         self.conv1, self.bn1 = form.conv(in_channels, maps, 3, stride), form.norm(maps)
         self.conv2, self.bn2 = form.conv(maps, maps, 3), form.norm(maps)
@@ -140,7 +140,7 @@ class Bottleneck(nn.Module):
 
     EXPANSION: ClassVar[int] = 4
 
-    def __init__(self, in_channels: int, maps: int, stride: int, form: Form) -> None:
+    def __init__(self, in_channels: int, maps: int, stride: int, form: BlockForm) -> None:
         super().__init__()
         first, second = (stride, 1) if form.bottleneck_stride == "1x1" else (1, stride)
         out = self.EXPANSION * maps
@@ -161,7 +161,7 @@ class Bottleneck(nn.Module):
 
 
 def stage(
-    block: type[BasicBlock | Bottleneck], in_channels: int, maps: int, blocks: int, stride: int, form: Form
+    block: type[BasicBlock | Bottleneck], in_channels: int, maps: int, blocks: int, stride: int, form: BlockForm
 ) -> nn.Sequential:
     """`blocks` blocks one after the other, the first of which has the stride."""
     first = block(in_channels, maps, stride, form)
@@ -257,7 +257,7 @@ class ResNet(nn.Module):
         normalization: Literal["batch", "none"] = "batch",
         dropout: Annotated[float, Ge(0), Lt(1)] | None = None,
         initialization: Initialization | None = None,
-        weights: Published | None = None,
+        weights: WeightsName | None = None,
     ) -> None:
         super().__init__()
         block = BasicBlock if depth < 50 else Bottleneck
@@ -266,7 +266,7 @@ class ResNet(nn.Module):
         check_variant(weights, variant)
         if weights and (shortcut not in (None, "B") or normalization != "batch"):
             raise ValueError(f"model.weights={weights} are of a network with shortcut=B and normalization=batch")
-        form = Form(
+        form = BlockForm(
             shortcut or "B", normalization, activation, bottleneck_stride or ("1x1" if variant == "paper" else "3x3")
         )
         maps = [scaled(maps, width) for maps in (64, 128, 256, 512)]
@@ -367,7 +367,7 @@ class CifarResNet(nn.Module):
             below = max(8, depth - rest)
             near = f"{below} or {below + 6}" if depth > 8 else "8"
             raise ValueError(f"model.depth={depth} is not 6n + 2; the nearest is {near}")
-        form = Form(shortcut, normalization, activation)
+        form = BlockForm(shortcut, normalization, activation)
         maps = [scaled(maps, width) for maps in (16, 32, 64)]
         self.conv1, self.bn1 = form.conv(in_channels, maps[0], 3), form.norm(maps[0])
         self.conv2_x = stage(BasicBlock, maps[0], maps[0], blocks, 1, form)

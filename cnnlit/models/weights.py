@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
-Published = Literal["IMAGENET1K_V1", "IMAGENET1K_V2"]
+WeightsName = Literal["IMAGENET1K_V1", "IMAGENET1K_V2"]
 
 log = logging.getLogger("cnnlit")
 

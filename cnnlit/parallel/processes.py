@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cnnlit.parallel.heartbeat import POLL_SECONDS, Heartbeat
@@ -82,6 +84,19 @@ def agree(name: str, value: str) -> str:
         store.set(key, value)
     agreed: str = store.get(key).decode()
     return agreed
+
+
+def new_run_folder(resume: str | None, root: str) -> str:
+    """Where a run goes, the same for all of its processes: the folder that is resumed, or one that no other run has.
+
+    Args:
+        resume: the folder of a run that goes on; None for a new run.
+        root: where new runs go.
+    """
+    if resume:
+        return str(Path(resume).absolute())
+    folder = f"{root}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{secrets.token_hex(4)}"
+    return agree("run_folder", folder) if started_elsewhere() else folder
 
 
 def _place() -> tuple[int, str, int]:

@@ -1,4 +1,4 @@
-"""Checkpoints, written whole or not at all."""
+"""Checkpoints, written whole or not at all; those of older versions are brought up to date."""
 
 import io
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from cnnlit.files import write_whole
+from cnnlit.runs.moved import update_checkpoint
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -24,3 +25,11 @@ class WholeCheckpoints(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_whole(Path(path), content.getbuffer(), previous=self.previous)
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return update_checkpoint(super().load_checkpoint(path, *args, **kwargs))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint on the CPU: plain containers and tensors."""
+    return update_checkpoint(torch.load(path, map_location="cpu", weights_only=True))

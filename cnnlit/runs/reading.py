@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from cnnlit.files import is_locked
+from cnnlit.runs.moved import update_config
 
 State = Literal["running", "finished", "failed", "interrupted"]
 
@@ -54,7 +55,7 @@ def _at_work(folder: Path, record: dict[str, Any]) -> bool:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run, as plain containers.
+    """The resolved configuration of a run, as plain containers; that of an older version is brought up to date.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
@@ -62,7 +63,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     read(folder)
     # libyaml reads in a tenth of the time; without it the same in Python.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    config: dict[str, Any] = yaml.load((folder / "config.yaml").read_text(), loader)
+    config: dict[str, Any] = update_config(yaml.load((folder / "config.yaml").read_text(), loader))
     return config
 
 

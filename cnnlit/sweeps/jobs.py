@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import yaml
 
+from cnnlit.config.command import Failure
 from cnnlit.runs import reading
 
 NOT_KEPT = {"resume", "run_root", "replicas_as"}
 """Keys that say where and how a run is made, which its own configuration leaves out."""
 
 
-class JobFailed(Exception):  # noqa: N818  what happened to the job, not to this program
+class JobFailed(Failure):
     """A job of a sweep did not come to a result."""
 
 

@@ -5,7 +5,6 @@ run, memory, a thread that failed) would be the next one's.
 """
 
 import atexit
-import fcntl
 import inspect
 import itertools
 import os
@@ -19,7 +18,6 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
@@ -28,12 +26,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.text import Text
 
-from cnnlit import config
-from cnnlit.files import write_json
+from cnnlit.config.command import SeparateJobs, begin, refusing
+from cnnlit.config.schema import check
+from cnnlit.files import Lock, write_json
 from cnnlit.runs.reading import JOBS, quoted, read_jobs
 from cnnlit.sweeps.jobs import Job, JobFailed, begun, print_table
-from cnnlit.sweeps.optuna_sweeper import OptunaSweeper
-from cnnlit.sweeps.process_pool import ProcessPool
+from cnnlit.sweeps.process_pool import ProcessPool, end_with_parent
 from cnnlit.sweeps.resources import Resources, visible_cores, visible_gpus
 
 
@@ -64,8 +62,8 @@ class ProcessLauncher(Launcher, Callback):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs, each to its end; what has failed has no return value."""
-        config.begin()
-        with config.refusing():
+        begin()
+        with refusing():
             jobs = self._composed(job_overrides, initial_job_idx)
             if self._runner is None:
                 self._begin(jobs)
@@ -80,15 +78,18 @@ class ProcessLauncher(Launcher, Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say what the sweep came to; exit code 1 if a job has failed."""
+        if self._runner is None or self._runner.stopped:  # it never began, or said so when it was stopped
+            return
         self._report()
-        os.close(self._taken)
-        if any(job.state == "failed" for job in self._jobs):
+        self._lock.give_back()
+        if any(job.state == "failed" for job in self._jobs) and sys.exc_info()[0] is None:
             raise SystemExit(1)
 
     def _composed(self, batch: Sequence[Sequence[str]], first: int) -> list[Job]:
         """The jobs of a batch, as each will be configured."""
         if not batch:
             raise ValueError("there is nothing to sweep: a list of values is empty")
+        before = HydraConfig.instance().cfg  # the sweep's own in Hydra 1.4, none in 1.3
         jobs = [self._compose(number, overrides) for number, overrides in enumerate(batch, first)]
         if not self._optimises:  # whose trials may be equal, and are told apart by their numbers
             numbers = self._numbers(jobs)
@@ -96,7 +97,7 @@ class ProcessLauncher(Launcher, Callback):
                 job if job.number == number else self._compose(number, overrides)
                 for job, number, overrides in zip(jobs, numbers, batch, strict=True)
             ]
-        HydraConfig.instance().cfg = None
+        HydraConfig.instance().cfg = before
         shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
         for job in jobs:
             apart = " ".join(override for override in job.overrides if override not in shared)
@@ -135,13 +136,9 @@ class ProcessLauncher(Launcher, Callback):
         with ProcessPoolExecutor(1) as apart:  # the check imports what it checks, which this process is not to hold
             apart.submit(_check, self._function, [job.settings for job in jobs]).result()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._taken = os.open(self._folder, os.O_RDONLY)  # and with it the lock, until the sweep is over
-        try:
-            fcntl.flock(self._taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"hydra.sweep.dir={self._folder}: another process runs this sweep") from None
-        except OSError:  # a file system without locks
-            pass
+        self._lock = Lock(self._folder)
+        if not self._lock.take():
+            raise ValueError(f"hydra.sweep.dir={self._folder}: another process runs this sweep")
         for job in jobs:
             job.arguments()
         # What an earlier command asked for and never began, this one may have left out on purpose.
@@ -258,24 +255,17 @@ def _without_seeds(node: Any) -> Any:
 
 def _check(function: Callable[..., Any], nodes: list[dict[str, Any]]) -> None:
     for node in nodes:
-        config.check(node, function)
+        check(node, function)
 
 
 def _check_node(composed: DictConfig) -> None:
     node: Any = OmegaConf.to_container(composed.hydra.launcher, resolve=True)
-    config.check(node, ProcessLauncher, "hydra.launcher")
+    check(node, ProcessLauncher, "hydra.launcher")
 
 
 def _tell(line: str) -> None:
     Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def register() -> None:
-    """Make this launcher and the search known to Hydra, which takes plugins from packages hydra_plugins alone."""
-    ours = {f"{plugin.__module__}.{plugin.__qualname__}": plugin for plugin in (ProcessLauncher, OptunaSweeper)}
-    for plugin in ours.values():
-        Plugins.instance().register(plugin)
-    known = Plugins.is_in_toplevel_plugins_module
-    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment]
-        lambda name: name in ours or known(name)
-    )
+SEPARATE_JOBS = SeparateJobs(begin=end_with_parent, run=run_apart)
+"""What a command is given whose sweeps run so."""

@@ -13,7 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlit.config import check
+from cnnlit.config.schema import check
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -36,7 +36,7 @@ def configurations(function: Callable[..., Any], settings: Node, replicas: int, 
         return [settings]
     if replicas_as == "processes" or (replicas_as == "auto" and not _has_gpu(settings["trainer"])):
         train_as_processes(function, seed=settings["seed"], replicas=replicas, trainer=settings["trainer"])
-    nodes = config.of_seeds(function, range(settings["seed"], settings["seed"] + replicas))
+    nodes = config.compose_seeds(function, range(settings["seed"], settings["seed"] + replicas))
     return [{key: node[key] for key in settings} for node in nodes]
 
 

@@ -17,7 +17,7 @@ from cnnlit.models.resnet import (
     BasicBlock,
     Bottleneck,
     CifarResNet,
-    Form,
+    BlockForm,
     ResNet,
     Shortcut,
     ZeroPadding,
@@ -201,7 +201,7 @@ def block_by_numpy(block: Any, maps: Array, stride: int, shortcut: Shortcut, str
     return np.maximum(x, 0)
 
 
-def random_block(kind: Any, in_channels: int, stride: int, form: Form) -> Any:
+def random_block(kind: Any, in_channels: int, stride: int, form: BlockForm) -> Any:
     torch.manual_seed(0)
     block = kind(in_channels, 3, stride, form).double()
     for parameter in block.parameters():
@@ -215,7 +215,7 @@ def random_block(kind: Any, in_channels: int, stride: int, form: Form) -> Any:
 def test_a_block_computes_what_the_paper_says(
     kind: Any, shortcut: Any, stride: int, widens: bool, bottleneck_stride: Any
 ) -> None:
-    form = Form(shortcut, "batch", "relu", bottleneck_stride)
+    form = BlockForm(shortcut, "batch", "relu", bottleneck_stride)
     in_channels = 3 * kind.EXPANSION - (1 if widens else 0)
     block = random_block(kind, in_channels, stride, form)
     maps = torch.randn(2, in_channels, 5, 6, dtype=torch.float64)
@@ -231,7 +231,7 @@ def test_a_block_computes_what_the_paper_says(
 @pytest.mark.parametrize("normalization", ["batch", "none"])
 @pytest.mark.parametrize("kind", [BasicBlock, Bottleneck])
 def test_a_blocks_gradients_are_its_slopes(kind: Any, shortcut: Any, activation: Any, normalization: Any) -> None:
-    block = random_block(kind, 2, 2, Form(shortcut, normalization, activation))
+    block = random_block(kind, 2, 2, BlockForm(shortcut, normalization, activation))
     maps = torch.randn(2, 2, 3, 3, dtype=torch.float64)
 
     def compute(maps: Tensor, *values: Tensor) -> Tensor:

@@ -40,9 +40,10 @@ KEEPS_CONFIGURATION = """
 import hydra, yaml
 from omegaconf import OmegaConf
 from cnnlit.config import conf_dir
+from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.sweeps.jobs import NOT_KEPT
 
-with hydra.initialize_config_dir(str(conf_dir()), version_base=None):
+with hydra.initialize_config_dir(str(conf_dir()), **DEFAULTS):
     words = [word for word in sys.argv[1:] if not word.startswith("hydra.run.dir")]
     config = OmegaConf.to_container(hydra.compose("train", words), resolve=True)
 kept = {key: value for key, value in config.items() if key not in NOT_KEPT}

@@ -14,6 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from cnnlit import config
+from cnnlit.config import command
+from cnnlit.config.hydra_internals import DEFAULTS
+from cnnlit.parallel.processes import new_run_folder
 from cnnlit.train import main, train
 
 CONF = config.conf_dir()
@@ -26,7 +29,7 @@ EXPERIMENTS = [path.stem for path in sorted((CONF / "experiment").glob("*.yaml")
 
 
 def compose(*overrides):
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONF), **DEFAULTS):
         composed = hydra.compose("train", overrides=list(overrides))
     return OmegaConf.to_container(composed, resolve=True)
 
@@ -68,7 +71,7 @@ def test_a_value_may_go_with_another_one():
 @functools.cache
 def jobs_of(name):
     """The overrides of each job of an experiment's sweep, as Hydra makes them; of seeds the first alone."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONF), **DEFAULTS):
         composed = hydra.compose("train", overrides=[f"experiment={name}"], return_hydra_config=True)
     params = OmegaConf.to_container(composed.hydra.sweeper.params or OmegaConf.create(), resolve=False)
     words = OverridesParser.create().parse_overrides([f"{key}={values}" for key, values in params.items()])
@@ -228,9 +231,9 @@ def test_a_folder_that_holds_a_run_is_not_taken_again(monkeypatch, capfd, tmp_pa
 
 
 def test_two_new_runs_never_share_a_folder():
-    assert len({config._new_run_folder(None, "runs") for _ in range(100)}) == 100
+    assert len({new_run_folder(None, "runs") for _ in range(100)}) == 100
 
 
 def test_only_what_is_printed_may_break_off_quietly():
-    with pytest.raises(BrokenPipeError, match="a worker's"), config._ending_unread():
+    with pytest.raises(BrokenPipeError, match="a worker's"), command._ending_unread():
         raise BrokenPipeError("a worker's")

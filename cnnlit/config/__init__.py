@@ -1,0 +1,36 @@
+"""From Hydra's configuration to checked objects; whatever is wrong with it is one line and exit code 2."""
+
+from cnnlit.config.command import entry_point, quote, refusing
+from cnnlit.config.compose import (
+    build,
+    choice,
+    compose_again,
+    compose_seeds,
+    conf_dir,
+    overridden,
+    overrides,
+    run_folder,
+    without_sources,
+)
+from cnnlit.config.conflicts import check_scale, require_weights
+from cnnlit.config.schema import Node, Values, check
+
+__all__ = [
+    "Node",
+    "Values",
+    "build",
+    "check",
+    "check_scale",
+    "choice",
+    "compose_again",
+    "compose_seeds",
+    "conf_dir",
+    "entry_point",
+    "overridden",
+    "overrides",
+    "quote",
+    "refusing",
+    "require_weights",
+    "run_folder",
+    "without_sources",
+]

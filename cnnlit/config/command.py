@@ -1,0 +1,166 @@
+"""The entry point of a command: composes its configuration, checks it, calls it, and refuses in one line."""
+
+import functools
+import os
+import re
+import select
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, run_folder
+from cnnlit.config.hydra_internals import DEFAULTS, hydra_options, list_groups_fast
+from cnnlit.config.schema import Node, check
+
+WRONG_INPUT = (ValueError, OSError, *COMPOSITION_ERRORS)
+
+SIGPIPE_EXIT_CODE = 141
+"""What a shell makes of SIGPIPE."""
+
+
+class Failure(Exception):  # noqa: N818  of the command; this program has nothing to show for it
+    """Ends a command with its message in one line and exit code 1."""
+
+
+@dataclass(frozen=True)
+class SeparateJobs:
+    """How the jobs of a command's sweeps run, each in a process tree of its own.
+
+    Attributes:
+        begin: called when the command starts; whether this process is such a job.
+        run: (command, configuration) -> the result of the job that another launcher than ours has called this
+            process for; raises Failure if it fails.
+    """
+
+    begin: Callable[[], bool]
+    run: Callable[[Callable[..., Any], Node], Any]
+
+
+class _Composing:
+    """Whether Hydra is at work on the command line, so that what goes wrong is the user's, to be told in one line."""
+
+    now = False
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = None) -> Callable[[], None]:
+    """The entry point of a command: composes conf/<name>.yaml, checks it, calls the function with its keys.
+
+    Args:
+        function: a command, with one keyword-only annotated argument per key of its configuration file, which
+            is named as the function is.
+        jobs: how the jobs of its sweeps run; None for one after the other in this process, as Hydra has it.
+    """
+    is_job = False
+    wanted = _Composing.traceback_wanted  # goes with the task to other launchers' processes
+
+    def task(composed: DictConfig) -> Any:
+        begin(wanted)
+        with refusing():
+            config: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+            if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
+                return jobs.run(function, config)
+            check(config, function)
+        if jobs and not is_job and "LOCAL_RANK" not in os.environ:
+            _mention_sweep()
+        with _ending_unread():
+            return function(**config)
+
+    # Hydra names the job and DDP's child processes by the module of the function that it is given.
+    functools.update_wrapper(task, function)
+
+    def main() -> None:
+        nonlocal is_job
+        sys.argv[1:] = map(_without_hyphens, sys.argv[1:])
+        is_job = jobs is not None and jobs.begin()
+        _Composing.now = True
+        list_groups_fast()
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
+        try:
+            with _ending_unread():
+                hydra.main(**DEFAULTS, config_path=str(conf_dir()), config_name=function.__name__)(task)()
+        except (*COMPOSITION_ERRORS, ValueError) as error:
+            if not _Composing.now:
+                raise
+            _refuse(composition_message(error, function.__name__))
+        except Failure as error:
+            _refuse(str(error), exit_code=1)
+        finally:
+            if not wanted:  # nor do commands that this process calls later
+                os.environ.pop("HYDRA_FULL_ERROR", None)
+
+    return main
+
+
+def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:
+    """Composing is over: what goes wrong from here on shows where."""
+    _Composing.now = False
+    if not traceback_wanted:
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+@contextmanager
+def refusing(
+    kinds: type[Exception] | tuple[type[Exception], ...] = WRONG_INPUT, *, exit_code: int = 2
+) -> Iterator[None]:
+    """Whatever the user got wrong in here ends the command with one line and exit code 2; or errors of other kinds."""
+    try:
+        yield
+    except kinds as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
+        with suppress(ValueError, OSError, OmegaConfBaseException):
+            os.removedirs(run_folder())  # which Hydra made and nothing was written to
+        _refuse(str(cause), exit_code)
+
+
+def quote(*keys: str) -> None:
+    """Put the values of these keys on the command line in quotation marks: Hydra reads no =, comma, é without."""
+    for place, word in enumerate(sys.argv):
+        key, _, value = word.partition("=")
+        if key in keys and re.search(r"[^\w./:*+-]", value, re.ASCII) and value[0] not in "'\"[":
+            escaped = value.replace("'", "\\'")
+            sys.argv[place] = f"{key}='{escaped}'"
+
+
+@contextmanager
+def _ending_unread() -> Iterator[None]:
+    """`--help | head`: when the reader has seen enough, the command ends without a word."""
+    try:
+        yield
+    except BrokenPipeError:
+        reader = select.poll()
+        reader.register(sys.stdout, 0)
+        if not reader.poll(0):  # another pipe broke, such as that of a worker
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+        sys.exit(SIGPIPE_EXIT_CODE)
+
+
+def _without_hyphens(word: str) -> str:
+    """`--key=value`, as W&B's agents write it, is key=value; Hydra's own options stay."""
+    name, equals, _ = word.partition("=")
+    return word.removeprefix("--") if equals and name.startswith("--") and name not in hydra_options() else word
+
+
+def _mention_sweep() -> None:
+    params: Node = OmegaConf.to_container(HydraConfig.get().sweeper).get("params") or {}  # type: ignore[union-attr]
+    if params:
+        line = " ".join(f"{key}={values}" for key, values in params.items())
+        print(f"one configuration; with -m, the file's sweep: {line}", file=sys.stderr)  # noqa: T201
+
+
+def _refuse(message: str, exit_code: int = 2) -> NoReturn:
+    line = " ".join(message.split())
+    print(f"cnnlit: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(exit_code)

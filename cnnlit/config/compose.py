@@ -1,0 +1,170 @@
+"""Hydra's side: composing a configuration, what of it was chosen, and what is wrong with it in one line."""
+
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from cnnlit.config.hydra_internals import DEFAULTS, instantiate, register_resolver
+from cnnlit.config.schema import Node, check, nearest
+
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+
+
+def conf_dir() -> Path:
+    """The folder of configuration files: the checkout's, or else the one that came with the wheel."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent / "conf"
+    # An editable install may leave an old copy inside the package: the checkout wins.
+    return checkout if (package.parent / "pyproject.toml").is_file() and checkout.is_dir() else package / "conf"
+
+
+def build(node: Node, *args: Any, **keywords: Any) -> Any:
+    """Call what the node's `_target_` names with the node's keys and these arguments."""
+    return instantiate(node, *args, **keywords)
+
+
+def without_sources(model: Node) -> Node:
+    """The node of a model without published weights and earlier runs to take its initial weights from."""
+    return {**model, **{key: None for key in ("weights", "init_from") if key in model}}
+
+
+def run_folder() -> Path:
+    """The folder of this run, as Hydra made it."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def overrides() -> list[str]:
+    """What the command line changes, without Hydra's own options."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def choice(group: str) -> str:
+    """What was chosen of a group (`model`)."""
+    return str(HydraConfig.get().runtime.choices[group])
+
+
+def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
+    """What a command would be given by another command line, checked.
+
+    Args:
+        function: the command.
+        line: overrides.
+
+    Raises:
+        ValueError: one line about what is wrong with them.
+    """
+    try:
+        node: Node = OmegaConf.to_container(  # type: ignore[assignment]
+            hydra.compose(function.__name__, line), resolve=True
+        )
+    except COMPOSITION_ERRORS as error:
+        raise ValueError(composition_message(error, function.__name__)) from None
+    check(node, function)
+    return node
+
+
+def compose_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[Node]:
+    """What the running command would be given for a single run with each of these seeds."""
+    settings = hydra.compose(function.__name__, [*overrides(), "replicas=1"])
+    nodes: list[Node] = []
+    for seed in seeds:
+        settings["seed"] = seed  # other values follow from it
+        nodes.append(OmegaConf.to_container(settings, resolve=True))  # type: ignore[arg-type]
+    return nodes
+
+
+def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iterable[str], run: Path) -> Node:
+    """The configuration of a run, with what the command line changes in its data.
+
+    Args:
+        before: the run's configuration.
+        data: the command's.
+        function: the command.
+        own: how the words of the command line begin that say nothing about the run.
+        run: its folder, for messages.
+
+    Raises:
+        ValueError: if the command line changes anything else of the run.
+    """
+    others = [word for word in overrides() if not word.lstrip("+").startswith(("data.", *own))]
+    if others:
+        raise ValueError(f"run={run}: it is tested as it was trained; leave out {' '.join(others)}")
+    settings = {**before, "data": dict(before["data"])}
+    for override in overrides():
+        if override.startswith("data."):
+            key = override.removeprefix("data.").partition("=")[0].partition(".")[0]
+            settings["data"][key] = data[key]
+    check({key: settings[key] for key in ("model", "data", "recipe")}, function)
+    return settings
+
+
+def composition_message(error: Exception, name: str) -> str:
+    """Hydra's own complaints in one line, with the nearest match that it does not offer."""
+    text = str(error)
+    parts = [text] + ([str(error.__cause__)] if error.__cause__ else [])
+    available = re.search(r"Could not find '([^']+)'\n\nAvailable options in '([^']+)':\n((?:\t.*\n?)*)", text)
+    if available:
+        group, option = available[2], available[1].rpartition("/")[2]
+        return f"{group}={option}: no such choice{nearest(option, available[3].split())}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as key=value ({text.splitlines()[0]})"
+    unknown = re.search(r"full_key: (\S+)", " ".join(parts))
+    if unknown and "not in struct" in " ".join(parts):
+        key = unknown[1].strip(".")
+        if "/" in key:
+            return f"{key}: no such group{nearest(key, _groups())}"
+        return f"{key}: no such option{_nearest_key(key, name)}"
+    return " ".join(" ".join(parts).split())
+
+
+def _groups() -> list[str]:
+    return sorted({str(path.parent.relative_to(conf_dir())) for path in conf_dir().glob("*/**/*.yaml")})
+
+
+def _nearest_key(key: str, name: str) -> str:
+    """The nearest of all keys that the command has with the groups that were chosen."""
+    groups = _groups()
+    chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
+    at_work = GlobalHydra.instance().is_initialized()  # as when a command composes another's configuration
+    here = nullcontext() if at_work else hydra.initialize_config_dir(str(conf_dir()), **DEFAULTS)
+    with suppress(Exception), here:
+        composed: Node = OmegaConf.to_container(hydra.compose(name, overrides=chosen))  # type: ignore[assignment]
+        known = list(_paths(composed))
+        last = {path.rpartition(".")[2]: path for path in known}
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+        leaf = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)
+        return f"; did you mean {close[0] if close else last[leaf[0]]}?" if close or leaf else ""
+    return ""
+
+
+def _paths(node: Node, above: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        path = f"{above}.{key}" if above else str(key)
+        yield path
+        if isinstance(value, dict):
+            yield from _paths(value, path)
+
+
+def _matched(value: Any, choices: Node) -> Any:
+    """The choice that goes with another value, so that an arm of an experiment may differ in two.
+
+    `lr: ${match:${model.activation},{relu: 0.01, tanh: 0.03}}`
+    """
+    if value not in choices:
+        raise ValueError(f"has no value for {value}, only for {', '.join(map(str, choices))}; give it one")
+    return choices[value]
+
+
+register_resolver("match", _matched)

@@ -1,0 +1,14 @@
+"""What Hydra takes as plugins: it looks for them in the namespace package hydra_plugins, and nowhere else.
+
+The modules are imported as such, and not the classes, for Hydra takes every plugin class that it finds in here.
+"""
+
+from cnnlit.sweeps import launcher, optuna_sweeper
+
+
+class ProcessLauncher(launcher.ProcessLauncher):
+    __doc__ = launcher.ProcessLauncher.__doc__
+
+
+class OptunaSweeper(optuna_sweeper.OptunaSweeper):
+    __doc__ = optuna_sweeper.OptunaSweeper.__doc__

@@ -1,0 +1,114 @@
+"""What 0.1.0 left lives on: its runs resume to the same bits, are evaluated, predict and are reported."""
+
+import csv
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from cnnlit.config import check
+from cnnlit.runs.moved import MODULES, update_config
+from cnnlit.runs.origin import describe_device
+from cnnlit.runs.reading import read, read_config
+from cnnlit.train import train
+
+ROOT = Path(__file__).parents[2]
+KEPT = Path(__file__).parent / "kept_by_0_1_0"
+RESUMED: dict[str, dict[str, Any]] = json.loads((KEPT / "resumed.json").read_text())
+"""What each run came to when 0.1.0 resumed it itself."""
+
+
+def cnnlit(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command, *others = words
+    line = [sys.executable, "-m", f"cnnlit.{command}", *others]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, env=None)
+
+
+@pytest.fixture(scope="module", params=RESUMED)
+def resumed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a run that 0.1.0 was interrupted in, resumed."""
+    folder = tmp_path_factory.mktemp("kept") / request.param
+    shutil.copytree(KEPT / request.param, folder)
+    outcome = cnnlit(folder.parent, "train", f"resume={folder.name}")
+    assert outcome.returncode == 0, outcome.stderr
+    return folder
+
+
+def test_a_run_of_0_1_0_resumes_to_the_same_bits(resumed: Path) -> None:
+    expected = RESUMED[resumed.name]
+    assert read(resumed)["state"] == "finished"
+    with (resumed / "metrics.csv").open(newline="") as file:
+        rows = [
+            {key: float(value) for key, value in row.items() if key != "seconds" and value}
+            for row in csv.DictReader(file)
+        ]
+    assert [row["epoch"] for row in rows] == [row["epoch"] for row in expected["metrics"]]
+    state = torch.load(resumed / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    digest = hashlib.sha256()
+    for _, value in sorted(state.items()):
+        digest.update(value.contiguous().numpy().tobytes())
+    here = describe_device(torch.device("cpu")).partition(",")[0], torch.__version__.partition("+")[0]
+    if here == (expected["device"].partition(",")[0], expected["torch"]):
+        assert rows == expected["metrics"]
+        assert digest.hexdigest() == expected["state_dict_sha256"]
+    else:  # another processor or torch rounds otherwise
+        for row, before in zip(rows, expected["metrics"], strict=True):
+            assert row["train/loss"] == pytest.approx(before["train/loss"], rel=0.02), platform.processor()
+
+
+def test_a_run_of_0_1_0_is_evaluated(resumed: Path) -> None:
+    outcome = cnnlit(resumed.parent, "evaluate", f"run={resumed.name}")
+    assert outcome.returncode == 0, outcome.stderr
+    (result,) = (resumed / "evaluations").glob("*[!s].json")
+    test = json.loads((resumed / "test.json").read_text())
+    assert json.loads(result.read_text())["test/num_errors"] == test["test/num_errors"]
+
+
+def test_a_run_of_0_1_0_predicts(resumed: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (200, 30, 30)).save(tmp_path / "red.png")
+    words = (f"run={resumed}", "images=red.png", "format=json", "to=null", "top=2")
+    outcome = cnnlit(tmp_path, "predict", *words)
+    assert outcome.returncode == 0, outcome.stderr
+    (answer,) = json.loads(outcome.stdout)
+    assert len(answer["answers"]) == 2
+
+
+def test_a_sweep_of_0_1_0_is_reported() -> None:
+    outcome = cnnlit(ROOT, "report", f"runs={KEPT / 'sweep'}", "format=json")
+    assert outcome.returncode == 0, outcome.stderr
+    report = json.loads(outcome.stdout)
+    assert {arm["arm"] for arm in report["arms"]} == {"max", "average"}
+
+
+def test_a_sweep_of_0_1_0_is_given_more_seeds(tmp_path: Path) -> None:
+    shutil.copytree(KEPT / "sweep", tmp_path / "sweep")
+    told = json.loads((KEPT / "sweep" / "jobs.json").read_text())["jobs"][0]["overrides"]
+    shared = [word for word in told if not word.startswith(("model.pooling=", "seed="))]
+    outcome = cnnlit(
+        tmp_path, "train", "-m", *shared, "model.pooling=max,average", "seed=0,1,2", "hydra.sweep.dir=sweep"
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stderr.count("was finished before") == 4, outcome.stderr
+    jobs = json.loads((tmp_path / "sweep" / "jobs.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["finished"] * 6
+
+
+@pytest.mark.parametrize("run", [*RESUMED, *(f"sweep/{job}" for job in range(4))])
+def test_a_configuration_of_0_1_0_passes_todays_schema(run: str) -> None:
+    check({**read_config(KEPT / run), "resume": run}, train)
+
+
+def test_every_module_that_moved_is_where_the_table_says() -> None:
+    for module in MODULES.values():
+        __import__(module)
+    assert update_config({"a": [{"_target_": "cnnlit.data.views.Grid", "count": 5}]}) == {
+        "a": [{"_target_": "cnnlit.data.transforms.evaluation_crops.Grid", "count": 5}]
+    }
