@@ -50,7 +50,9 @@ class Devices(Epochs):
         """An epoch as `python -m cnnlit.train` runs it, on as many devices as there are processes."""
         datamodule = config.build(self.settings["data"])
         datamodule.setup()
-        task = ImageClassification(network, recipe=self.recipe, config=self.settings)
+        task = ImageClassification(
+            network, recipe=self.recipe, num_classes=self.settings["data"]["num_classes"], seed=self.settings["seed"]
+        )
         run = Run(self._new_folder())
         world = distributed.get_world_size() if distributed.is_initialized() else 1
         strategy = strategy_for("auto", num_devices=world, timeout_seconds=300)

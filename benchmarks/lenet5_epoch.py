@@ -215,7 +215,7 @@ class Epochs:
         settings = {**self.settings, "data": {**self.settings["data"], "distortion": distortion}}
         datamodule = config.build(settings["data"])
         datamodule.setup()
-        task = ImageClassification(network, recipe=self.recipe, config=settings)
+        task = ImageClassification(network, recipe=self.recipe, num_classes=10, seed=settings["seed"])
         run = Run(self._new_folder())
         loop: Any = build_trainer(
             partial(config.build, settings["trainer"]),

@@ -40,12 +40,14 @@ class Run:
         folder: where everything about the run is kept.
 
     Attributes:
+        config: the resolved configuration, plain containers.
         record: what is in run.json.
         error_before: of the run that is resumed, if it failed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.config: dict[str, Any] = {}
         self.record: dict[str, Any] = {}
         self.error_before = ""
         self._writes = False
@@ -62,6 +64,16 @@ class Run:
     def previous_checkpoint(self) -> Path:
         """The one before it."""
         return self.folder / "checkpoints" / "previous.ckpt"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether any state of the training was kept."""
+        return self.checkpoint.is_file() or self.previous_checkpoint.is_file()
+
+    @property
+    def is_of_a_stack(self) -> bool:
+        """Whether it was trained in lock-step with others."""
+        return "replicas" in self.record
 
     def sound_checkpoint(self) -> Path | None:
         """The newest checkpoint that is whole, None if none was written yet; warns where it is not the last one.
@@ -102,6 +114,7 @@ class Run:
             ValueError: if the run to resume is finished, or another process is at work on it.
         """
         self._writes = writes
+        self.config = config
         process = {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
         if writes:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,7 @@ class Stack(Run):
         """
         held = is_stack(self.folder)
         self._writes = True
+        self.config = configs[0]
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._lock.take():
             raise ValueError(f"resume={self.folder}: another process is at work on these replicas")
