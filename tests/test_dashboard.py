@@ -74,7 +74,7 @@ def test_each_section_draws_what_runs_log_against_what_is_in_the_same_row(part):
 
 @pytest.mark.parametrize("part", ["workspace", "report"])
 def test_the_gallery_has_every_picture_that_a_tested_run_sends(part):
-    shown = [panel["config"]["mediaKeys"] for panel in panels(specification()[part])["RunFigures"]]
+    shown = [panel["config"]["mediaKeys"] for panel in panels(specification()[part])["Pictures"]]
     drawn = re.findall(r"(\w+)\.png", RunFigures.__doc__)
     assert sorted(shown) == sorted([f"pictures/{name}"] for name in drawn)
 
