@@ -9,8 +9,8 @@ ARGS ?=
 BIN := $(VENV)/bin
 
 # What a dependency's version can break: composing, checking, training, sweeps, tables, decoding, packaging.
-QUICK := tests/test_config.py tests/test_train.py tests/test_describe.py tests/test_report.py tests/test_sweep.py \
-  tests/test_packaging.py tests/parallel/test_launcher.py tests/data/test_images.py tests/training
+QUICK := tests/config tests/test_train.py tests/test_describe.py tests/test_report.py tests/test_sweep.py \
+  tests/test_packaging.py tests/sweeps/test_launcher.py tests/data/test_images.py tests/training
 
 .PHONY: train test test-all check-lowest check-newest benchmark check browser clean
 
