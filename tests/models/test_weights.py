@@ -1,4 +1,4 @@
-"""First values that are not drawn: published weights under our names, new heads, earlier runs."""
+"""Initial weights that are not random: published ones under our names, new heads, earlier runs."""
 
 import logging
 import urllib.error
@@ -16,7 +16,7 @@ from cnnlit.models.weights import fill, from_torchvision, read_run
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No network, and an empty cache of downloads, which is returned."""
+    """No network access, and an empty download cache, which is returned."""
 
     def unreachable(*_: Any, **__: Any) -> None:
         raise urllib.error.URLError("no route to host")
