@@ -1,7 +1,7 @@
 """Affine distortions: whole batches by cnnlit, image by image by torchvision, the same maps by kornia.
 
-Every variant takes the same 28x28 uint8 digits to a batch of float32 [N, 1, 32, 32] at the paper's scale. Against
-torchvision both draw their random numbers; against kornia both are given the maps, and the pixels have to agree.
+Every variant turns the same 28x28 uint8 digits into a batch of float32 [N, 1, 32, 32] at the paper's scale. Against
+torchvision, both draw random numbers; against kornia, both are given the affine maps, and the pixels must agree.
 """
 
 import math
@@ -21,7 +21,7 @@ ROUNDS = 9
 BATCH = 64
 NUM_IMAGES = 20 * BATCH  # per round
 SIDE, IMAGE_SIZE = 28, 32
-TOLERANCE = 1e-4  # of a range of 1.275; the grids are computed in another order
+TOLERANCE = 1e-4  # out of a range of 1.275; the grids are computed in a different order
 
 RANGES: Any = {
     "scaling": (0.76, 1.41),
@@ -33,7 +33,7 @@ RANGES: Any = {
 
 def measure(root: str) -> list[Claim]:
     """The claims on distortions, on the first digits of MNIST below `root`."""
-    import kornia  # it takes seconds, and nothing else here needs it
+    import kornia  # takes seconds, and nothing else here needs it
 
     images = read_mnist(root)[0][:NUM_IMAGES]
     distortion = AffineDistortion(**RANGES, num_images=NUM_IMAGES, versions=1, fixed=False, seeds=[0])
@@ -48,7 +48,7 @@ def measure(root: str) -> list[Claim]:
     epoch = iter(range(10**6))
 
     def ours_drawing() -> None:
-        number = next(epoch)  # a new one, so that the maps are drawn anew
+        number = next(epoch)  # a new one, so that maps are drawn anew
         for batch, presentations in batches:
             distortion(batch, number, presentations, IMAGE_SIZE)
 
@@ -109,7 +109,7 @@ def measure(root: str) -> list[Claim]:
 
 
 def random_affine(transforms: Any) -> Any:
-    """torchvision's transform with the ranges of affine1998, bilinear; it knows no squeezing.
+    """torchvision's transform with the ranges of affine1998, bilinear; it has no squeezing.
 
     Args:
         transforms: torchvision.transforms or its v2.
