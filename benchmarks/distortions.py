@@ -40,8 +40,8 @@ def measure(root: str) -> list[Claim]:
     maps = distortion.affine(epoch=0)
     kornia_maps = _forward_matrices(maps)
     batches = list(zip(torch.split(images, BATCH), torch.split(torch.arange(NUM_IMAGES), BATCH), strict=True))
-    pictures = [transforms.functional.to_pil_image(image) for image in images]
-    on_pictures = transforms.Compose([random_affine(transforms), *to_the_network()])
+    pil_images = [transforms.functional.to_pil_image(image) for image in images]
+    on_pil_images = transforms.Compose([random_affine(transforms), *to_the_network()])
     to_float = v2.ToDtype(torch.float32, scale=True)
     on_tensors = v2.Compose([random_affine(v2), to_float, v2.Pad((IMAGE_SIZE - SIDE) // 2), v2.Normalize(*_scale())])
     bare_v1, bare_v2 = random_affine(transforms), random_affine(v2)
@@ -69,9 +69,9 @@ def measure(root: str) -> list[Claim]:
     costs = interleaved(
         {
             "cnnlit": timed(ours_drawing),
-            "torchvision v1": timed(lambda: per_sample(on_pictures, pictures)),
+            "torchvision v1": timed(lambda: per_sample(on_pil_images, pil_images)),
             "torchvision v2": timed(lambda: per_sample(on_tensors, tensors)),
-            "v1 alone": timed(lambda: [bare_v1(picture) for picture in pictures]),
+            "v1 alone": timed(lambda: [bare_v1(image) for image in pil_images]),
             "v2 alone": timed(lambda: [bare_v2(tensor) for tensor in tensors]),
             "cnnlit, maps given": timed(
                 lambda: [
@@ -125,7 +125,7 @@ def random_affine(transforms: Any) -> Any:
 
 
 def to_the_network() -> list[Any]:
-    """torchvision's transforms from a picture of PIL to float32 [1, 32, 32] at the paper's scale."""
+    """torchvision's transforms from a PIL image to float32 [1, 32, 32] at the paper's scale."""
     return [transforms.ToTensor(), transforms.Pad((IMAGE_SIZE - SIDE) // 2), transforms.Normalize(*_scale())]
 
 

@@ -165,7 +165,7 @@ class Epochs:
         self.settings = _settings(root, steps)
         self.recipe: Recipe = config.build(self.settings["recipe"])
         self.images, self.labels, *_ = read_mnist(root)
-        self.pictures = _unpacked(root, folder / "pictures")
+        self.unpacked = _unpacked(root, folder / "unpacked")
         seed_everything(self.settings["seed"], verbose=False)
         self.network: LeNet5 = config.build(self.settings["model"])
         self.ordinary = OrdinaryLeNet5(self.network)
@@ -175,7 +175,7 @@ class Epochs:
     def common(self, network: nn.Module, *, distorted: bool = False) -> Cost:
         affine = [random_affine(transforms)] if distorted else []
         transform = transforms.Compose([*affine, *to_the_network()])
-        dataset = torchvision.datasets.MNIST(str(self.pictures), train=True, transform=transform)
+        dataset = torchvision.datasets.MNIST(str(self.unpacked), train=True, transform=transform)
         loader = DataLoader(dataset, batch_size=self.recipe.batch_size, shuffle=True)
         stopwatch = Stopwatch()
         # Lightning's own choice where rich is installed.
