@@ -266,7 +266,7 @@ def at_every_place(layer: nn.Linear, maps: Tensor) -> Tensor:
     side = math.isqrt(layer.in_features // channels)
     if min(height, width) < side:
         raise ValueError(
-            f"a dense test needs larger images: these leave {height}x{width} of the {side}x{side} places "
+            f"a dense test needs larger images: these leave {height}x{width} of the {side}x{side} positions "
             "that the first fully connected layer sees"
         )
     return functional.conv2d(maps, layer.weight.view(-1, channels, side, side), layer.bias)

@@ -265,7 +265,7 @@ class ResNet(nn.Module):
             raise ValueError(f"model.bottleneck_stride={bottleneck_stride}: depth={depth} has no bottlenecks")
         check_variant(weights, variant)
         if weights and (shortcut not in (None, "B") or normalization != "batch"):
-            raise ValueError(f"model.weights={weights} are of a network with shortcut=B and normalization=batch")
+            raise ValueError(f"model.weights={weights} belongs to a network with shortcut=B and normalization=batch")
         form = BlockForm(
             shortcut or "B", normalization, activation, bottleneck_stride or ("1x1" if variant == "paper" else "3x3")
         )

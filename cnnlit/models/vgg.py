@@ -137,9 +137,9 @@ class VGG(nn.Module):
         normalization = normalization or ("lrn" if configuration == "A-LRN" else "none")
         check_variant(weights, variant)
         if weights and init_from:
-            raise ValueError(f"model.init_from={init_from}: model.weights={weights} are all of the weights; use one")
+            raise ValueError(f"model.init_from={init_from}: model.weights={weights} already sets all weights; use one")
         if variant == "torchvision" and configuration not in TORCHVISION:
-            raise ValueError(f"model.configuration={configuration}: torchvision has {', '.join(TORCHVISION)} alone")
+            raise ValueError(f"model.configuration={configuration}: torchvision has only {', '.join(TORCHVISION)}")
         side = image_size
         for _ in MAPS:
             side = pooled(side, pool_window, pool_stride)

@@ -38,7 +38,7 @@ def check_variant(weights: str | None, variant: str) -> None:
         ValueError: if weights are asked for with another variant.
     """
     if weights and variant != "torchvision":
-        raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+        raise ValueError(f"model.weights={weights} belongs to another network; add model.variant=torchvision")
 
 
 def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str, str], heads: tuple[str, ...]) -> None:
@@ -67,7 +67,7 @@ def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str
         state = published[weights].get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise OSError(
-            f"model.weights={weights}: {url} cannot be had ({error}); without a network put the file into "
+            f"model.weights={weights}: {url} cannot be downloaded ({error}); offline, put the file into "
             f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or leave model.weights out"
         ) from None
     fill(model, from_torchvision(state, names), f"model.weights={weights}", heads)
@@ -95,7 +95,7 @@ def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) ->
     model.load_state_dict(wanted, strict=False)
     for head in renewed:
         log.warning(
-            "%s has %s classes, the model %d: %s starts anew",
+            "%s has %s classes, the model %d: %s starts from random weights",
             source,
             _classes(state, head),
             len(own[f"{head}.weight"]),
@@ -127,4 +127,4 @@ def _first_misfit(own: State, wanted: State, missing: list[str], unlike: list[st
     if missing:
         return f"it has no {missing[0]}"
     key = unlike[0]
-    return f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here; leave the widths as published"
+    return f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here; keep the published widths"

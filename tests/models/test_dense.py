@@ -82,6 +82,6 @@ def test_with_a_linear_classifier_the_mean_of_logits_is_the_logits_of_the_mean(n
 
 
 def test_images_that_are_too_small_are_refused_in_one_line() -> None:
-    with pytest.raises(ValueError, match="needs larger images: these leave 2x2 of the 6x6 places") as refusal:
+    with pytest.raises(ValueError, match="needs larger images: these leave 2x2 of the 6x6 positions") as refusal:
         network("alexnet").dense(torch.randn(1, 3, 96, 96))
     assert "\n" not in str(refusal.value)

@@ -354,7 +354,9 @@ def test_published_weights_fill_what_the_model_has(
     knobs: Any = {"num_classes": num_classes, "auxiliary_weight": auxiliary_weight}
     with caplog.at_level(logging.WARNING):
         ours = GoogLeNet(variant="torchvision", weights="IMAGENET1K_V1", **knobs)
-    assert [message.split(": ")[-1] for message in caplog.messages] == [f"{head} starts anew" for head in renewed]
+    assert [message.split(": ")[-1] for message in caplog.messages] == [
+        f"{head} starts from random weights" for head in renewed
+    ]
     theirs = from_torchvision(published, TORCHVISION_NAMES)
     for name, value in ours.state_dict().items():
         if name.rpartition(".")[0] in renewed:

@@ -285,16 +285,16 @@ def test_weights_are_those_that_torchvision_publishes_for_the_form(
     [
         (
             {"weights": "IMAGENET1K_V1"},
-            "model.weights=IMAGENET1K_V1 are of another network; add model.variant=torchvision",
+            "model.weights=IMAGENET1K_V1 belongs to another network; add model.variant=torchvision",
         ),
-        ({"variant": "torchvision", "configuration": "C"}, "model.configuration=C: torchvision has A, B, D, E alone"),
+        ({"variant": "torchvision", "configuration": "C"}, "model.configuration=C: torchvision has only A, B, D, E"),
         (
             {"variant": "torchvision", "configuration": "A-LRN"},
-            "model.configuration=A-LRN: torchvision has A, B, D, E alone",
+            "model.configuration=A-LRN: torchvision has only A, B, D, E",
         ),
         (
             {"variant": "torchvision", "weights": "IMAGENET1K_V1", "init_from": "runs/a"},
-            "model.init_from=runs/a: model.weights=IMAGENET1K_V1 are all of the weights; use one",
+            "model.init_from=runs/a: model.weights=IMAGENET1K_V1 already sets all weights; use one",
         ),
         ({"image_size": 31}, "image_size=31 leaves nothing for fc6; use larger images or smaller pools"),
         ({"image_size": 31, "variant": "torchvision"}, "image_size=31 leaves nothing for fc6"),

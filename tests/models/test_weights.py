@@ -28,7 +28,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_without_a_network_published_weights_are_refused_with_a_way_out(offline: Path) -> None:
-    with pytest.raises(OSError, match="cannot be had") as refusal:
+    with pytest.raises(OSError, match="cannot be downloaded") as refusal:
         AlexNet(variant="torchvision", weights="IMAGENET1K_V1")
     message = str(refusal.value)
     assert "model.weights=IMAGENET1K_V1" in message
@@ -64,7 +64,7 @@ def test_published_weights_fill_the_network_and_a_new_head_says_so(
         assert not caplog.messages
     else:
         assert caplog.messages == [
-            "model.weights=IMAGENET1K_V1 has 1000 classes, the model 37: fc8 starts anew",
+            "model.weights=IMAGENET1K_V1 has 1000 classes, the model 37: fc8 starts from random weights",
         ]
 
 
