@@ -19,9 +19,6 @@ State = Literal["running", "finished", "failed", "interrupted"]
 WITHOUT_RUNS = {"checkpoints", "pictures", "wandb", "tensorboard", ".git"}
 """Folders of a run, below which no other run is looked for."""
 
-JOBS = "jobs.json"
-"""The file of a sweep's folder that says how its jobs stand."""
-
 
 def read(folder: Path) -> dict[str, Any]:
     """The record of a run; one that was killed says so.
@@ -65,21 +62,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     config: dict[str, Any] = update_config(yaml.load((folder / "config.yaml").read_text(), loader))
     return config
-
-
-def read_jobs(sweep: Path) -> list[dict[str, Any]]:
-    """The jobs of a sweep, by number, as they stand in its jobs.json; none if it has no such file."""
-    try:
-        jobs: list[dict[str, Any]] = json.loads((sweep / JOBS).read_text())["jobs"]
-    except (OSError, ValueError, KeyError):
-        return []
-    return jobs
-
-
-def quoted(path: Path) -> str:
-    """A path as a value on Hydra's command line, whatever characters it has."""
-    text = str(path)
-    return text if re.fullmatch(r"[\w./-]+", text) else '"{}"'.format(text.replace('"', '\\"'))
 
 
 def checkpoint_of(folder: Path) -> Path:

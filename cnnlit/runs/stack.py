@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnlit.runs.folder import Run
 from cnnlit.runs.reading import read, read_config
+from cnnlit.runs.sweep_folder import is_sweep
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 def is_stack(folder: Path) -> bool:
     """Whether a folder holds replicas that are trained in one process."""
-    alone = (folder / "run.json").exists() or (folder / "multirun.yaml").exists()
-    return not alone and (folder / "0" / "run.json").is_file()
+    other = (folder / "run.json").exists() or is_sweep(folder)
+    return not other and (folder / "0" / "run.json").is_file()
 
 
 def read_configs(folder: Path) -> list[dict[str, Any]]:
