@@ -1,4 +1,4 @@
-"""What the folder of a run or of a sweep holds, read back."""
+"""A run's folder, read back: its record, configuration, checkpoint and curves; and where such folders are."""
 
 import csv
 import json
@@ -17,11 +17,11 @@ from cnnlit.runs.moved import update_config
 State = Literal["running", "finished", "failed", "interrupted"]
 
 WITHOUT_RUNS = {"checkpoints", "pictures", "wandb", "tensorboard", ".git"}
-"""Folders of a run, below which no other run is looked for."""
+"""Subfolders of a run, in which no other run is searched for."""
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The record of a run; one that was killed says so.
+    """The record of a run; the state of one that was killed is `interrupted`.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
@@ -33,6 +33,11 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
+    """The contents of run.json as the run itself left them.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+    """
     try:
         record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
@@ -41,7 +46,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _at_work(folder: Path, record: dict[str, Any]) -> bool:
-    """Whether the process that a run names still runs, on whichever machine."""
+    """Whether the process named in a record is still running, here or on another machine."""
     here = record["host"] == socket.gethostname()
     if here and record["pid"] == os.getpid():
         return True
@@ -52,20 +57,20 @@ def _at_work(folder: Path, record: dict[str, Any]) -> bool:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run, as plain containers; that of an older version is brought up to date.
+    """The resolved configuration of a run, plain containers; one from an older version is brought up to date.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
     """
     read(folder)
-    # libyaml reads in a tenth of the time; without it the same in Python.
+    # libyaml takes a tenth of the time, but may be missing.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     config: dict[str, Any] = update_config(yaml.load((folder / "config.yaml").read_text(), loader))
     return config
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """The network of a run after its last epoch.
+    """The latest checkpoint of a run.
 
     Raises:
         FileNotFoundError: if there is none yet.
@@ -86,7 +91,7 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """All folders that hold a run, in or below `root`, numbered ones by their number."""
+    """All folders in or below `root` that hold a run; numbered ones in numerical order."""
     for folder, below, files in os.walk(root.resolve()):
         below[:] = sorted((name for name in below if name not in WITHOUT_RUNS), key=_by_number)
         if "run.json" in files:

@@ -1,4 +1,4 @@
-"""Runs are found however they lie, and none is dropped because something is wrong with it."""
+"""Runs are found wherever they are, and none is dropped because something is wrong with it."""
 
 import json
 import math
@@ -17,7 +17,7 @@ def sweep(folder, *overrides):
     (folder / "jobs.json").write_text(json.dumps({"jobs": jobs}))
 
 
-def test_runs_are_found_however_deep_they_lie(tmp_path):
+def test_runs_are_found_at_any_depth(tmp_path):
     for place in ("a/0", "a/1", "b/c/d/0", "b/run"):
         made_run(tmp_path / place)
     (tmp_path / "a" / "0" / "checkpoints" / "x").mkdir(parents=True)
@@ -31,7 +31,7 @@ def test_runs_are_found_however_deep_they_lie(tmp_path):
     assert find([str(tmp_path / "a" / "0")]).folder == tmp_path / "a"
 
 
-def test_a_run_is_read_whole(tmp_path):
+def test_a_run_is_read_back_completely(tmp_path):
     made_run(tmp_path / "0", seed=7, error=0.25, train=(0.5, 0.25), picture=b"png")
     (record,) = find([str(tmp_path)]).records
     assert (record.state, record.seed, record.reason, record.seconds) == ("finished", 7, "", 10.0)
@@ -89,7 +89,7 @@ def test_a_single_run_knows_its_command(tmp_path):
     assert find([str(tmp_path)]).records[0].overrides == ("model=vgg11", "a.b=x y")
 
 
-def test_where_nothing_is_is_said(tmp_path):
+def test_a_place_without_runs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="runs=nowhere: there is no such folder"):
         find(["nowhere"])
     with pytest.raises(ValueError, match=r"there is no run.json in it or below"):
