@@ -102,34 +102,39 @@ class Run:
             ValueError: if the run to resume is finished, or another process is at work on it.
         """
         self._writes = writes
-        process = {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
         if writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            free = self._lock.take()
+        free = self._lock.take() if writes else True
         if resume:
-            before = read_record(self.folder)
-            if writes and not free:
-                raise ValueError(
-                    f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
-                )
-            if before["state"] == "finished":
-                self._lock.give_back()
-                raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
-            if writes:
-                remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
-            self.record = {**before, **process}
-            self.error_before = self.record.pop("error", "")
-            self._seconds_before = self.record["seconds"]
+            self._take_up(free)
         else:
-            self.record = {**process, **origin(), "seed": config["seed"], "device": describe_device(device)}
-            if writes:
-                if not free or (self.folder / "run.json").exists():
-                    raise FileExistsError(
-                        f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
-                        "hydra.run.dir names another folder"
-                    )
-                write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+            self._claim(free, config, device)
         self._write()
+
+    def _take_up(self, free: bool) -> None:
+        before = read_record(self.folder)
+        if not free:
+            raise ValueError(
+                f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
+            )
+        if before["state"] == "finished":
+            self._lock.give_back()
+            raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
+        if self._writes:
+            remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
+        self.record = {**before, **_this_process()}
+        self.error_before = self.record.pop("error", "")
+        self._seconds_before = self.record["seconds"]
+
+    def _claim(self, free: bool, config: dict[str, Any], device: "torch.device") -> None:
+        if self._writes and (not free or (self.folder / "run.json").exists()):
+            raise FileExistsError(
+                f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
+                "hydra.run.dir names another folder"
+            )
+        self.record = {**_this_process(), **origin(), "seed": config["seed"], "device": describe_device(device)}
+        if self._writes:
+            write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
     def keep(self) -> None:
         """Record how long the run has taken so far, in case it is killed."""
@@ -172,6 +177,10 @@ class Run:
         self.record["seconds"] = round(self.seconds, 3)
         if self._writes:
             write_json(self.folder / "run.json", self.record)
+
+
+def _this_process() -> dict[str, Any]:
+    return {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
 
 
 def _is_intact(checkpoint: Path) -> bool:

@@ -149,7 +149,8 @@ class ProcessPool:
 
     def _poll(self) -> None:
         """See which jobs have ended, and kill those that took too long to end."""
-        if self._received is not None:
+        if self._received is not None and self._deadline is None:
+            self._tell("the jobs that run save their state and end; a second signal ends them at once")
             self._stop()
         for process in list(self._running):
             if process.popen.poll() is not None:
@@ -209,9 +210,8 @@ class ProcessPool:
         def answer(number: int, frame: FrameType | None) -> None:
             if self._received is not None:
                 self._deadline = 0.0
-            else:  # handled at the next poll, when no job is half started
+            else:  # handled at the next poll, when no job is half started and no file half written
                 self._received = number
-                self._tell("the jobs that run save their state and end; a second signal ends them at once")
 
         if threading.current_thread() is not threading.main_thread():
             yield

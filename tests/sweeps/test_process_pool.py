@@ -163,6 +163,29 @@ def test_as_many_run_at_once_as_asked_for_each_with_its_own_gpus_and_cores(tmp_p
             assert not set(records[one]["cores"]) & set(records[other]["cores"])
 
 
+def test_a_signal_that_arrives_while_a_line_is_told_waits(tmp_path, command):
+    """Whoever is told writes files, which must not be written again halfway."""
+    told, telling = [], False
+
+    def tell(line):
+        nonlocal telling
+        assert not telling
+        telling = True
+        told.append(line)
+        if "starts" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)  # the handler runs here
+        telling = False
+
+    batch = jobs(tmp_path, "sleep=60", "error=0.5")
+    pool = ProcessPool(command, tell=tell)
+    pool.run(batch)
+    assert pool.received == signal.SIGINT
+    assert [job.state for job in batch] == ["interrupted", "not started"]
+    assert told[0].startswith("job 0 starts")
+    assert told[1].startswith("the jobs that run save their state and end")
+
+
 def before(job, state, settings=None, pid=2**22 + 1):
     """Leave in the job's folder what an earlier run would have left."""
     job.folder.mkdir()
