@@ -8,7 +8,7 @@ import difflib
 import importlib
 import inspect
 import json
-import re
+import types
 import typing
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -78,19 +78,23 @@ def _check_value(value: Any, annotation: Any, name: str) -> None:
         # As JSON, strict allows a list for a tuple, but no "3" or true for a 3.
         TypeAdapter(annotation, config=config).validate_json(json.dumps(value))
     except ValidationError as error:
-        raise ValueError(f"{name}={_shown(value)}: {_reason(error, value)}") from None
+        raise ValueError(f"{name}={_shown(value)}: {_reason(error, annotation, value)}") from None
 
 
 def _parameters(target: Callable[..., Any]) -> dict[str, Any]:
-    """Name -> annotation of every parameter that can be given by keyword."""
+    """Name -> annotation of every parameter that can be given by keyword; Parameter.empty where nothing is known."""
     function = target.__init__ if inspect.isclass(target) else target
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except NameError:  # annotated with what is imported for type checkers alone
-        hints = {}
     keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    signature = inspect.signature(target).parameters
-    return {name: hints.get(name, inspect.Parameter.empty) for name, p in signature.items() if p.kind in keyword}
+    names = [name for name, each in inspect.signature(target).parameters.items() if each.kind in keyword]
+    return {name: _annotation(function, name) for name in names}
+
+
+def _annotation(function: Any, name: str) -> Any:
+    alone = types.SimpleNamespace(__annotations__={name: function.__annotations__.get(name, inspect.Parameter.empty)})
+    try:
+        return typing.get_type_hints(alone, getattr(function, "__globals__", {}), include_extras=True)[name]
+    except (NameError, TypeError):  # annotated with what is imported for type checkers alone, or not at all
+        return inspect.Parameter.empty
 
 
 def _import(target: str, path: str) -> Callable[..., Any]:
@@ -102,17 +106,26 @@ def _import(target: str, path: str) -> Callable[..., Any]:
     return found
 
 
-def _reason(error: Any, value: Any) -> str:
+def _reason(error: Any, annotation: Any, value: Any) -> str:
     details = error.errors()
-    choices = [str(d["ctx"]["expected"]) for d in details if d["type"] == "literal_error"]
-    if choices:
-        allowed = re.findall(r"'([^']*)'", choices[0]) or [choices[0]]
-        close = difflib.get_close_matches(str(value), allowed, n=1)
-        return f"must be one of {', '.join(allowed)}" + (f"; did you mean {close[0]}?" if close else "")
-    if any(d["type"] == "needs_python_object" for d in details):
+    if any(each["type"] == "needs_python_object" for each in details):
         return "must be keys with a _target_"
-    messages = dict.fromkeys(d["msg"].removeprefix("Input should be ").strip() for d in details)
-    return "must be " + " or ".join(messages)
+    choices = list(dict.fromkeys(str(each) for each in _choices(annotation)))
+    others = dict.fromkeys(
+        each["msg"].removeprefix("Input should be ").strip() for each in details if each["type"] != "literal_error"
+    )
+    allowed = [f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]] if choices else []
+    close = difflib.get_close_matches(str(value), choices, n=1)
+    null = ["null"] if type(None) in typing.get_args(annotation) else []
+    return "must be " + " or ".join([*allowed, *others, *null]) + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """All values of the Literals in an annotation."""
+    values = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(values)
+    return [choice for each in values for choice in _choices(each)]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -237,3 +237,16 @@ def test_two_new_runs_never_share_a_folder():
 def test_only_what_is_printed_may_break_off_quietly():
     with pytest.raises(BrokenPipeError, match="a worker's"), command._ending_unread():
         raise BrokenPipeError("a worker's")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainer.precision=x", "bf16-mixed"),
+        ("num_threads=x", "num_threads=x: must be auto or a valid integer or null"),
+        ("checkpoint_minutes=x", "checkpoint_minutes=x: must be a valid number or null"),
+        ("logger.mode=x", "logger.mode=x: must be one of auto, online, offline"),
+    ],
+)
+def test_a_refusal_names_everything_that_is_allowed(monkeypatch, capfd, tmp_path, override, said):
+    assert said in refusal(monkeypatch, capfd, tmp_path, override)
