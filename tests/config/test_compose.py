@@ -138,7 +138,7 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
             ["model=alexnet"],
             ["there is no folder", "expected class folders", "data=imagenette", "data=synthetic needs nothing"],
         ),
-        (["model=alexnet", "data=synthetic", "model.groups=3"], ["model.groups=3", "1 or 2"]),
+        (["model=alexnet", "data=synthetic", "model.groups=3"], ["model.groups=3", "one of 1, 2"]),
         (
             ["model=vgg16", "data=synthetic", "model.weights=IMAGENET1K_V1", "recipe=modern_images"],
             ["model.variant=torchvision"],
