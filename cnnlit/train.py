@@ -238,12 +238,12 @@ def _fit_stack(run: "Stack", task: "StackedSeeds", datamodule: Any, loop: "Train
     """Train all replicas to the end, and give each its own checkpoint."""
     import torch
 
+    from cnnlit.callbacks import stop_signals
     from cnnlit.runs.checkpoint_io import WholeCheckpoints
     from cnnlit.runs.metrics_file import ReplicaMetrics
     from cnnlit.training.stacked_seeds import is_finite, of_one
 
-    signals: Any = loop._signal_connector
-    with signals.heeded():
+    with stop_signals(loop):
         loop.loggers = [ReplicaMetrics([each.folder for each in run.runs])]
         loop.fit(task, datamodule=datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
     state = torch.load(run.checkpoint, weights_only=True, map_location="cpu")
@@ -294,6 +294,7 @@ def _fit_and_test(
     loop: "Trainer",
 ) -> float:
     """Train to the end, test once, draw; the run's record says how that went, whatever happens."""
+    from cnnlit.callbacks import stop_signals
     from cnnlit.callbacks.run_figures import RunFigures
     from cnnlit.parallel.processes import failing_together
     from cnnlit.runs.metrics_file import MetricsFile
@@ -303,8 +304,7 @@ def _fit_and_test(
 
     pictures = RunFigures(run.folder)
     stacked = "replicas" in run.record  # trained with others: to be shown to the tracker, and not summed up
-    signals: Any = loop._signal_connector
-    with run, signals.heeded(), loggers.closing(), failing_together(loop.strategy, run.fail):
+    with run, stop_signals(loop), loggers.closing(), failing_together(loop.strategy, run.fail):
         logger = task.config["logger"]
         tracked = logger and loop.is_global_zero
         tracker = config.build(logger, folder=run.folder, run_id=run.record["id"]) if tracked else None

@@ -1,15 +1,13 @@
 """How many bytes a step of training sends between devices, with the network on two of them and with a copy on each."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from cnnlit.models.alexnet import AlexNet
+from cnnlit.parallel.distributed_internals import fake_devices
 from cnnlit.parallel.towers import JOINED, Towers
 
 
@@ -51,7 +49,7 @@ def exchanges(*, batch_size: int, **knobs: Any) -> list[Exchange]:
         batch_size: images per step, over both devices.
         knobs: of the AlexNet.
     """
-    with _two_imagined_devices() as mesh:
+    with fake_devices(2) as mesh:
         network = AlexNet(**knobs)
         replicas = {name: gradient_bytes(layer, 2) for name, layer in network.named_children()}
         towers = Towers(network, mesh)
@@ -77,21 +75,6 @@ def exchanges(*, batch_size: int, **knobs: Any) -> list[Exchange]:
         for name in replicas
         if replicas[name]
     ]
-
-
-@contextmanager
-def _two_imagined_devices() -> Iterator[DeviceMesh]:
-    """Two devices of which this process is the first and the second does not exist; tensors have no values."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.testing._internal.distributed.fake_pg import FakeStore
-
-    distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
-    try:
-        mesh = init_device_mesh("cpu", (2,))
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            yield mesh
-    finally:
-        distributed.destroy_process_group()
 
 
 def table(rows: list[Exchange]) -> str:

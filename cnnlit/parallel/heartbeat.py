@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from cnnlit.parallel import distributed_internals
+
 POLL_SECONDS = 0.5
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
 """How often a machine says that it is there, and how long another one believes so."""
@@ -62,7 +64,7 @@ class Heartbeat(threading.Thread):
         return None
 
     def run(self) -> None:
-        while (store := _connection()) is None:
+        while (store := distributed_internals.connect_to_store()) is None:
             if self._ended.wait(POLL_SECONDS):
                 return
         self._connected = True
@@ -87,10 +89,3 @@ class Heartbeat(threading.Thread):
                 key = f"{BEAT}/{other}"
                 if store.check([key]) and (latest := store.get(key)) != self._beats.get(other):
                     self._heard[other], self._beats[other] = time.monotonic(), latest
-
-
-def _connection() -> Any:
-    """A new connection to what the processes of a run share, on which nothing else waits; None before there is one."""
-    from torch import distributed
-
-    return distributed.distributed_c10d._get_default_store().clone() if distributed.is_initialized() else None

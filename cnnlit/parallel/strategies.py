@@ -1,14 +1,10 @@
 """How a run is spread over several devices: what `trainer.strategy` names."""
 
-import os
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import torch
-from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import distributed, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -20,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from cnnlit.parallel.communication import gradient_bytes
-from cnnlit.parallel.processes import LAUNCHER
+from cnnlit.parallel.lightning_internals import Launched, configure_with
 from cnnlit.parallel.towers import Towers
 
 Name = Literal["auto", "ddp", "fsdp", "two_towers"]
@@ -94,36 +90,12 @@ def strategy_for(name: Name, *, num_devices: int, timeout_seconds: float) -> Str
     return FullyShardedReplicas(num_devices, timeout) if name == "fsdp" else DataParallel(timeout=timeout)
 
 
-class Launcher(_SubprocessScriptLauncher):
-    """Starts this command again for each further device of the machine.
-
-    Lightning's own also kills the first process as soon as another has failed, before it can say so in its record;
-    here that is left to cnnlit.parallel.processes.
-    """
-
-    def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        if not self.cluster_environment.creates_processes_externally:
-            os.environ[LAUNCHER] = str(os.getpid())  # see end_with_launcher
-            self._call_children_scripts()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
-        return function(*args, **kwargs)
-
-
-class Distributed:
+class Distributed(Launched):
     """What all strategies of several devices share: how processes are started, and what is equal before a test."""
 
     model: Any
-    cluster_environment: Any
-    num_processes: int
-    num_nodes: int
     distributed_sampler_kwargs: dict[str, Any]
     root_device: torch.device
-
-    def _configure_launcher(self) -> None:
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        if not self.cluster_environment.creates_processes_externally:
-            self._launcher: Any = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def replica_group(self) -> distributed.ProcessGroup | None:
         """The processes whose buffers should be equal; None for all."""
@@ -166,7 +138,8 @@ class PlacedNetwork(Distributed, ModelParallelStrategy):
     def setup_environment(self) -> None:
         super().setup_environment()
         # Lightning asks the LightningModule to place itself; ours knows nothing of devices.
-        self.lightning_module.configure_model = self._place_once  # type: ignore[union-attr,method-assign]
+        assert self.lightning_module is not None
+        configure_with(self.lightning_module, self._place_once)
 
     def _place_once(self) -> None:
         network: Any = self.lightning_module.model  # type: ignore[union-attr]

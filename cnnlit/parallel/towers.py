@@ -96,8 +96,8 @@ class TowerConv2d(nn.Conv2d):
     """A convolution of which this device has half of the maps."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        convolved: Tensor = self._conv_forward(maps, _local(self.weight), _local(self.bias))
-        return convolved
+        weight, bias = _local(self.weight), _local(self.bias)
+        return functional.conv2d(maps, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class TowerLinear(nn.Linear):

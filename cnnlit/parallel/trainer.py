@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from cnnlit.parallel.devices import keep_freed_memory
-from cnnlit.parallel.signals import StopSignals
+from cnnlit.parallel.lightning_internals import disable_sigterm_broadcast
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
 from cnnlit.runs.folder import Run
 
@@ -44,7 +44,8 @@ def build_trainer(
         default_root_dir=str(run.folder),
         **({} if datamodule.num_images["val"] else {"limit_val_batches": 0}),
     )
-    trainer._signal_connector = StopSignals(trainer)
+    if trainer.world_size > 1:
+        disable_sigterm_broadcast(trainer)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
         # Lightning sets this to find GPUs without starting CUDA; left set, every optimizer step looks for them again.

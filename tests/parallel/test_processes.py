@@ -10,7 +10,7 @@ import pytest
 from parallel.processes import together
 from torch import distributed
 
-from cnnlit.parallel import heartbeat
+from cnnlit.parallel import distributed_internals, heartbeat
 from cnnlit.parallel.heartbeat import Heartbeat
 from cnnlit.parallel.processes import of_all
 
@@ -51,7 +51,7 @@ class PulledCable:
 def test_silence_is_noticed_though_the_network_never_answers(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_connection", PulledCable)
+    monkeypatch.setattr(distributed_internals, "connect_to_store", PulledCable)
     monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 0.1)
     one = Heartbeat(0, 2, ended)
     one.start()
@@ -61,7 +61,7 @@ def test_silence_is_noticed_though_the_network_never_answers(
 
 def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     store = distributed.HashStore()
-    monkeypatch.setattr(heartbeat, "_connection", lambda: store)
+    monkeypatch.setattr(distributed_internals, "connect_to_store", lambda: store)
     one, other = Heartbeat(0, 1, ended), Heartbeat(0, 1, ended)
     one.start()
     other.start()
