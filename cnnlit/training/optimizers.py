@@ -8,12 +8,18 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from cnnlit.training.foreach_internals import damped_step
+
 Exempt = Literal["biases", "normalization"]
 
 SELECTIONS = (nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d)
 """Layers that copy some of their inputs: a second derivative passes them as a first one does."""
 
-NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+NORMALIZATIONS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.LocalResponseNorm),
+)
 
 
 def parameter_groups(model: nn.Module, decay_exempt: Collection[Exempt]) -> list[dict[str, Any]]:
@@ -84,8 +90,9 @@ class StochasticDiagonalLM(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            damped = torch._foreach_add([self.state[parameter]["curvature"] for parameter in moved], group["mu"])
-            torch._foreach_addcdiv_(moved, [parameter.grad for parameter in moved], damped, -group["lr"])
+            gradients: list[Any] = [parameter.grad for parameter in moved]
+            curvatures = [self.state[parameter]["curvature"] for parameter in moved]
+            damped_step(moved, gradients, curvatures, lr=group["lr"], mu=group["mu"])
         return loss
 
     def estimate(self, model: nn.Module, loss: nn.Module, images: Tensor, labels: Tensor) -> None:
