@@ -25,16 +25,16 @@ def callbacks_of_a_run(
     requeue: bool = False,
     single: bool = True,
 ) -> list[Callback]:
-    """The callbacks of a training, in the order in which Lightning calls them.
+    """A run's callbacks, in the order in which Lightning calls them.
 
     Args:
-        run: that is trained.
+        run: the run to be trained.
         recipe: its `averaging_decay` is read.
-        datamodule: its data, after `setup`.
+        datamodule: the data, after `setup`.
         layer_statistics: see cnnlit.train.
-        checkpoint_minutes: likewise.
-        requeue: likewise.
-        single: whether one network is trained; stacked seeds watch for losses that are not finite themselves.
+        checkpoint_minutes: see cnnlit.train.
+        requeue: see cnnlit.train.
+        single: whether one network is trained; stacked seeds handle losses that are not finite themselves.
     """
     callbacks: list[Callback] = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
     if layer_statistics:

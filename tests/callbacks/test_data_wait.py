@@ -1,4 +1,4 @@
-"""Waiting for data is counted, and nothing else."""
+"""Time spent waiting for data is counted, and no other time."""
 
 import time
 from pathlib import Path
@@ -68,7 +68,7 @@ def waited(
     return callback.seconds, trainer
 
 
-def test_the_time_that_data_take_is_waited_and_steps_and_validation_are_not(tmp_path: Path) -> None:
+def test_loading_data_counts_as_waiting_and_steps_and_validation_do_not(tmp_path: Path) -> None:
     seconds, _ = waited(tmp_path, WAIT)
     assert STEPS * WAIT <= seconds < STEPS * WORK
     assert waited(tmp_path, 0)[0] < STEPS * WORK
@@ -83,7 +83,7 @@ class SavesWithinEpoch(Callback):
             trainer.save_checkpoint(self.path)
 
 
-def test_what_was_waited_before_a_resume_within_an_epoch_counts(tmp_path: Path) -> None:
+def test_time_waited_before_a_resume_within_an_epoch_counts(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     waited(tmp_path, WAIT, SavesWithinEpoch(path))
     assert STEPS * WAIT <= waited(tmp_path, WAIT, checkpoint=path)[0] < STEPS * WORK
@@ -93,7 +93,7 @@ def test_a_validation_within_an_epoch_is_not_waiting(tmp_path: Path) -> None:
     assert waited(tmp_path, 0, val_check_interval=0.25)[0] < STEPS * WORK
 
 
-def test_what_was_waited_before_a_resume_counts(tmp_path: Path) -> None:
+def test_time_waited_before_a_resume_counts(tmp_path: Path) -> None:
     before, trainer = waited(tmp_path, WAIT)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     after, _ = waited(tmp_path, WAIT, checkpoint=tmp_path / "last.ckpt", epochs=2)
@@ -101,7 +101,7 @@ def test_what_was_waited_before_a_resume_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("waiting", "said"), [(60.0, True), (0.0, False)])
-def test_the_summary_says_what_to_turn_when_much_was_waited(
+def test_the_summary_names_the_setting_to_change_after_much_waiting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], waiting: float, said: bool
 ) -> None:
     run = Run(tmp_path)

@@ -1,4 +1,4 @@
-"""What the processes of a run tell one another."""
+"""What the processes of a run tell each other."""
 
 import threading
 import time
@@ -19,11 +19,11 @@ def gathered() -> list[str]:
     return of_all([["b", "a"], ["c", "a"]][distributed.get_rank()])
 
 
-def test_what_each_process_has_is_known_to_all_once(tmp_path: Path) -> None:
+def test_of_all_gathers_what_each_process_has_without_repeats(tmp_path: Path) -> None:
     assert together(gathered, tmp_path) == [["a", "b", "c"]] * 2
 
 
-def test_a_process_alone_has_what_it_has() -> None:
+def test_of_all_in_one_process_is_its_own_values() -> None:
     assert of_all({"b", "a"}) == ["a", "b"]
 
 
@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 class PulledCable:
-    """A store behind a network that swallows everything: whoever asks waits for ever."""
+    """A store behind a network that swallows everything: whoever asks waits forever."""
 
     def check(self, keys: list[str]) -> bool:
         return threading.Event().wait()

@@ -32,7 +32,7 @@ class OneWeight(LightningModule):
 
 
 class Handlers(Callback):
-    """Looks who would receive the signals in a step of training and of a test."""
+    """Notes who would receive the signals in each step of training and testing."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
