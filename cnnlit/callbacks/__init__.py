@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lightning import Callback
+from lightning import Callback, Trainer
 
 from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.callbacks.checkpoints import Checkpoints
@@ -11,6 +11,7 @@ from cnnlit.callbacks.finite_loss import FiniteLoss
 from cnnlit.callbacks.layer_statistics import LayerStatistics
 from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.callbacks.unreadable_images import UnreadableImages
+from cnnlit.parallel.signals import StopSignals
 from cnnlit.runs.folder import Run
 
 
@@ -24,16 +25,16 @@ def callbacks_of_a_run(
     requeue: bool = False,
     single: bool = True,
 ) -> list[Callback]:
-    """The callbacks of a training, in the order in which Lightning calls them.
+    """A run's callbacks, in the order in which Lightning calls them.
 
     Args:
-        run: that is trained.
+        run: the run to be trained.
         recipe: its `averaging_decay` is read.
-        datamodule: its data, after `setup`.
+        datamodule: the data, after `setup`.
         layer_statistics: see cnnlit.train.
-        checkpoint_minutes: likewise.
-        requeue: likewise.
-        single: whether one network is trained; stacked seeds watch for losses that are not finite themselves.
+        checkpoint_minutes: see cnnlit.train.
+        requeue: see cnnlit.train.
+        single: whether one network is trained; stacked seeds handle losses that are not finite themselves.
     """
     callbacks: list[Callback] = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
     if layer_statistics:
@@ -42,4 +43,13 @@ def callbacks_of_a_run(
         callbacks += [DataWait(), UnreadableImages(run)]
     if single:
         callbacks.append(FiniteLoss(run))
-    return [*callbacks, TrainingProgress(), Checkpoints(run, minutes=checkpoint_minutes, requeue=requeue)]
+    return [
+        *callbacks,
+        TrainingProgress(),
+        Checkpoints(run, StopSignals(), minutes=checkpoint_minutes, requeue=requeue),
+    ]
+
+
+def stop_signals(trainer: Trainer) -> StopSignals:
+    """The signals that the Trainer's Checkpoints answer to, to be entered around all that the Trainer does."""
+    return next(each.signals for each in trainer.callbacks if isinstance(each, Checkpoints))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A running mean of the weights, which is validated and tested in their place."""
+"""A running mean of the weights, validated and tested in their place."""
 
 from typing import Annotated
 
@@ -9,15 +9,15 @@ from torch import Tensor
 
 
 class PolyakAveraging(WeightAveraging):
-    """After each step, mean <- decay * mean + (1 - decay) * weights; buffers that are no numbers are copied.
+    """After each step, mean <- decay * mean + (1 - decay) * weights; integer buffers are copied.
 
-    The mean begins with the weights after the first step. At the end of the training it takes the weights' place.
-    Lightning's own EMAWeightAveraging averages whole numbers too, and so spoils tables of indices by rounding.
+    The mean starts from the weights after the first step, and replaces the weights at the end of training. Lightning's
+    own EMAWeightAveraging also averages integers, which ruins tables of indices by rounding.
 
     Source: Polyak, Juditsky 1992; as an exponential mean in Szegedy et al. 2014, Sec. 6, without details.
 
     Args:
-        decay: 1 - 1 / (the number of steps that the mean reaches back).
+        decay: 1 - 1 / n for a mean that reaches back about n steps.
     """
 
     def __init__(self, decay: Annotated[float, Gt(0), Lt(1)]) -> None:

@@ -1,4 +1,4 @@
-"""How long the device that trains waited for data."""
+"""How long the training device waited for data."""
 
 import time
 from typing import Any
@@ -8,51 +8,50 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class DataWait(Callback):
-    """Measures the time from the end of one training step to the arrival of the next one's batch on the device.
+    """Measures the time from the end of a training step until the next batch has arrived on the device.
 
-    On a GPU by the GPU's own clock: it is idle only when all that was asked of it is done, which the processor, running
-    ahead, does not see. Logged once per epoch as `seconds_waiting`, so far, those before a resume included.
+    On a GPU this is measured by the GPU's own clock: the GPU is idle only once it has done all that was queued, which
+    the CPU, running ahead, cannot see. Logged once per epoch as `seconds_waiting`, the total so far, including the time
+    before a resume. Validation and what happens between epochs do not count.
     """
 
     def __init__(self) -> None:
         self._seconds = 0.0
-        self._since: float | None = None
+        self._since: Any = None
         self._pairs: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
-        self._idle: torch.cuda.Event | None = None
 
     @property
     def seconds(self) -> float:
-        """Waited so far; on a GPU this waits for the steps that it was given."""
+        """Seconds waited so far; on a GPU, reading this waits for the steps that are queued."""
         for idle, busy in self._pairs:
             busy.synchronize()
             self._seconds += idle.elapsed_time(busy) / 1000
         self._pairs.clear()
         return self._seconds
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = _now(pl_module.device)  # a run that is resumed within an epoch does not start that epoch again
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._waits(pl_module)
+        self._since = _now(pl_module.device)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self._idle is not None:
-            self._pairs.append((self._idle, _now()))
-        elif self._since is not None:
-            self._seconds += time.perf_counter() - self._since
-        self._idle, self._since = None, None
+        now = _now(pl_module.device)
+        if isinstance(now, float):
+            self._seconds += now - self._since
+        else:
+            self._pairs.append((self._since, now))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._waits(pl_module)
+        self._since = _now(pl_module.device)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = _now(pl_module.device)  # of a validation within the epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._idle, self._since = None, None  # validation, checkpoints and pictures are no waiting
         pl_module.log("seconds_waiting", self.seconds)
-
-    def _waits(self, pl_module: LightningModule) -> None:
-        if pl_module.device.type == "cuda":
-            self._idle = _now()
-        else:
-            self._since = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}
@@ -61,8 +60,10 @@ class DataWait(Callback):
         self._seconds = state_dict["seconds"]
 
 
-def _now() -> torch.cuda.Event:
-    """This place in the work that the GPU was given."""
+def _now(device: torch.device) -> float | torch.cuda.Event:
+    """Seconds on the CPU's clock; on a GPU, the current place in the work that is queued."""
+    if device.type != "cuda":
+        return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record()
     return event

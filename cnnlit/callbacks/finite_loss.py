@@ -1,4 +1,4 @@
-"""A loss that is no number stops the run, and the layer that it comes from is named."""
+"""A loss that is not finite ends the run, and the layer that caused it is named."""
 
 import math
 import time
@@ -12,29 +12,29 @@ from torch.nn.utils import get_total_norm
 from cnnlit.runs.folder import Run, RunError
 
 SECONDS_BETWEEN_LOOKS = 1.0
-"""On a GPU, where to look at a loss is to wait for it."""
+"""On a GPU, where reading a loss means waiting for it."""
 
 NOT_FINITE = "is not finite"
 
 
 class FiniteLoss(Callback):
-    """Ends a run whose loss or weights are infinite or not a number, so that no checkpoint ever holds such weights.
+    """Ends a run whose loss or weights become infinite or NaN, so that no checkpoint ever holds such weights.
 
-    On the processor every loss is looked at before the step that it would spoil, and the layer is found by showing
-    the network the same batch again. On a GPU the losses are looked at once a second, and the weights before they are
-    saved; when a run that ended so is resumed, every step is looked at, and the layer found.
+    On the CPU every loss is checked before the step that it would spoil, and the layer is found by running the same
+    batch through the network again. On a GPU losses are checked once a second, and weights before they are saved; when
+    a run that ended this way is resumed, every step is checked and the layer found.
 
     Reads `model`, `loss` and `on_train_batch_start` of the LightningModule.
 
     Args:
-        run: that ends.
+        run: the run that is ended.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self._every_step = False
         self._batch: Any = None
-        self._losses: list[Tensor] = []
+        self._losses: list[tuple[int, Tensor]] = []
         self._next_look = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,11 +44,12 @@ class FiniteLoss(Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        step = trainer.global_step + 1
         if self._every_step:
             if not math.isfinite(loss.item()):
-                self._end(trainer, trainer.global_step + 1, self._origin(pl_module))
+                self._end(trainer, step, self._origin(pl_module))
         else:
-            self._losses.append(loss.detach())
+            self._losses.append((step, loss.detach()))
             if time.monotonic() > self._next_look:
                 self._look(trainer)
         self._batch = None
@@ -63,21 +64,21 @@ class FiniteLoss(Callback):
             self._end(trainer, trainer.global_step, _spoilt(pl_module))
 
     def _look(self, trainer: Trainer) -> None:
-        """Wait for the losses since the last look."""
+        """Check the losses since the last look, which waits for them."""
         self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
-        losses, self._losses = self._losses, []
-        if losses and not (finite := torch.stack(losses).isfinite()).all():
-            first = trainer.global_step - len(losses) + int(finite.logical_not().nonzero()[0]) + 1
-            self._end(trainer, first, f"resume={self.run.folder} goes there again and names the layer")
+        recent, self._losses = self._losses, []
+        if recent and not (finite := torch.stack([loss for _, loss in recent]).isfinite()).all():
+            step, _ = recent[finite.tolist().index(False)]
+            self._end(trainer, step, f"resume={self.run.folder} goes there again and names the layer")
 
     def _origin(self, module: Any) -> str:
-        """The first layer that makes something infinite of something finite, in the batch at hand."""
+        """The first layer whose output is not finite, in the current batch."""
         if spoilt := _spoilt(module):
             return spoilt
         images, _labels = self._batch
         if not images.isfinite().all():
             return "it has images with such values"
-        module.on_train_batch_start(self._batch, 0)  # which draws what the step drew
+        module.on_train_batch_start(self._batch, 0)  # seeds dropout as the step did
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             layer = _first_layer(module.model, images)
         return f"the first output that {NOT_FINITE} is {layer}'s" if layer else "every layer's output is finite"
@@ -113,6 +114,6 @@ def _first_layer(model: nn.Module, images: Tensor) -> str | None:
 
 
 def _spoilt(module: Any) -> str:
-    """The layer whose gradient was the first to be infinite: the last one with such weights; empty if none has."""
+    """The layer whose gradient was first not finite, which is the last one with such weights; empty if none has."""
     names = [name for name, values in module.model.named_parameters() if not values.isfinite().all()]
     return f"the gradient of {names[-1]} in the step before it was not" if names else ""

@@ -1,4 +1,4 @@
-"""What goes on inside a network while it learns: the gradient of each layer, the saturation of its activation."""
+"""What happens inside a network while it learns: each layer's gradient, and the saturation of its activation."""
 
 from typing import Any
 
@@ -8,18 +8,19 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 SATURATED = 0.05
-"""An activation is saturated where its slope is below this share of its steepest."""
+"""An activation is saturated where its slope is below this fraction of its steepest slope."""
 
 
 class LayerStatistics(Callback):
     """Logs, once per epoch, from its first batch:
 
-    `gradient_norm/<layer>`: the length of the gradient of the loss by the layer's weights, before any clipping.
+    `gradient_norm/<layer>`: the norm of the loss's gradient with respect to the layer's weights, before clipping.
     `saturation/<layer>`: the fraction of the layer's activations whose slope is below a twentieth of the steepest: the
-    flat ends of a tanh or sigmoid, through which hardly any gradient passes, and for a rectifier the zeros.
+    flat ends of a tanh or sigmoid, through which hardly any gradient passes; for a rectifier, the zeros.
 
-    A layer is what has weights; its activation is the first one that is computed after it. Reads `model` of the
-    LightningModule, whose activations are modules named `activation…`; gradients must be those of single steps.
+    A layer is a module with weights; its activation is the first one computed after it. Reads `model` of the
+    LightningModule, whose activations are modules named `activation…`. With accumulated gradients, the norm is that of
+    the whole step.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class LayerStatistics(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self._values:
-            return  # of this epoch already
+            return  # this epoch has been measured
         for name, module in pl_module.model.named_modules():  # type: ignore[union-attr]
             if _is_layer(module):
                 self._hooks.append(module.register_forward_pre_hook(self._enters(name)))
@@ -45,9 +46,9 @@ class LayerStatistics(Callback):
     def _saturates(self, activation: nn.Module, inputs: tuple[Tensor]) -> None:
         name = f"saturation/{self._layer}"
         if name in self._values:
-            return  # sub-sampling squashes too, and comes later
+            return  # of the sub-sampling after it, which has an activation too
         with torch.enable_grad():
-            # A copy, for rectifiers overwrite what they are given.
+            # A copy, because in-place rectifiers overwrite their input.
             at = inputs[0].detach().float().clone().requires_grad_()
             (slope,) = torch.autograd.grad(activation.forward(at * 1).sum(), at)
         self._values[name] = (slope.abs() < SATURATED * _steepest(activation)).float().mean()
@@ -67,7 +68,7 @@ class LayerStatistics(Callback):
         self._values = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was measured in an epoch that is not over, for the one that resumes it."""
+        """What was measured in the current epoch, for the run that resumes within it."""
         return {"values": self._values}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -76,11 +77,11 @@ class LayerStatistics(Callback):
 
 def _is_layer(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
-    return isinstance(weight, nn.Parameter) and weight.ndim > 1  # normalisations have one for each map
+    return isinstance(weight, nn.Parameter) and weight.ndim > 1  # normalisation layers have one weight per feature map
 
 
 def _steepest(activation: nn.Module) -> float:
-    """The largest slope of an activation function."""
+    """The steepest slope of an activation function."""
     with torch.enable_grad():
         at = torch.linspace(-5, 5, 1001).requires_grad_()
         (slope,) = torch.autograd.grad(activation.forward(at * 1).sum(), at)

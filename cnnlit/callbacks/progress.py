@@ -1,4 +1,4 @@
-"""What a run shows on the terminal while it trains: one bar, or a line per epoch."""
+"""A run's progress on the terminal: one bar, or a line per epoch."""
 
 import time
 from typing import Any
@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 REFRESH_SECONDS = 1.0
-"""A drawing takes 10 ms, which is a percent of this."""
+"""Drawing takes 10 ms, one percent of this."""
 
 
 class TrainingProgress(ProgressBar):
     """One bar for the whole training on a terminal, one line per epoch elsewhere; both on stderr.
 
-    The bar looks at the clock each step and at the numbers only when it is drawn, so it costs microseconds.
+    Each step only looks at the clock, which takes microseconds; the numbers are read when the bar is drawn.
 
     Args:
         console: where to write.

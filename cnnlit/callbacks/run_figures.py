@@ -1,4 +1,4 @@
-"""The pictures of a run, made when it is tested."""
+"""A run's figures, drawn when it is tested."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ErrorsOf1998(NamedTuple):
-    """The errors of a network beside the 82 that LeNet-5 made in 1998, on the same test set."""
+    """A network's errors beside the 82 that LeNet-5 made in 1998, on the same test set."""
 
     errors: int
     """Errors of this network."""
@@ -38,7 +38,7 @@ class ErrorsOf1998(NamedTuple):
 
 
 def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int, int]) -> ErrorsOf1998:
-    """Count the errors that are also among the published ones.
+    """Count a network's errors and those it shares with the published network.
 
     Args:
         predicted: int64 [N].
@@ -57,21 +57,21 @@ def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int,
 
 
 class RunFigures(Callback):
-    """Draws a tested network into `<folder>/pictures/`, and sends the pictures to the loggers that take any.
+    """Draws figures of a tested network into `<folder>/pictures/`, and sends them to the loggers that accept images.
 
-    Writes learning_curves.png (where the folder has a metrics.csv), layers.png (where that has LayerStatistics),
+    Writes learning_curves.png (if the folder has a metrics.csv), layers.png (if that holds LayerStatistics),
     filters.png, confusion_matrix.png, errors.png, and `<folder>/test_predictions.csv`, each whole or not at all. What
-    cannot be made is left out with a warning of one line: no picture is worth a finished run.
+    cannot be made is left out with a one-line warning: no figure is worth a finished run.
 
     Reads `test_predictions` and `model` of the LightningModule, and `test_images`, `class_names` and
     `published_errors` of the datamodule.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
 
     Attributes:
-        paths: of the files written, by name (`errors`, `test_predictions`).
-        comparison: with LeNet-5 of 1998, where the datamodule has its errors and all test images were answered.
+        paths: the files written, by name (`errors`, `test_predictions`).
+        comparison: with LeNet-5 of 1998, if the datamodule has its errors and the whole test set was classified.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -91,14 +91,14 @@ class RunFigures(Callback):
             if measured_layers(rows):
                 self._draw(trainer, "layers", lambda: draw_layers(rows))
         self._draw(trainer, "filters", lambda: draw_filters(filters()))
-        with _or_warn("The pictures of the test"):
+        with _or_warn("The figures of the test"):
             self._show_test(trainer, module.test_predictions, trainer.datamodule)  # type: ignore[attr-defined]
 
     def _show_test(self, trainer: Trainer, predictions: Any, data: Any) -> None:
         labels, predicted, confidence = (answers.cpu() for answers in predictions)
         complete = len(labels) == len(data.test_images)
         if trainer.world_size > 1 and (not complete or getattr(data, "unreadable", None)):
-            raise ValueError("which of several devices' pictures were left out is not known")
+            raise ValueError("it is not known which images the other devices left out")
         images = data.test_images[: len(labels)]  # a test may be limited to its first batches
         names = data.class_names
         self._draw(trainer, "confusion_matrix", lambda: draw_confusion_matrix(labels, predicted, names))
@@ -131,7 +131,7 @@ def _or_warn(what: str) -> Iterator[None]:
 
 
 def _first_filters(model: nn.Module) -> Callable[[], Tensor]:
-    """The weight of the first convolution, or an error, when it is called; devices that have a part give it here."""
+    """A function that returns the first convolution's weight, or raises; a sharded weight is gathered here."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             weight: Any = module.weight
@@ -151,7 +151,7 @@ def _png(figure: "Figure") -> bytes:
 
 
 def _log_picture(logger: Any, key: str, path: Path, step: int) -> None:
-    # Told apart by what they can do: importing W&B and TensorBoard to ask for their classes takes seconds.
+    # Told apart by what they can do, because importing W&B and TensorBoard for their classes takes seconds.
     if hasattr(logger, "log_image"):
         logger.log_image(key=key, images=[str(path)])
     elif hasattr(getattr(logger, "experiment", None), "add_image"):

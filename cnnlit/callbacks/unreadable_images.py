@@ -1,4 +1,4 @@
-"""Which photographs a run could not read, and did without."""
+"""Which images a run could not read and left out."""
 
 from typing import Any
 
@@ -9,14 +9,15 @@ from cnnlit.runs.folder import Run
 
 
 class UnreadableImages(Callback):
-    """Lists in run.json, as `unreadable`, the photographs that any process of the run has left out.
+    """Lists in run.json, as `unreadable`, the images that any process of the run has left out.
 
-    With each checkpoint, so that what a run that was cut off had left out is not forgotten, and after the test.
+    The list is updated with each checkpoint, so that a resumed run still knows what was left out before, and after the
+    test.
 
     Reads `unreadable` of the datamodule.
 
     Args:
-        run: whose record it is.
+        run: the run whose record it is.
     """
 
     def __init__(self, run: Run) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload
 
+from cnnlit.description.dispatch_internals import Operation
 from cnnlit.description.receptive_field import Field, ReceptiveFields
 from cnnlit.description.shape_inference import Outlined, tensors_in
 
@@ -21,7 +21,10 @@ KINDS = {
     "AvgPool2d": "pooling",
     "AdaptiveAvgPool2d": "pooling",
     "Subsample": "pooling",
-    "_BatchNorm": "normalization",
+    "BatchNorm1d": "normalization",
+    "BatchNorm2d": "normalization",
+    "BatchNorm3d": "normalization",
+    "SyncBatchNorm": "normalization",
     "LocalResponseNorm": "normalization",
     "ZeroPadding": "shortcut",
 }
@@ -86,7 +89,7 @@ class ForwardPass(Outlined):  # type: ignore[no-untyped-call]
         finally:
             network.train(was_training)
 
-    def note(self, operation: OpOverload, args: tuple[Any, ...], outputs: Any) -> None:
+    def note(self, operation: Operation, args: tuple[Any, ...], outputs: Any) -> None:
         self.used.update(id(tensor) for tensor in tensors_in(args))
         self._fields.follow(operation, args, outputs)
 

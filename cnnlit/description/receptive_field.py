@@ -6,9 +6,10 @@ Windows are squares and every operation treats rows as it treats columns, so tha
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch._ops import OpOverload
 
-from cnnlit.description.shape_inference import name_of, tensors_in, window_of, with_defaults
+from cnnlit.description import dispatch_internals
+from cnnlit.description.dispatch_internals import Operation, name_of, with_defaults
+from cnnlit.description.shape_inference import tensors_in, window_of
 
 
 class Field(NamedTuple):
@@ -59,7 +60,7 @@ class ReceptiveFields:
     def put(self, tensor: Tensor, field: Field) -> None:
         self._kept[id(tensor)] = (tensor, field)
 
-    def follow(self, operation: OpOverload, args: tuple[Any, ...], outputs: Any) -> None:
+    def follow(self, operation: Operation, args: tuple[Any, ...], outputs: Any) -> None:
         """Take down the fields of what an operation made.
 
         Args:
@@ -73,14 +74,14 @@ class ReceptiveFields:
 
 
 def _field_after(
-    operation: OpOverload, args: tuple[Any, ...], inputs: list[tuple[Tensor, Field]], output: Tensor
+    operation: Operation, args: tuple[Any, ...], inputs: list[tuple[Tensor, Field]], output: Tensor
 ) -> Field:
     (tensor, field), *_ = inputs
     args = with_defaults(operation, args)
     if window := window_of(operation, args):
         return field.through(window.size[0], window.stride[0], window.padding[0], window.dilation[0])
     match name_of(operation):
-        case "_adaptive_avg_pool2d":
+        case dispatch_internals.ADAPTIVE_AVERAGE_POOLING:
             return _adapted(field, tensor.shape[2], output.shape[2])
         case "slice" if tensor.ndim == 4 and args[1] in (2, -2):
             start = range(tensor.shape[2])[args[2] :][0] if args[2] else 0

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from cnnlit.description import dispatch_internals
+from cnnlit.description.dispatch_internals import Dispatch, Operation, name_of, with_defaults
 
 Shape = tuple[int, ...]
 
@@ -37,15 +38,8 @@ class Window(NamedTuple):
         return count - 1 if self.ceil and (count - 1) * stride >= side + padding else count
 
 
-class Outlined(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Outlined(Dispatch):  # type: ignore[no-untyped-call]
     """Within this context what is built has its parameters on the meta device, and what is run makes outlines alone."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # or torch would import its compiler, to keep it out
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -67,7 +61,7 @@ class Outlined(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.note(operation, args, outputs)
         return outputs
 
-    def note(self, operation: OpOverload, args: tuple[Any, ...], outputs: Any) -> None:
+    def note(self, operation: Operation, args: tuple[Any, ...], outputs: Any) -> None:
         """Called after each operation.
 
         Args:
@@ -75,15 +69,6 @@ class Outlined(TorchDispatchMode):  # type: ignore[no-untyped-call]
             args: that it was given.
             outputs: that it returned.
         """
-
-
-def name_of(operation: OpOverload) -> str:
-    return str(operation.overloadpacket.__name__)
-
-
-def with_defaults(operation: OpOverload, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """All positional arguments, those that were left out included."""
-    return (*args, *(argument.default_value for argument in operation._schema.arguments[len(args) :]))
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:
@@ -95,7 +80,7 @@ def tensors_in(nested: Any) -> Iterator[Tensor]:
             yield from tensors_in(each)
 
 
-def window_of(operation: OpOverload, args: tuple[Any, ...]) -> Window | None:
+def window_of(operation: Operation, args: tuple[Any, ...]) -> Window | None:
     """The window of a convolution or of pooling, from all its arguments; None for what else there is."""
     match name_of(operation):
         case "convolution" if not args[6]:
@@ -115,7 +100,7 @@ def _two(sides: int | list[int]) -> Shape:
     return tuple(sides) if len(sides) > 1 else (sides[0], sides[0])
 
 
-def _shapes_after(operation: OpOverload, args: tuple[Any, ...]) -> list[Shape] | None:
+def _shapes_after(operation: Operation, args: tuple[Any, ...]) -> list[Shape] | None:
     """The shapes of what an operation returns; None for one that torch is asked about."""
     shapes = [tuple(tensor.shape) for tensor in tensors_in(args)]
     if torch.Tag.pointwise in operation.tags:
@@ -136,12 +121,12 @@ def _shapes_after(operation: OpOverload, args: tuple[Any, ...]) -> list[Shape] |
             whole = list(shapes[0])
             whole[axis] = sum(shape[axis] for shape in shapes)
             return [tuple(whole)]
-        case "_adaptive_avg_pool2d":
+        case dispatch_internals.ADAPTIVE_AVERAGE_POOLING:
             return [(*shapes[0][:2], *args[1])]
         case "mean" | "sum" if isinstance(args[1], list) and args[1]:
             gone = {axis % len(shapes[0]) for axis in args[1]}
             return [tuple(1 if i in gone else n for i, n in enumerate(shapes[0]) if args[2] or i not in gone)]
-        case "index_copy" | "_to_copy" | "empty_like":
+        case "index_copy" | dispatch_internals.CONVERSION | "empty_like":
             return [shapes[0]]
     return None
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnnlit import config
+from cnnlit.callbacks import stop_signals
 from cnnlit.callbacks.run_figures import RunFigures
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
@@ -45,8 +46,7 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
 def _recorded(run: Run, assembly: Assembly) -> Iterator[None]:
     """However the block ends, its run, its tracker and the other processes of the run hear of it."""
     trainer = assembly.trainer
-    signals: Any = trainer._signal_connector
-    with run, signals.heeded(), loggers.closing(), failing_together(trainer.strategy, run.fail):
+    with run, stop_signals(trainer), loggers.closing(), failing_together(trainer.strategy, run.fail):
         yield
 
 

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
+from cnnlit.callbacks import stop_signals
 from cnnlit.experiment.assembly import Assembly, assemble
 from cnnlit.experiment.fitting import fit_and_test
 from cnnlit.experiment.settings import TrainSettings
@@ -43,8 +43,7 @@ def fit_in_lockstep(run: Stack, module: StackedSeeds, first: Assembly) -> None:
         first: data and Trainer; its module would train the first seed alone.
     """
     trainer = first.trainer
-    signals: Any = trainer._signal_connector
-    with signals.heeded():
+    with stop_signals(trainer):
         trainer.loggers = [ReplicaMetrics([each.folder for each in run.runs])]
         trainer.fit(module, datamodule=first.datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
     state = torch.load(run.checkpoint, weights_only=True, map_location="cpu")

@@ -1,1 +1,1 @@
-"""Devices: which there are, and what lies where."""
+"""Training on several devices and in several processes."""

@@ -1,41 +1,39 @@
-"""How many bytes a step of training sends between devices, with the network on two of them and with a copy on each."""
+"""How many bytes a training step sends between two devices: with the network split in two, or replicated on both."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from cnnlit.models.alexnet import AlexNet
+from cnnlit.parallel.distributed_internals import fake_devices
 from cnnlit.parallel.towers import JOINED, Towers
 
 
 class Exchange(NamedTuple):
-    """What one of two devices sends for one layer in one step, in bytes."""
+    """What each of two devices sends for one layer in one training step, in bytes."""
 
     layer: str
     towers: int
-    """In two towers: its activations forwards and their gradients back; zero where each tower sees only its own."""
+    """In two towers: activations forwards and their gradients back; zero where each tower sees only its own."""
     if_joined: int
-    """In two towers that also saw each other in this layer."""
+    """In two towers, if this layer also saw both."""
     replicas: int
-    """With a copy of the network on each device: the gradients of the layer's parameters."""
+    """With a replica of the network on each device: the gradients of the layer's parameters."""
 
 
 def gradient_bytes(model: nn.Module, replicas: int) -> int:
-    """Bytes that a device sends to average the gradients of what it holds over the replicas, by ring all-reduce.
+    """Bytes that a device sends to average its gradients over the replicas by ring all-reduce.
 
-    Each device sends 2 (n - 1) / n of the gradients' size: once to sum them up, once to hand out the sums.
+    Each device sends 2 (n - 1) / n of the gradients' size: one half to sum them up, the other to distribute the sums.
     """
     held = sum(_own(parameter, replicas) for parameter in model.parameters() if parameter.requires_grad)
     return 2 * (replicas - 1) * held // replicas
 
 
 def _own(parameter: Tensor, replicas: int) -> int:
-    """Bytes of a device's gradient: of its half in two towers, of the whole where replicas share out the weights."""
+    """Bytes of a parameter's gradient: of a device's half in two towers, of all of it where replicas shard weights."""
     if not isinstance(parameter, DTensor):
         return parameter.nbytes
     shared = "data_parallel" in (parameter.device_mesh.mesh_dim_names or ())
@@ -43,15 +41,15 @@ def _own(parameter: Tensor, replicas: int) -> int:
 
 
 def exchanges(*, batch_size: int, **knobs: Any) -> list[Exchange]:
-    """What each layer of an AlexNet would send, counted where its two towers exchange it.
+    """What each layer of an AlexNet would send, counted in the code that makes two towers exchange it.
 
-    Nothing is computed: the tensors have shapes alone, and the second device is imagined.
+    Nothing is computed: tensors have shapes but no values, and the second device does not exist.
 
     Args:
         batch_size: images per step, over both devices.
-        knobs: of the AlexNet.
+        knobs: AlexNet's keyword arguments.
     """
-    with _two_imagined_devices() as mesh:
+    with fake_devices(2) as mesh:
         network = AlexNet(**knobs)
         replicas = {name: gradient_bytes(layer, 2) for name, layer in network.named_children()}
         towers = Towers(network, mesh)
@@ -70,7 +68,7 @@ def exchanges(*, batch_size: int, **knobs: Any) -> list[Exchange]:
         Exchange(
             name,
             towers=sent.get(name, 0),
-            # Its input is this tower's half, or, behind a join, both halves; conv1 sees the image, which both have.
+            # The input is this tower's half or, after a join, both halves; conv1 sees the image, which both have.
             if_joined=sent[name] if name in JOINED else 0 if name == "conv1" else 2 * inputs[name],
             replicas=replicas[name],
         )
@@ -79,23 +77,8 @@ def exchanges(*, batch_size: int, **knobs: Any) -> list[Exchange]:
     ]
 
 
-@contextmanager
-def _two_imagined_devices() -> Iterator[DeviceMesh]:
-    """Two devices of which this process is the first and the second does not exist; tensors have no values."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.testing._internal.distributed.fake_pg import FakeStore
-
-    distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
-    try:
-        mesh = init_device_mesh("cpu", (2,))
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            yield mesh
-    finally:
-        distributed.destroy_process_group()
-
-
 def table(rows: list[Exchange]) -> str:
-    """The exchanges in megabytes, as a table in Markdown."""
+    """The exchanges as a Markdown table, in megabytes."""
     lines = [
         "| layer | sees | two towers | if joined here too | two replicas |",
         "|---|---|--:|--:|--:|",

@@ -1,4 +1,4 @@
-"""Which devices this machine has, and how its memory is used."""
+"""Which devices this machine has, and what its CPU and memory do."""
 
 import ctypes
 import os
@@ -12,21 +12,21 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """What glibc's malloc.h calls them."""
 
 PROCESSES_PER_CORE = 4
-"""More than one, so that what needs several devices can be tried out on a small machine."""
+"""More than one, so that training on several devices can be tried out on a small machine."""
 
 
 def num_devices(accelerator: str, devices: int | str | list[int]) -> int:
-    """How many devices of this machine are asked for; more than there are is refused before anything starts.
+    """The number of this machine's devices that are asked for; more than it has is refused before anything starts.
 
     Args:
         accelerator: as lightning.Trainer takes it.
         devices: likewise: a number, a list of indices, "auto" or -1.
 
     Returns:
-        Their number; for an accelerator that is not known here, the number that was said.
+        Their number; for an accelerator unknown here, the number as given.
 
     Raises:
-        ValueError: one line that says how many there are.
+        ValueError: one line saying how many there are.
     """
     gpus = torch.cuda.device_count()
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and gpus > 0)
@@ -46,24 +46,26 @@ def num_devices(accelerator: str, devices: int | str | list[int]) -> int:
         return count
     if on_gpu and gpus == 0:
         raise ValueError(f"trainer.accelerator={accelerator}: this machine has no GPU; use cpu or auto")
-    found = f"{gpus} GPUs" if on_gpu else f"{cores} processor cores, for {processes} processes at most"
+    found = f"{gpus} GPUs" if on_gpu else f"{cores} CPU cores, for {processes} processes at most"
     if not 1 <= highest <= (gpus if on_gpu else processes):
         raise ValueError(f"trainer.devices={devices}: this machine has {found}")
     return count
 
 
 def emulates_bfloat16() -> bool:
-    """Whether this machine's processor is known to have no instructions for bfloat16, which then costs several times
-    what float32 does; where torch does not tell, it is not."""
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
+    """Whether the CPU is known to lack bfloat16 instructions, which makes bfloat16 several times as slow as float32.
+
+    False where torch cannot tell.
+    """
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch
     return bool(capabilities) and not any(there for name, there in capabilities.items() if "bf16" in name)
 
 
 def keep_freed_memory() -> None:
-    """Let the processor's memory that one training step frees serve the next one.
+    """Let the CPU memory that one training step frees be reused by the next one.
 
-    The C library returns freed memory to the system and is given it back page by page, each page cleared: a tenth of
-    a step of AlexNet, a twentieth of one of LeNet-5. Does nothing where the C library is not glibc.
+    The C library returns freed memory to the system and gets it back page by page, each page cleared, which takes a
+    tenth of an AlexNet step and a twentieth of a LeNet-5 step. Does nothing where the C library is not glibc.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt

@@ -1,4 +1,4 @@
-"""What a process of a run hears of the others, where a collective would wait for them."""
+"""What a process of a run hears from the others without waiting for them, as a collective would."""
 
 import itertools
 import threading
@@ -6,31 +6,33 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from cnnlit.parallel import distributed_internals
+
 POLL_SECONDS = 0.5
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
-"""How often a machine says that it is there, and how long another one believes so."""
+"""How often a machine says that it is alive, and after what silence the others give it up."""
 
 FAILURE, BEAT = "cnnlit/failure", "cnnlit/beat"
 
 
 class Heartbeat(threading.Thread):
-    """Tells the others that this machine is there and why a process failed, and hears the same of them.
+    """Tells the other machines that this one is alive and why a process of it failed, and hears the same from them.
 
-    All that waits for the network is done in this thread, which is for ever where a cable is pulled; whoever asks it
-    never waits.
+    Every call that waits for the network, which is forever once a cable is pulled, is made in this thread; its methods
+    never wait.
 
     Args:
-        node: the number of this machine.
-        num_nodes: of machines.
-        ended: ends the thread.
+        node: the rank of this machine.
+        num_nodes: the number of machines.
+        ended: ends the thread once set.
 
     Attributes:
-        said: rank and reason of the first failure of any process, parted by a space; None while there is none.
-        broken: whether the first process, which keeps all this, is gone.
+        said: rank and reason of the first failure of any process, separated by a space; None while there is none.
+        broken: whether the first process, which keeps the store, is gone.
     """
 
     def __init__(self, node: int, num_nodes: int, ended: threading.Event) -> None:
-        super().__init__(daemon=True, name="contact")
+        super().__init__(daemon=True, name="heartbeat")
         self.said: str | None = None
         self.broken = False
         self._node = node
@@ -42,7 +44,7 @@ class Heartbeat(threading.Thread):
         self._connected = False
 
     def say(self, rank: int, reason: str) -> None:
-        """Tell all why a process failed, unless another failure was told before; `said` is then that one."""
+        """Tell everyone why a process failed, unless another failure was reported first; `said` is then that one."""
         self._to_say = self._to_say or f"{rank} {reason}"
         if not self._connected:
             self.said = self._to_say
@@ -55,14 +57,14 @@ class Heartbeat(threading.Thread):
         return int(rank), reason
 
     def silence(self) -> str | None:
-        """Which other machine has not been heard of for long."""
+        """Which other machine has been silent for too long; None if none has."""
         for node, last in self._heard.items():
             if (silent := time.monotonic() - last) > SILENCE_SECONDS:
                 return f"the connection to machine {node} is lost: it has been silent for {silent:.0f} s"
         return None
 
     def run(self) -> None:
-        while (store := _connection()) is None:
+        while (store := distributed_internals.connect_to_store()) is None:
             if self._ended.wait(POLL_SECONDS):
                 return
         self._connected = True
@@ -87,10 +89,3 @@ class Heartbeat(threading.Thread):
                 key = f"{BEAT}/{other}"
                 if store.check([key]) and (latest := store.get(key)) != self._beats.get(other):
                     self._heard[other], self._beats[other] = time.monotonic(), latest
-
-
-def _connection() -> Any:
-    """A new connection to what the processes of a run share, on which nothing else waits; None before there is one."""
-    from torch import distributed
-
-    return distributed.distributed_c10d._get_default_store().clone() if distributed.is_initialized() else None

@@ -1,4 +1,4 @@
-"""The processes of one run: what they agree on before they talk, and how they end when one of them fails."""
+"""The processes of one run: what they agree on before training, and how all end when one of them fails."""
 
 import ctypes
 import os
@@ -19,36 +19,36 @@ from cnnlit.parallel.heartbeat import POLL_SECONDS, Heartbeat
 from cnnlit.runs.folder import RunError
 
 LAUNCHER = "CNNLIT_LAUNCHER"
-"""The variable of the environment that tells a process which one started it."""
+"""The environment variable that tells a process which one started it."""
 PR_SET_PDEATHSIG = 1
 """What Linux's prctl.h calls it."""
 
 GRACE_SECONDS = 10.0
-"""How long a process that waits for one that failed may take to notice it by itself."""
+"""How long a process may take to notice by itself that another one has failed."""
 
 AGREEMENT_TIMEOUT_SECONDS = 300.0
 
 _stores: list[Any] = []
-"""Kept for as long as the process lives: the others read from it."""
+"""Kept alive as long as the process, for the others read from them."""
 
 
 class OtherProcessError(RunError):
-    """Another process of this run failed; the message is its error."""
+    """Another process of this run failed; the message is that process's error."""
 
 
 def end_with_launcher() -> None:
-    """A process that another one started for its run ends when that one does, however it ends."""
+    """Make this process end when the one that started it for its run does, however that one ends."""
     launcher = os.environ.get(LAUNCHER)
     if launcher is None or os.environ.get("LOCAL_RANK", "0") == "0":
         return
-    with suppress(OSError, AttributeError):  # where this is not Linux, the connection that breaks ends it
+    with suppress(OSError, AttributeError):  # where this is not Linux, the broken connection ends it
         ctypes.CDLL("libc.so.6").prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(launcher):  # it died before
         os._exit(1)
 
 
 def started_elsewhere() -> bool:
-    """Whether something else than this project starts the run's processes, or there are several machines."""
+    """Whether something other than this project starts the run's processes, or there are several machines."""
     several = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and os.environ.get("SLURM_JOB_NAME") not in (
         "bash",
         "interactive",
@@ -57,11 +57,11 @@ def started_elsewhere() -> bool:
 
 
 def agree(name: str, value: str) -> str:
-    """The value that the first of the run's processes gives; all that `started_elsewhere` is true of have to ask.
+    """The first process's value; every process has to call this, where `started_elsewhere` is true.
 
     Args:
-        name: of what is agreed on.
-        value: this process's own.
+        name: what is being agreed on.
+        value: what this process would use.
 
     Raises:
         torch.distributed.DistError: if the first process does not come.
@@ -87,10 +87,10 @@ def agree(name: str, value: str) -> str:
 
 
 def new_run_folder(resume: str | None, root: str) -> str:
-    """Where a run goes, the same for all of its processes: the folder that is resumed, or one that no other run has.
+    """A run's folder, the same for all of its processes: the one that is resumed, or one that no other run has.
 
     Args:
-        resume: the folder of a run that goes on; None for a new run.
+        resume: the folder of the run to resume; None for a new run.
         root: where new runs go.
     """
     if resume:
@@ -100,7 +100,7 @@ def new_run_folder(resume: str | None, root: str) -> str:
 
 
 def _place() -> tuple[int, str, int]:
-    """This process's rank, and where the first one is found: address and port."""
+    """This process's rank, and the address and port of the first one."""
     if "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
         rank = int(os.environ.get("RANK", os.environ.get("NODE_RANK", "0")))
         return rank, os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -111,7 +111,7 @@ def _place() -> tuple[int, str, int]:
 
 
 def of_all(values: Iterable[str]) -> list[str]:
-    """What the run's processes have together, sorted, each value once; all of them have to ask."""
+    """The values of all the run's processes together, sorted, each once; every process has to call this."""
     from torch import distributed
 
     own = list(values)
@@ -124,13 +124,13 @@ def of_all(values: Iterable[str]) -> list[str]:
 
 @contextmanager
 def failing_together(strategy: Any, record: Callable[[str], None]) -> Iterator[None]:
-    """The first error of any process in this block is the error of all, and ends all within seconds.
+    """Within this block the first error of any process is the error of all, and ends all of them within seconds.
 
-    The process that failed shows its error. The first process raises it as OtherProcessError; the others leave quietly.
-    One that waits in a collective and does not notice is ended by force, after `record`.
+    The process that failed shows its error. The first process raises it as OtherProcessError; the others exit quietly.
+    One that is stuck in a collective is ended by force, after `record` was called.
 
     Args:
-        strategy: of Lightning; its launcher knows the processes that this one started.
+        strategy: Lightning's; its launcher knows the processes that this one started.
         record: writes down, in the first process, what ended the run.
     """
     if getattr(strategy, "num_processes", 1) * getattr(strategy, "num_nodes", 1) == 1:
@@ -153,7 +153,7 @@ def failing_together(strategy: Any, record: Callable[[str], None]) -> Iterator[N
 
 
 class _Watch(threading.Thread):
-    """Looks after the other processes while this one works or waits."""
+    """Watches the other processes while this one computes or waits."""
 
     def __init__(self, strategy: Any, record: Callable[[str], None]) -> None:
         super().__init__(daemon=True, name="watch")
@@ -161,50 +161,50 @@ class _Watch(threading.Thread):
         self.record = record
         self.ended = threading.Event()
         nodes = strategy.num_nodes
-        self.contact = Heartbeat(strategy.cluster_environment.node_rank() if nodes > 1 else 0, nodes, self.ended)
+        self.heartbeat = Heartbeat(strategy.cluster_environment.node_rank() if nodes > 1 else 0, nodes, self.ended)
 
     def run(self) -> None:
-        self.contact.start()
+        self.heartbeat.start()
         while not self.ended.wait(POLL_SECONDS):
             if (reason := self._others_failure()) and not self.ended.wait(GRACE_SECONDS):
                 self._end_by_force(reason)
 
     def first_failure(self, error: Exception) -> str | None:
-        """What another process failed of before this one did; None if this one was the first, which it then says."""
+        """Why another process failed before this one did; None if this one was first, which it then reports."""
         lost = _lost_connection(error)
-        # One that was killed is not gone at once, on a busy machine for seconds, and the others hear of it from the one
-        # that started it.
+        # A killed process may take seconds to disappear on a busy machine; the others hear of it from the one that
+        # started it.
         if reason := self._await_others_failure(GRACE_SECONDS if lost else 1.0):
             return reason
         rank = self.strategy.global_rank
-        self.contact.say(rank, lost or f"process {rank}: {type(error).__name__}: {error}")
+        self.heartbeat.say(rank, lost or f"process {rank}: {type(error).__name__}: {error}")
         return self._await_others_failure(2.0) or lost
 
     def _await_others_failure(self, seconds: float) -> str | None:
-        """Why another process failed, once that is known; None if it is not, or if this process was the first."""
+        """Why another process failed, once that is known; None if it is not in time, or if this process was first."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if reason := self._others_failure():
                 return reason
-            if (heard := self.contact.heard()) and heard[0] == self.strategy.global_rank:
+            if (heard := self.heartbeat.heard()) and heard[0] == self.strategy.global_rank:
                 return None
             time.sleep(POLL_SECONDS / 10)
         return None
 
     def _others_failure(self) -> str | None:
-        if silence := self.contact.silence():
+        if silence := self.heartbeat.silence():
             return silence
-        if heard := self.contact.heard():
+        if heard := self.heartbeat.heard():
             first, reason = heard
             return None if first == self.strategy.global_rank else reason
-        if self.contact.broken:
+        if self.heartbeat.broken:
             return "process 0 is gone"
         for rank, process in enumerate(self._children(), self.strategy.global_rank + 1):
             if process.poll():
                 code = process.returncode
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-                # One that could still speak has done so, at its very end.
-                self.contact.say(rank, f"process {rank} {how}; without it the run cannot go on")
+                # Had it been able to report an error of its own, it would have done so before it ended.
+                self.heartbeat.say(rank, f"process {rank} {how}; without it the run cannot go on")
         return None
 
     def _children(self) -> list[subprocess.Popen[bytes]]:
@@ -212,7 +212,7 @@ class _Watch(threading.Thread):
 
     def _end_by_force(self, reason: str) -> None:
         if self.strategy.global_rank == 0:
-            with suppress(OSError):  # of a full disk
+            with suppress(OSError):  # the disk may be full
                 self.record(reason)
         print(f"cnnlit: process {self.strategy.global_rank} ends: {reason}", file=sys.stderr, flush=True)  # noqa: T201
         for process in self._children():
@@ -221,7 +221,7 @@ class _Watch(threading.Thread):
 
 
 def _lost_connection(error: Exception) -> str | None:
-    """What is said where a collective found another process gone; None for an error of this process's own."""
+    """How to report that a collective found another process gone; None for an error of this process's own."""
     from torch import distributed
 
     text = str(error)

@@ -2,38 +2,45 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
+from typing import Any, Self
 
-from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
+class StopSignals:
+    """While entered, SIGTERM and SLURM's early warning SIGUSR1 end the run with exit code 128 + the signal's number.
 
-class StopSignals(_SignalConnector):
-    """SIGTERM, and SLURM's early warning SIGUSR1, end a run with exit code 128 and the signal's number.
+    During training a signal is only noted in `received`, so that Checkpoints can save first; before and after, it ends
+    the run at once. Lightning's handlers save nothing, exit with 0, and with several processes often hang. The Trainer
+    installs them at the start of every fit and test and restores the former ones at the end, so `install` has to be
+    called again once a fit or test has begun.
 
-    While the network trains they are noted in `received`, for Checkpoints to save the state first; before and after
-    that they end the run at once. Lightning's own handlers, whose place these take, save nothing and exit with 0, and
-    with several processes they often hang.
+    Does nothing outside the main thread, where Python allows no handlers.
+
+    Attributes:
+        received: the number of the last signal; None before there was one.
+        training: whether the network is being trained.
     """
 
-    received: int | None = None
-    training = False
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.training = False
+        self._former: dict[int, Any] = {}
 
-    def register_signal_handlers(self) -> None:
-        """Lightning's own are left out, and what they have the processes of a run tell one another at each step."""
-        self.trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        self.install()
+        return self
 
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Within the block."""
-        numbers = (signal.SIGTERM, signal.SIGUSR1) if threading.current_thread() is threading.main_thread() else ()
-        before = {number: signal.signal(number, self._receive) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler or signal.SIG_DFL)
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        self._former = {}
+
+    def install(self) -> None:
+        """Put these handlers in place of whatever others were installed since the block was entered."""
+        for number in self._former:
+            signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number

@@ -1,14 +1,10 @@
-"""How a run is spread over several devices: what `trainer.strategy` names."""
+"""How a run is spread over several devices: the choices of `trainer.strategy`."""
 
-import os
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import torch
-from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import distributed, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -20,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from cnnlit.parallel.communication import gradient_bytes
-from cnnlit.parallel.processes import LAUNCHER
+from cnnlit.parallel.lightning_internals import Launched, configure_with
 from cnnlit.parallel.towers import Towers
 
 Name = Literal["auto", "ddp", "fsdp", "two_towers"]
@@ -29,15 +25,15 @@ Name = Literal["auto", "ddp", "fsdp", "two_towers"]
 def check_strategy(
     name: str, *, num_devices: int, network: nn.Module, recipe: Any, compiled: bool, sync_batchnorm: bool
 ) -> None:
-    """Refuse what cannot be trained in this way, before anything starts.
+    """Refuse what cannot be trained with a strategy, before anything starts.
 
     Args:
-        name: as `trainer.strategy` has it.
+        name: the value of `trainer.strategy`.
         num_devices: on all machines together.
-        network: that is to be trained.
-        recipe: how; its `batch_size`, `optimizer` and `averaging_decay` are read.
+        network: the network to be trained.
+        recipe: its `batch_size`, `optimizer` and `averaging_decay` are read.
         compiled: whether torch.compile is asked for.
-        sync_batchnorm: whether batch normalisation is to be by the statistics of all devices.
+        sync_batchnorm: whether batch normalisation shall use the statistics of all devices.
 
     Raises:
         ValueError: one line that says what is wrong and what is allowed.
@@ -69,20 +65,20 @@ def check_strategy(
 
 
 def replicas_note(name: str, num_devices: int, network: nn.Module) -> str | None:
-    """What several devices do where nobody said what they should; None where somebody did."""
+    """What several devices will do where no strategy was chosen; None where one was."""
     if name != "auto" or num_devices == 1:
         return None
     note = f"{num_devices} devices: {num_devices} replicas of the network (ddp), which share each batch"
     if num_devices % 2 == 0 and Towers.fit(network):
-        note += "; trainer.strategy=two_towers puts half of its maps on each device, as in 2012"
+        note += "; trainer.strategy=two_towers puts half of its feature maps on each device, as in 2012"
     return note
 
 
 def strategy_for(name: Name, *, num_devices: int, timeout_seconds: float) -> Strategy | str:
-    """Lightning's strategy of this name; for one device its own choice.
+    """The strategy of this name; on one device Lightning's choice.
 
     Args:
-        name: as `trainer.strategy` has it; `auto` is `ddp` on several devices.
+        name: the value of `trainer.strategy`; `auto` is `ddp` on several devices.
         num_devices: on all machines together.
         timeout_seconds: how long a device waits for the others before the run ends with an error.
     """
@@ -94,48 +90,24 @@ def strategy_for(name: Name, *, num_devices: int, timeout_seconds: float) -> Str
     return FullyShardedReplicas(num_devices, timeout) if name == "fsdp" else DataParallel(timeout=timeout)
 
 
-class Launcher(_SubprocessScriptLauncher):
-    """Starts this command again for each further device of the machine.
-
-    Lightning's own also kills the first process as soon as another has failed, before it can say so in its record;
-    here that is left to cnnlit.parallel.processes.
-    """
-
-    def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        if not self.cluster_environment.creates_processes_externally:
-            os.environ[LAUNCHER] = str(os.getpid())  # see end_with_launcher
-            self._call_children_scripts()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
-        return function(*args, **kwargs)
-
-
-class Distributed:
-    """What all strategies of several devices share: how processes are started, and what is equal before a test."""
+class Distributed(Launched):
+    """What all strategies for several devices share: how they start processes, and that they test the same network."""
 
     model: Any
-    cluster_environment: Any
-    num_processes: int
-    num_nodes: int
     distributed_sampler_kwargs: dict[str, Any]
     root_device: torch.device
 
-    def _configure_launcher(self) -> None:
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        if not self.cluster_environment.creates_processes_externally:
-            self._launcher: Any = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
-
     def replica_group(self) -> distributed.ProcessGroup | None:
-        """The processes whose buffers should be equal; None for all."""
+        """The processes whose buffers are to be equal; None for all."""
         return None
 
     def exchanged(self) -> dict[str, Any]:
-        """Bytes that a device sends in a training step: of activations by layer, of gradients, of weights."""
+        """Bytes that a device sends in a training step: activations by layer, gradients, weights."""
         replicas = self.distributed_sampler_kwargs["num_replicas"]
         return {"gradients": gradient_bytes(self.model, replicas)}
 
     def on_validation_start(self) -> None:
-        """Give all replicas the first one's running statistics, so that they test what is saved."""
+        """Give all replicas the first one's running statistics, so that the network tested is the one saved."""
         for buffer in self.model.buffers():
             local = buffer.to_local() if isinstance(buffer, DTensor) else buffer
             distributed.broadcast(local, group=self.replica_group(), group_src=0)
@@ -148,12 +120,12 @@ class DataParallel(Distributed, DDPStrategy):
 
 
 class PlacedNetwork(Distributed, ModelParallelStrategy):
-    """The network's parameters are spread over devices; checkpoints are those of one device all the same.
+    """The network's parameters are spread over devices, yet checkpoints are the same as those of one device.
 
     Args:
-        replicas: that share each batch.
-        devices_per_replica: that compute together what is one replica's.
-        timeout: for every wait of a device for another.
+        replicas: how many share each batch.
+        devices_per_replica: how many hold a replica together.
+        timeout: of every wait of a device for another.
     """
 
     def __init__(self, replicas: int, devices_per_replica: int, timeout: timedelta) -> None:
@@ -165,8 +137,9 @@ class PlacedNetwork(Distributed, ModelParallelStrategy):
 
     def setup_environment(self) -> None:
         super().setup_environment()
-        # Lightning asks the LightningModule to place itself; ours knows nothing of devices.
-        self.lightning_module.configure_model = self._place_once  # type: ignore[union-attr,method-assign]
+        # Lightning expects the LightningModule to place its own parameters; ours knows nothing of devices.
+        assert self.lightning_module is not None
+        configure_with(self.lightning_module, self._place_once)
 
     def _place_once(self) -> None:
         network: Any = self.lightning_module.model  # type: ignore[union-attr]
@@ -175,9 +148,9 @@ class PlacedNetwork(Distributed, ModelParallelStrategy):
             self.place(network)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Load an ordinary checkpoint, of one device or of several; each device takes its part.
+        """Load an ordinary checkpoint, whatever number of devices wrote it; each device takes its part.
 
-        Lightning's own takes the optimizer's parameters to be in the order of the model's, which they are not where
+        Lightning's own method assumes that the optimizer's parameters are in the model's order, which they are not if
         some are exempt from weight decay.
         """
         checkpoint: dict[str, Any] = self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
@@ -190,7 +163,7 @@ class PlacedNetwork(Distributed, ModelParallelStrategy):
         return checkpoint
 
     def _by_name(self, optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-        """An optimizer's state with the parameters' names in place of their numbers."""
+        """An optimizer's state, keyed by the parameters' names in place of their numbers."""
         assert self.model is not None
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         groups = []
@@ -204,18 +177,18 @@ class PlacedNetwork(Distributed, ModelParallelStrategy):
 
 
 class FullyShardedReplicas(PlacedNetwork):
-    """Each device holds a share of the batch and of every parameter, gathered layer by layer (FSDP2).
+    """Each device holds a share of the batch and a shard of every parameter, gathered layer by layer (FSDP2).
 
     Args:
         num_devices: on all machines together.
-        timeout: for every wait of a device for another.
+        timeout: of every wait of a device for another.
     """
 
     def __init__(self, num_devices: int, timeout: timedelta) -> None:
         super().__init__(num_devices, 1, timeout)
 
     def exchanged(self) -> dict[str, Any]:
-        # Half of an all-reduce each: the gradients are reduced and scattered; the weights gathered, forwards and back.
+        # A reduce-scatter of gradients, an all-gather of weights forwards and one backwards: half an all-reduce each.
         half = super().exchanged()["gradients"] // 2
         return {"gradients": half, "weights": 2 * half}
 
@@ -228,11 +201,11 @@ class FullyShardedReplicas(PlacedNetwork):
 
 
 class TwoTowers(PlacedNetwork):
-    """Pairs of devices hold a network together, half of its maps on each; pairs share the batch. See Towers.
+    """Each pair of devices holds a network, half of its feature maps on each; the pairs share the batch. See Towers.
 
     Args:
         num_devices: on all machines together; even.
-        timeout: for every wait of a device for another.
+        timeout: of every wait of a device for another.
     """
 
     def __init__(self, num_devices: int, timeout: timedelta) -> None:
@@ -250,7 +223,7 @@ class TwoTowers(PlacedNetwork):
         return self.device_mesh["data_parallel"].get_group()
 
     def post_backward(self, closure_loss: torch.Tensor) -> None:
-        """Average the gradients over the pairs, each tower with its like."""
+        """Average each tower's gradients over the pairs."""
         replicas = self.device_mesh["data_parallel"].size()
         if replicas == 1:
             return

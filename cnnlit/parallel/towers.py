@@ -1,4 +1,4 @@
-"""AlexNet on two devices, as in 2012: half of the maps on each, which talk in certain layers only."""
+"""AlexNet on two devices, as in 2012: half of the feature maps on each, exchanged before certain layers only."""
 
 from functools import partial
 from typing import Any
@@ -15,27 +15,27 @@ JOINED = ("conv3", "fc6", "fc7", "fc8")
 """The layers that see both towers (Krizhevsky et al. 2012, Fig. 2)."""
 
 WHOLE = "fc8"
-"""The layer that both towers compute whole, so that both know the logits and the loss."""
+"""The layer that both towers compute in full, so that both know the logits and the loss."""
 
 
 class Towers:
     """Places an AlexNet on two devices; outputs, gradients and checkpoints stay those of one device.
 
-    Each device keeps half of the maps of every convolution and half of the units of fc6 and fc7, and computes them
-    alone from what it has. Before conv3, fc6, fc7 and fc8 the two exchange what they have: each then sees all of it.
-    The logits are computed on both, from the same inputs. Dropout draws on each device what one device would draw for
-    all units, and takes its half.
+    Each device holds half of the feature maps of every convolution and half of the units of fc6 and fc7, and computes
+    them from its own half of the inputs. Before conv3, fc6, fc7 and fc8 the two exchange their halves, so that each
+    sees all the inputs. Both compute the logits, from the same inputs. For dropout each device draws what one device
+    would draw for all units, and uses its half.
 
-    Parameters become DTensors on the mesh: the first dimension in halves, or (fc8) the whole on each.
+    Parameters become DTensors on the mesh, split in half along their first dimension or, for fc8, replicated.
 
     Paper: Krizhevsky et al. 2012, Sec. 3.2 and Fig. 2. Unspecified: whether fc8's outputs were divided.
 
     Args:
-        network: that is placed, an AlexNet with two groups, equal on both devices.
-        mesh: of two devices, one dimension.
+        network: an AlexNet with two groups, the same on both devices.
+        mesh: one dimension of two devices.
 
     Attributes:
-        network: the same, placed.
+        network: the same network, placed.
         exchanged: bytes that this device sent in the last forward and backward pass, by layer and direction.
     """
 
@@ -49,7 +49,7 @@ class Towers:
 
     @staticmethod
     def fit(network: nn.Module) -> bool:
-        """Whether a network has two towers."""
+        """Whether a network can be split into two towers."""
         return isinstance(network, AlexNet) and network.conv2.groups == 2
 
     def _place_layer(self, name: str, layer: nn.Module) -> None:
@@ -60,7 +60,7 @@ class Towers:
             if buffer.ndim:
                 setattr(layer, key, distribute_tensor(buffer, self.mesh, places))
         if type(layer) in TOWER_LAYERS:
-            # As torch's fully_shard does: names, hooks and settings stay, and so does what a checkpoint holds.
+            # As torch's fully_shard does: the layer keeps its name, hooks and settings, and checkpoints stay the same.
             layer.__class__ = TOWER_LAYERS[type(layer)]
         if isinstance(layer, nn.Conv2d | LocalResponseNorm):
             layer.groups = 1
@@ -70,11 +70,11 @@ class Towers:
             layer.register_forward_pre_hook(partial(self._join, name))
 
     def _join(self, name: str, layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        """Both towers' maps or units, [N, C, ...] of each -> [N, 2C, ...], in the order of one device."""
+        """This tower's maps or units [N, C, ...] -> those of both [N, 2C, ...], in the order of one device."""
         (own,) = inputs
         both = DTensor.from_local(own, self.mesh, [Shard(1)], run_check=False).redistribute(placements=[Replicate()])
-        # Where each tower computes its own half of what follows, the gradients of the two add up. Where both compute
-        # the same, each has the whole gradient already.
+        # Where each tower goes on to compute its own half, the gradients of the two add up; where both compute the
+        # same, each has the whole gradient already.
         joined: Tensor = both.to_local(grad_placements=[Replicate() if name == WHOLE else Partial()])
         if layer.training and joined.requires_grad:
             self._count(name, "forward", own)
@@ -88,27 +88,27 @@ class Towers:
 
 
 def _local(tensor: Any) -> Any:
-    """This device's part of a DTensor; None stays None."""
+    """This device's shard of a DTensor; None stays None."""
     return tensor if tensor is None else tensor.to_local()
 
 
 class TowerConv2d(nn.Conv2d):
-    """A convolution of which this device has half of the maps."""
+    """A convolution that computes this device's half of the feature maps."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        convolved: Tensor = self._conv_forward(maps, _local(self.weight), _local(self.bias))
-        return convolved
+        weight, bias = _local(self.weight), _local(self.bias)
+        return functional.conv2d(maps, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class TowerLinear(nn.Linear):
-    """A fully connected layer of which this device has half of the units, or all."""
+    """A fully connected layer that computes this device's half of the units; fc8 computes all."""
 
     def forward(self, units: Tensor) -> Tensor:
         return functional.linear(units, _local(self.weight), _local(self.bias))
 
 
 class TowerBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation of this device's maps."""
+    """Batch normalisation of this device's feature maps."""
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.training:
@@ -126,7 +126,7 @@ class TowerBatchNorm2d(nn.BatchNorm2d):
 
 
 class TowerDropout(nn.Dropout):
-    """Dropout of this device's units, as one device would draw it for those of both: [N, units] of this device."""
+    """Dropout of this device's units [N, units], drawn as one device would for the units of both."""
 
     tower: int
     num_towers: int

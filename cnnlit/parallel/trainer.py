@@ -1,4 +1,4 @@
-"""What every run's Trainer has in common, and what it says on the terminal."""
+"""What every run's Trainer has in common, and what may appear on the terminal."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from cnnlit.parallel.devices import keep_freed_memory
-from cnnlit.parallel.signals import StopSignals
+from cnnlit.parallel.lightning_internals import disable_sigterm_broadcast
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
 from cnnlit.runs.folder import Run
 
@@ -25,9 +25,9 @@ def build_trainer(
 
     Args:
         make: keyword arguments of lightning.Trainer -> a Trainer on the run's hardware.
-        run: that is trained.
+        run: the run to be trained.
         recipe: its `epochs` and `gradient_clip_norm` are read.
-        datamodule: its data, after `setup`; without validation images there is no validation.
+        datamodule: the data, after `setup`; without validation images there is no validation.
         callbacks: all of them; see cnnlit.callbacks.callbacks_of_a_run.
     """
     trainer = make(
@@ -44,16 +44,17 @@ def build_trainer(
         default_root_dir=str(run.folder),
         **({} if datamodule.num_images["val"] else {"limit_val_batches": 0}),
     )
-    trainer._signal_connector = StopSignals(trainer)
+    if trainer.world_size > 1:
+        disable_sigterm_broadcast(trainer)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
-        # Lightning sets this to find GPUs without starting CUDA; left set, every optimizer step looks for them again.
+        # Lightning sets this to find GPUs without starting CUDA; while it is set, every optimizer step looks again.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     return trainer
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing, as Lightning's own default does, in a tenth of the time: it is asked 90 times a step."""
+    """Measures nothing, like Lightning's default, in a tenth of the time: it is called 90 times a step."""
 
     _nothing: ClassVar[AbstractContextManager[None]] = nullcontext()
 
@@ -62,7 +63,7 @@ class NoProfiler(PassThroughProfiler):
 
 
 def quieten() -> None:
-    """Silence what Lightning says to everyone and what does not apply here; its warnings stay."""
+    """Silence Lightning's advice to everyone and the warnings that do not apply here; other warnings stay."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -70,16 +71,16 @@ def quieten() -> None:
         ".*your dataloader is not resumable.*",  # its sampler is: cnnlit.data.loading.batch_sampler
         ".*Checkpoint directory .* exists and is not empty.*",  # as it is when a run is resumed
         ".*The dirpath has changed.*",  # as it has when a run's folder was moved
-        ".*callbacks used to create the checkpoint need to be provided.*",  # to test the network in it, they need not
+        ".*callbacks used to create the checkpoint need to be provided.*",  # not to test the network in it
         ".*is a wandb run already in progress.*",  # ours
         ".*smaller than the logging interval.*",  # this project logs once per epoch
         ".*LeafSpec.*",  # between Lightning and torch
-        ".*sync_dist=True.*",  # what is logged is of all devices already
+        ".*sync_dist=True.*",  # what is logged has been reduced over all devices already
     ):
         warnings.filterwarnings("ignore", message)
 
 
 @rank_zero_only
 def print_note(text: str) -> None:
-    """Tell on stderr, in one line, what was not asked for in so many words."""
+    """Print one line on stderr about something that was not asked for explicitly."""
     Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)

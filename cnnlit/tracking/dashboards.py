@@ -4,6 +4,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from cnnlit.tracking.wandb_internals import set_identifier, specification_of
+
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
     from wandb_workspaces.workspaces import Section, Workspace
@@ -31,11 +33,7 @@ class Dashboard(NamedTuple):
     def specification(self) -> dict[str, Any]:
         """What is sent to W&B, in plain containers: `workspace` and, if there is one, `report`."""
         parts = {"workspace": self.workspace, "report": self.report}
-        return {
-            name: part._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
-            for name, part in parts.items()
-            if part is not None
-        }
+        return {name: specification_of(part) for name, part in parts.items() if part is not None}
 
 
 def build(
@@ -174,7 +172,7 @@ def _section(name: str, panels: list[Any], *, is_open: bool = False) -> "Section
     from wandb_workspaces.reports import v2 as wr
 
     for number, panel in enumerate(panels):
-        panel._id = _identifier(f"{name}/{number}")
+        set_identifier(panel, _identifier(f"{name}/{number}"))
         panel.layout = wr.Layout(x=12 * (number % 2), y=8 * (number // 2), w=12, h=8)
     layout = ws.SectionLayoutSettings(columns=2, rows=(len(panels) + 1) // 2)
     return ws.Section(name=name, panels=panels, is_open=is_open, layout_settings=layout)
@@ -193,6 +191,6 @@ def _report(
     for section in sections:
         # Without entity and project it belongs to the report's own, and W&B is not asked for the project's id.
         runset = wr.Runset(name=name, filters=filters, groupby=[f"config.{key}" for key in by])
-        runset._id = _identifier(f"{section.name}/runs")
+        set_identifier(runset, _identifier(f"{section.name}/runs"))
         blocks += [wr.H2(section.name), wr.PanelGrid(runsets=[runset], panels=section.panels)]
     return wr.Report(entity=entity, project=project, title=name, width="fluid", blocks=blocks)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from cnnlit.tracking.wandb_internals import execute_query, overwrite_view
+
 if TYPE_CHECKING:
     from cnnlit.tracking.dashboards import Dashboard
 
@@ -71,10 +73,9 @@ def save(dashboard: "Dashboard") -> Saved:
         project = _Project(api, workspace.entity, workspace.project)
         configs = project.configs(dashboard.chosen)
         _check(dashboard.by, configs)
-        # W&B makes another one each time, unless it is given the id of one.
         before = project.view("project-view", workspace.name)
         if before:
-            workspace._internal_id, workspace._internal_name = before["id"], before["name"]
+            overwrite_view(workspace, before)
         views = [View("workspace", workspace.save().url, before is not None)]
         if report:
             report.entity = workspace.entity
@@ -112,9 +113,7 @@ class _Project:
         return [{key: node["value"] for key, node in config.items() if "value" in node} for config in configs]
 
     def _ask(self, query: str, **variables: Any) -> Any:
-        from wandb_workspaces._graphql import execute_graphql
-
-        project = execute_graphql(self._api, query, {**self._place, **variables})["project"]
+        project = execute_query(self._api, query, {**self._place, **variables})["project"]
         if project is None:
             place = "/".join(self._place.values())
             raise ValueError(f"project={place}: W&B knows no such project, or it is closed to you")

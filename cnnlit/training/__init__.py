@@ -1,1 +1,1 @@
-"""How networks are trained: the LightningModule, losses, optimizers, schedules, metrics, seeds in lock-step."""
+"""How networks are trained: the LightningModule, losses, optimizers, schedules, metrics, seeds in lockstep."""

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class MeanSquaredDistance(nn.Module):
-    """The mean distance y_D of the output of the right class: logits [N, K] = -y, labels int64 [N] -> scalar.
+    """The mean distance y_D of the correct class's output: logits [N, K] = -y, labels int64 [N] -> scalar.
 
     Paper: LeCun et al. 1998, eq. 8 ("MSE").
     """
@@ -19,14 +19,15 @@ class MeanSquaredDistance(nn.Module):
 
 
 class MaximumAPosteriori(nn.Module):
-    """Cross-entropy with one more class, the rubbish, at a constant distance j.
+    """Cross-entropy with one more class, for rubbish, at a constant distance j.
 
     logits [N, K] = -y, labels int64 [N] -> the mean of y_D + log(exp(-j) + sum_i exp(-y_i)), a scalar.
 
     Paper: LeCun et al. 1998, eq. 9. Unspecified: j, and whether eq. 8 or eq. 9 gave the published error.
 
     Args:
-        rubbish_distance: j > 0. Far below it a right answer is pushed no closer and wrong ones no farther.
+        rubbish_distance: j > 0. A correct output whose distance is far below j is hardly pushed any closer, nor wrong
+            ones any farther.
     """
 
     def __init__(self, rubbish_distance: Annotated[float, Gt(0)]) -> None:

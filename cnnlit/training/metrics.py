@@ -1,4 +1,4 @@
-"""Counts that stay exact however the test is cut into batches and spread over devices."""
+"""Counts that stay exact however a test is split into batches and spread over devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +11,10 @@ from torchmetrics import Metric
 class TopKError(Metric):
     """The fraction of images whose label is not among the k largest logits, float64.
 
-    Errors and images are counted in integers, so the fraction is exact.
+    Errors and images are counted as integers, so the fraction is exact.
 
     Args:
-        k: how many guesses an image has.
+        k: how many guesses each image is given.
     """
 
     higher_is_better = False
@@ -39,12 +39,14 @@ class TopKError(Metric):
 
 
 class RunningTotals:
-    """Loss and error of the epoch that is being trained, as plain sums of one device, and the last learning rate.
+    """The current training epoch's loss and error, as plain sums on one device, and the last learning rate.
 
-    Updating a metric for each costs 0.2 ms a step, as much as a small network's layer; these cost a tenth.
+    Updating a torchmetrics metric for each takes 0.2 ms a step, as long as a layer of a small network; these take a
+    tenth of that.
 
     Args:
-        replicas: their number, where several networks are trained in lock-step; the sums then have one element each.
+        replicas: the number of networks trained in lockstep, if there are several; each sum then has one element for
+            each of them.
     """
 
     def __init__(self, *replicas: int) -> None:
@@ -59,7 +61,7 @@ class RunningTotals:
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor, learning_rate: float) -> None:
         """Count a batch: its mean loss, logits [N, K], labels int64 [N]. Does not wait for the device.
 
-        Of R replicas: losses [R], logits [R, N, K], labels [R, N], or [N] if all are shown the same.
+        For R replicas: losses [R], logits [R, N, K], labels [R, N], or [N] if all are shown the same images.
         """
         self.learning_rate = learning_rate
         self.loss.add_(loss.detach(), alpha=labels.shape[-1])
@@ -67,7 +69,7 @@ class RunningTotals:
         self.images += labels.shape[-1]
 
     def over_all(self, reduce: Callable[..., Any]) -> "RunningTotals":
-        """The totals of all devices; all have to ask at once.
+        """The totals of all devices, all of which have to call this at once.
 
         Args:
             reduce: (tensor, reduce_op) -> the tensor reduced over all devices.
@@ -80,7 +82,7 @@ class RunningTotals:
         return totals
 
     def compute(self) -> dict[str, float]:
-        """The means so far, over replicas too; waits for the device."""
+        """The means so far, also over replicas; waits for the device."""
         images = max(1, self.images)
         return {
             "train/loss": self.loss.mean().item() / images,
@@ -89,7 +91,7 @@ class RunningTotals:
         }
 
     def of_each(self, split: str) -> dict[str, list[float]]:
-        """The means so far of each replica, named as those of `split`; waits for the device."""
+        """Each replica's means so far, named `<split>/loss` and `<split>/error`; waits for the device."""
         images = max(1, self.images)
         sums = {"loss": self.loss.tolist(), "error": self.errors.tolist()}
         return {f"{split}/{name}": [each / images for each in values] for name, values in sums.items()}

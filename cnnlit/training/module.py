@@ -4,11 +4,11 @@ import time
 from typing import Any, NamedTuple
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from cnnlit.training.hook_internals import QuickHooks
 from cnnlit.training.metrics import RunningTotals, TopKError
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
@@ -27,7 +27,7 @@ class Predictions(NamedTuple):
     """float32 [N], the softmax of that logit."""
 
 
-class ImageClassification(LightningModule):
+class ImageClassification(QuickHooks):
     """Trains `model` to give the label's logit the highest value; measures error and loss.
 
     Logged once per epoch: `train/loss` and `train/error` (of the predictions made while training), `val/loss`,
@@ -72,14 +72,6 @@ class ImageClassification(LightningModule):
         self.running = RunningTotals()
         self._seconds_before = 0.0
         self._began = time.perf_counter()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning sets this name around each of its hooks, 50 times a step; torch's way of looking whether a value
-        # is a parameter takes a tenth of a small network's step.
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(images)

@@ -1,4 +1,4 @@
-"""The optimizer of LeNet-5, and what papers do beside a step. Everyone else's optimizers are in torch.optim."""
+"""LeNet-5's optimizer, and what papers do besides a step. Every other optimizer is in torch.optim."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -8,20 +8,26 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from cnnlit.training.foreach_internals import damped_step
+
 Exempt = Literal["biases", "normalization"]
 
 SELECTIONS = (nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d)
-"""Layers that copy some of their inputs: a second derivative passes them as a first one does."""
+"""Layers that copy some of their inputs: second derivatives pass through them as gradients do."""
 
-NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+NORMALIZATIONS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.LocalResponseNorm),
+)
 
 
 def parameter_groups(model: nn.Module, decay_exempt: Collection[Exempt]) -> list[dict[str, Any]]:
-    """The model's parameters for an optimizer, those that weight decay leaves alone in a group of their own.
+    """The model's parameters for an optimizer, with those exempt from weight decay in a group of their own.
 
     Args:
         model: the network.
-        decay_exempt: `biases` of convolutions and linear layers, scale and shift of every `normalization`.
+        decay_exempt: `biases` of convolutional and linear layers, scale and shift of every `normalization` layer.
     """
     exempt: list[nn.Parameter] = []
     for layer in model.modules():
@@ -43,23 +49,24 @@ def limit_filters(model: nn.Module, max_rms: float) -> None:
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
-            rms = layer.weight.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt()  # of replicas, too
+            rms = (
+                layer.weight.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt()
+            )  # stacked seeds have one more dimension
             layer.weight.mul_((max_rms / rms).clamp(max=1.0))
 
 
 class StochasticDiagonalLM(torch.optim.Optimizer):
-    """Stochastic diagonal Levenberg-Marquardt: each parameter has the step size lr / (mu + curvature).
+    """Stochastic diagonal Levenberg-Marquardt: each parameter's step size is lr / (mu + curvature).
 
-    `estimate` finds the curvatures on some training images; the paper does it before each pass. Until then
-    they are zero.
+    Curvatures are zero until `estimate` computes them on some training images, which the paper does before each pass.
 
     Paper: LeCun et al. 1998, App. C.
 
     Args:
         params: the parameters.
         lr: the global learning rate, eta.
-        mu: keeps the step size finite where the error surface is flat.
-        num_samples: training images that a curvature is estimated on.
+        mu: limits the step size where the error surface is flat.
+        num_samples: number of training images that curvatures are estimated on.
     """
 
     def __init__(
@@ -84,8 +91,9 @@ class StochasticDiagonalLM(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            damped = torch._foreach_add([self.state[parameter]["curvature"] for parameter in moved], group["mu"])
-            torch._foreach_addcdiv_(moved, [parameter.grad for parameter in moved], damped, -group["lr"])
+            gradients: list[Any] = [parameter.grad for parameter in moved]
+            curvatures = [self.state[parameter]["curvature"] for parameter in moved]
+            damped_step(moved, gradients, curvatures, lr=group["lr"], mu=group["mu"])
         return loss
 
     def estimate(self, model: nn.Module, loss: nn.Module, images: Tensor, labels: Tensor) -> None:
@@ -93,34 +101,34 @@ class StochasticDiagonalLM(torch.optim.Optimizer):
         self.take(diagonal_curvature(model, loss, images, labels))
 
     def take(self, curvature: Mapping[Tensor, Tensor]) -> None:
-        """Set the curvature of each parameter to the one given for it, of the parameter's shape."""
+        """Set each parameter's curvature to the given one, which has the parameter's shape."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter]["curvature"].copy_(curvature[parameter])
 
 
 def diagonal_curvature(model: nn.Module, loss: nn.Module, images: Tensor, labels: Tensor) -> dict[Tensor, Tensor]:
-    """The diagonal second derivative of the loss with respect to each parameter, Gauss-Newton, mean over a batch.
+    """The loss's second derivative with respect to each parameter, by Gauss-Newton, mean over a batch.
 
-    It runs backwards through the network as a gradient does, with squares in place of values. With a the
-    weighted sum of a unit, f its activation, u its weights and x its inputs:
+    It is propagated backwards through the network like a gradient, with squares in place of values. For a unit with
+    weighted sum a, activation f, weights u and inputs x:
 
         d2E/da_i2  = f'(a_i)^2 sum_k u_ki^2 d2E/da_k2,        d2E/du_ij2 = d2E/da_i2 x_j^2,
 
-    summed over all the places that share a parameter. At the top, whatever follows the last layer with
-    parameters (the fixed RBF units and the loss) has its exact diagonal.
+    summed over all positions that share a parameter. For whatever follows the last layer with parameters (the fixed RBF
+    units and the loss) the diagonal is exact.
 
     Paper: LeCun et al. 1998, App. C, eqs. 31 to 35.
 
     Args:
-        model: convolutions, fully connected layers, sub-sampling, elementwise activations, max-pooling, in any
-            arrangement.
+        model: convolutional and fully connected layers, sub-sampling, elementwise activations and max-pooling, in any
+            order.
         loss: (logits, labels) -> the mean over the batch.
         images: float [N, C, H, W].
         labels: int64 [N].
 
     Returns:
-        For each parameter a tensor of its shape, not negative.
+        For each parameter a non-negative tensor of its shape.
 
     Raises:
         ValueError: for a layer that the recursion does not cover, such as batch normalisation.
@@ -150,7 +158,7 @@ def diagonal_curvature(model: nn.Module, loss: nn.Module, images: Tensor, labels
         with torch.compiler.set_stance("force_eager"):  # a compiled model does not call its layers' hooks
             logits = model(images.detach().requires_grad_())
         for hook in hooks:
-            hook.remove()  # before the way back, which calls the layers again
+            hook.remove()  # before the backward pass, which calls the layers again
         torch.autograd.backward(last[0], _diagonal_hessian(loss(logits, labels), last[0]))
     finally:
         for hook in hooks:
@@ -199,7 +207,7 @@ def _through_weights(layer: nn.Module, inputs: Tensor, second: Tensor, curvature
 
 def _through_average(layer: Any, inputs: Tensor, second: Tensor, curvature: dict[Tensor, Tensor]) -> Tensor:
     (to_inputs,) = torch.autograd.grad(layer(inputs), inputs, second)
-    # Every weight is 1/area and its square 1/area^2; the ordinary backward pass has brought the first.
+    # Every weight is 1/area and its square 1/area^2; the backward pass contributes only the first factor.
     window = layer.kernel_size
     return to_inputs / (window**2 if isinstance(window, int) else window[0] * window[1])
 
@@ -211,7 +219,7 @@ def _through_activation(layer: nn.Module, inputs: Tensor, second: Tensor, curvat
 
 
 class _SecondDerivative(torch.autograd.Function):
-    """Passes a layer's output forwards, and second derivatives backwards by the layer's rule."""
+    """Passes a layer's output forwards unchanged, and second derivatives backwards by the layer's rule."""
 
     @staticmethod
     def forward(

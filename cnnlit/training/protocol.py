@@ -1,4 +1,4 @@
-"""How a test is taken: answers to several views of a picture become one, and those of several devices one list."""
+"""How a network is tested: on which views of each image, and how its answers to them are combined."""
 
 import math
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ViewGroups = list[tuple[Tensor, Tensor]]
-"""V views of each of N pictures, by size: images [M, C, h, w], and int64 [M], which of the N * V they are, where number
-n * V + v is view v of picture n."""
+"""V views of each of N images, grouped by size: views [M, C, h, w] and their places int64 [M] among all N * V, where
+place n * V + v is that of view v of image n."""
 
 
 @dataclass(kw_only=True)
 class EvaluationProtocol:
-    """Which views of a picture the network is tested on, and how their answers are joined.
+    """Which views of an image the network is tested on, and how its answers to them are combined.
 
     The softmax is averaged over the views (Krizhevsky et al. 2012, Sec. 4.1; Szegedy et al. 2014, Sec. 7). Uncropped
-    views are shown to the network's `dense` form, which averages its scores over the places of a view beforehand
+    views are given to the network's `dense` form, which first averages its scores over all positions in a view
     (Simonyan, Zisserman 2014, Sec. 3.2).
 
     Args:
-        views: steps of the data's transforms, as `data.views` reads them; null for one view, that of the validation.
+        views: transforms, as in `data.views`; null for one view, the same as in validation.
     """
 
     views: list[Any] | None = None
@@ -35,14 +35,14 @@ class EvaluationProtocol:
 
     @property
     def num_views(self) -> int:
-        """ViewGroups of each picture."""
+        """The number of views of each image."""
         return math.prod(getattr(step, "num_views", 1) for step in self.views or ())
 
     def try_on(self, network: nn.Module, data: Mapping[str, Any]) -> None:
-        """Refuse what cannot be tested so.
+        """Refuse what cannot be tested this way.
 
         Args:
-            network: that is to be tested.
+            network: the network to be tested.
             data: the options of its data.
 
         Raises:
@@ -57,16 +57,16 @@ class EvaluationProtocol:
             )
 
     def answer(self, network: nn.Module, views: Tensor | ViewGroups, count: int) -> Tensor:
-        """The answers to pictures, as logits.
+        """The network's answers, as logits.
 
         Args:
             network: images [M, C, h, w] -> logits [M, K].
-            views: one view of each picture, float [count, C, H, W], or several.
-            count: of the pictures.
+            views: one view of each image, float [count, C, H, W], or several.
+            count: the number of images.
 
         Returns:
-            float [count, K]: of one view the network's logits; of several the logarithm of the average of their
-            softmax, which is its own log-softmax, so that losses and errors mean the same.
+            float [count, K]: for one view the network's logits; for several the logarithm of their average softmax,
+            which is its own log-softmax, so that losses and errors mean the same.
         """
         classify = network.dense if self.dense else network
         if isinstance(views, Tensor):

@@ -20,19 +20,19 @@ class Recipe:
         batch_size: images per step, over all devices.
         epochs: passes over the training set.
         order: a new random order each epoch, or a constant one.
-        loss: (logits float [N, K], labels int64 [N]) -> the mean over the batch.
+        loss: (logits float [N, K], labels int64 [N]) -> the mean over the batch, a scalar.
         optimizer: parameters -> optimizer.
         schedule: (optimizer, steps_per_epoch, epochs) -> schedule, stepped once per batch.
-        decay_exempt: parameters that the optimizer's weight decay leaves alone.
-        gradient_clip_norm: the gradient of all parameters together is scaled down to this length; null for never.
-        max_filter_rms: after each step a convolution's filter with a larger root mean square is scaled down to it
+        decay_exempt: parameters that are exempt from the optimizer's weight decay.
+        gradient_clip_norm: a longer gradient, of all parameters together, is scaled down to this norm; null for never.
+        max_filter_rms: after each step, filters with a larger root mean square are scaled down to it
             (Zeiler, Fergus 2013, Sec. 3); null for never.
-        averaging_decay: of the running mean of the weights that is validated and tested in their place (Polyak);
-            null for none.
-        dropout: the model's, as `model.dropout` reads it; null for the model's own.
-        initialization: the model's, as `model.initialization` reads it; null for the model's own.
-        normalization: the scale of the input, as `data.normalization` reads it.
-        augmentation: what is done to the training images, in this order, as `data.augmentation` reads it.
+        averaging_decay: decay of the running mean of the weights (Polyak) that is validated and tested in their
+            place; null for none.
+        dropout: what `model.dropout` shall be; null for the model's default.
+        initialization: what `model.initialization` shall be; null for the model's default.
+        normalization: the scale of the input, as in `data.normalization`.
+        augmentation: transforms of the training images, in this order, as in `data.augmentation`.
     """
 
     batch_size: Annotated[int, Ge(1)]
@@ -51,14 +51,14 @@ class Recipe:
     augmentation: list[Any] = field(default_factory=list)
 
     def optimizer_for(self, network: nn.Module) -> Optimizer:
-        """The optimizer of all of the network's parameters, those that are exempt from weight decay apart."""
+        """An optimizer of all the network's parameters, those exempt from weight decay in a group of their own."""
         return self.optimizer(parameter_groups(network, self.decay_exempt))
 
     def try_on(self, network: nn.Module) -> None:
-        """Build optimizer and schedule once and throw them away, so that what they refuse comes out early.
+        """Build an optimizer and a schedule and throw them away, so that what they refuse is refused early.
 
         Raises:
-            ValueError: what they refuse.
+            ValueError: what they refuse, in one line.
         """
         try:
             optimizer = self.optimizer_for(network)

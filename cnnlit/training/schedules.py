@@ -1,4 +1,4 @@
-"""Learning rates over a training; each is stepped once per batch."""
+"""Learning rate schedules; each is stepped once per batch, Plateau once per epoch."""
 
 import math
 from typing import Annotated
@@ -16,16 +16,16 @@ class Constant(LambdaLR):
 
 
 class WarmupCosine(LambdaLR):
-    """A linear rise to the optimizer's rate, then half a cosine down to a fraction of it.
+    """A linear rise to the optimizer's rate, then a half cosine down to a fraction of it.
 
     Source: Loshchilov, Hutter 2016 (SGDR) without restarts; the warm-up of Goyal et al. 2017.
 
     Args:
-        optimizer: whose rate is the highest one.
+        optimizer: its learning rate is the highest one.
         steps_per_epoch: batches per epoch.
-        epochs: length of the training.
-        warmup_epochs: length of the rise; may be a fraction.
-        final_fraction: the last rate, as a fraction of the highest.
+        epochs: length of training.
+        warmup_epochs: length of the rise; need not be whole.
+        final_fraction: the last rate as a fraction of the highest.
     """
 
     def __init__(
@@ -49,19 +49,19 @@ class WarmupCosine(LambdaLR):
 
 
 class Passes(LambdaLR):
-    """A list of rates, each for some passes over the training set; the last one stays.
+    """A list of learning rates, each for a number of passes over the training set; the last one stays.
 
     Paper: LeCun et al. 1998, App. C: 5e-4 for 2 passes, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, 1e-5 for 8.
 
     Args:
-        optimizer: whose rate is replaced.
+        optimizer: its learning rate is replaced.
         steps_per_epoch: batches per pass.
-        epochs: length of the training, in passes.
-        rates: the rates in their order.
-        passes: for how many passes each of them.
+        epochs: length of training, in passes.
+        rates: the learning rates in order.
+        passes: the number of passes for each of them.
 
     Raises:
-        ValueError: if there are not as many rates as lengths.
+        ValueError: if `rates` and `passes` differ in length.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Passes(LambdaLR):
 
 
 class Steps(LambdaLR):
-    """The optimizer's rate, multiplied by a factor at the beginning of some epochs.
+    """The optimizer's rate, multiplied by a factor at the start of certain epochs.
 
     Args:
-        optimizer: whose rate is the first one.
+        optimizer: its learning rate is the first one.
         steps_per_epoch: batches per epoch.
-        epochs: length of the training.
-        at: the epochs, counted from 0, that begin with a new rate.
+        epochs: length of training.
+        at: the epochs, counted from 0, that start with a new rate.
         factor: multiplies the rate.
     """
 
@@ -109,9 +109,9 @@ class Exponential(LambdaLR):
     """The optimizer's rate, multiplied by a factor every few epochs.
 
     Args:
-        optimizer: whose rate is the first one.
+        optimizer: its learning rate is the first one.
         steps_per_epoch: batches per epoch.
-        epochs: length of the training.
+        epochs: length of training.
         every_epochs: how long each rate is kept.
         factor: multiplies the rate.
     """
@@ -128,15 +128,15 @@ class Exponential(LambdaLR):
 
 
 class Plateau(ReduceLROnPlateau):
-    """The optimizer's rate, multiplied by a factor when the error has stopped improving; stepped once per epoch.
+    """The optimizer's rate, multiplied by a factor once the error has stopped falling; stepped once per epoch.
 
     Args:
-        optimizer: whose rate is the first one.
+        optimizer: its learning rate is the first one.
         steps_per_epoch: batches per epoch.
-        epochs: length of the training.
+        epochs: length of training.
         factor: multiplies the rate.
-        patience: epochs without a new lowest error that are waited for.
-        times: how often the rate is lowered at most.
+        patience: epochs without a new lowest error that are tolerated.
+        times: how often the rate is lowered, at most.
     """
 
     def __init__(

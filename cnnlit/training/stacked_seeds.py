@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.modules.dropout import _DropoutNd
 
 from cnnlit.training.metrics import RunningTotals
 from cnnlit.training.module import ImageClassification
@@ -20,6 +19,8 @@ ELEMENTWISE = (
     StochasticDiagonalLM,  # with the curvatures of each replica's own network
 )
 """Optimizers that treat each number by itself, so that they do not see that parameters are stacked."""
+
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 class StackedSeeds(ImageClassification):
@@ -192,7 +193,7 @@ def why_not_stacked(network: nn.Module, recipe: Recipe) -> str | None:
         network: one of them.
         recipe: that they are to be trained by.
     """
-    if any(isinstance(layer, _DropoutNd) and layer.p for layer in network.modules()):
+    if any(isinstance(layer, DROPOUTS) and layer.p for layer in network.modules()):
         return "dropout would not draw what it draws for each seed alone"
     if set(network.state_dict()) - {name for name, _ in network.named_parameters()}:
         return "a layer keeps statistics of its own, as batch normalisation does"

@@ -1,4 +1,4 @@
-"""The mean of the weights is the formula's, is what is tested, and leaves tables of indices alone."""
+"""The mean of the weights follows the formula, is what is tested, and leaves tables of indices alone."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ STEPS = 5
 
 
 class Counter(LightningModule):
-    """One weight, which each step raises by one."""
+    """One weight, which each step increases by one."""
 
     def __init__(self) -> None:
         super().__init__()

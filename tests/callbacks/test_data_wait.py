@@ -1,4 +1,4 @@
-"""Waiting for data is counted, and nothing else."""
+"""Time spent waiting for data is counted, and no other time."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -46,18 +46,21 @@ class SlowTraining(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def waited(folder: Path, seconds: float, checkpoint: str | None = None, epochs: int = 1) -> tuple[float, Trainer]:
+def waited(
+    folder: Path, seconds: float, *others: Callback, checkpoint: Path | None = None, epochs: int = 1, **options: Any
+) -> tuple[float, Trainer]:
     callback = DataWait()
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[callback],
+        callbacks=[callback, *others],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         default_root_dir=folder,
+        **options,
     )
     data = DataLoader(SlowData(seconds), batch_size=None)
     trainer.fit(SlowTraining(), data, DataLoader(SlowData(WAIT), batch_size=None), ckpt_path=checkpoint)
@@ -65,21 +68,40 @@ def waited(folder: Path, seconds: float, checkpoint: str | None = None, epochs: 
     return callback.seconds, trainer
 
 
-def test_the_time_that_data_take_is_waited_and_steps_and_validation_are_not(tmp_path: Path) -> None:
+def test_loading_data_counts_as_waiting_and_steps_and_validation_do_not(tmp_path: Path) -> None:
     seconds, _ = waited(tmp_path, WAIT)
     assert STEPS * WAIT <= seconds < STEPS * WORK
     assert waited(tmp_path, 0)[0] < STEPS * WORK
 
 
-def test_what_was_waited_before_a_resume_counts(tmp_path: Path) -> None:
+class SavesWithinEpoch(Callback):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == STEPS // 2:
+            trainer.save_checkpoint(self.path)
+
+
+def test_time_waited_before_a_resume_within_an_epoch_counts(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    waited(tmp_path, WAIT, SavesWithinEpoch(path))
+    assert STEPS * WAIT <= waited(tmp_path, WAIT, checkpoint=path)[0] < STEPS * WORK
+
+
+def test_a_validation_within_an_epoch_is_not_waiting(tmp_path: Path) -> None:
+    assert waited(tmp_path, 0, val_check_interval=0.25)[0] < STEPS * WORK
+
+
+def test_time_waited_before_a_resume_counts(tmp_path: Path) -> None:
     before, trainer = waited(tmp_path, WAIT)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    after, _ = waited(tmp_path, WAIT, str(tmp_path / "last.ckpt"), epochs=2)
+    after, _ = waited(tmp_path, WAIT, checkpoint=tmp_path / "last.ckpt", epochs=2)
     assert after >= before + STEPS * WAIT
 
 
 @pytest.mark.parametrize(("waiting", "said"), [(60.0, True), (0.0, False)])
-def test_the_summary_says_what_to_turn_when_much_was_waited(
+def test_the_summary_names_the_setting_to_change_after_much_waiting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], waiting: float, said: bool
 ) -> None:
     run = Run(tmp_path)

@@ -86,7 +86,7 @@ def test_saturated_is_where_the_slope_is_a_twentieth_of_the_steepest(
     assert "saturation/second" not in values
 
 
-def test_training_is_the_same_with_and_without() -> None:
+def test_layer_statistics_do_not_change_training() -> None:
     model = Network(nn.ReLU(inplace=True))
     callback, task = LayerStatistics(), Task(model)
     expected = model(IMAGES)
@@ -98,7 +98,7 @@ def test_training_is_the_same_with_and_without() -> None:
     assert not model.activation._forward_pre_hooks
 
 
-def test_what_was_measured_before_a_resume_is_kept() -> None:
+def test_values_measured_before_a_resume_are_kept() -> None:
     callback, again = LayerStatistics(), LayerStatistics()
     callback._values = {"saturation/first": torch.tensor(0.5)}
     again.load_state_dict(callback.state_dict())

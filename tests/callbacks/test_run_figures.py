@@ -490,7 +490,7 @@ def test_a_picture_cut_off_while_it_is_written_leaves_the_old_one(
 def test_a_network_without_predictions_still_has_its_filters(tmp_path: Path) -> None:
     module = Classifier()
     module.test_predictions = None
-    with pytest.warns(UserWarning, match=r"The pictures of the test left out: TypeError"):
+    with pytest.warns(UserWarning, match=r"The figures of the test left out: TypeError"):
         callback = after_a_test(tmp_path, module)
     assert set(callback.paths) == {"learning_curves", "filters"}
 

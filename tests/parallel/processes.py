@@ -11,7 +11,7 @@ from torch import distributed, multiprocessing
 
 
 def together(function: Callable[..., Any], folder: Path, *arguments: Any, num_processes: int = 2) -> list[Any]:
-    """What `function(*arguments)` returns in each of the processes, by rank; it is a module's, tensors its result."""
+    """The results of `function(*arguments)` in each process, by rank; the function has to be importable."""
     multiprocessing.start_processes(
         _one, (num_processes, folder, function, arguments), nprocs=num_processes, start_method="spawn"
     )

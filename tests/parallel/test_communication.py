@@ -11,7 +11,7 @@ def test_the_documented_table_is_the_computed_one() -> None:
     assert table(exchanges(batch_size=128)) in DOCS.read_text()
 
 
-def test_the_towers_talk_where_krizhevsky_let_them_and_the_gradients_are_all_parameters() -> None:
+def test_towers_exchange_only_where_krizhevskys_do_and_replicas_send_every_gradient() -> None:
     rows = {row.layer: row for row in exchanges(batch_size=128)}
     image = 4 * 128
     assert rows["conv3"].towers == 2 * image * 128 * 13 * 13

@@ -1,4 +1,4 @@
-"""The memory that a step frees serves the next one, and what a processor can is told."""
+"""Memory freed by one step is reused by the next, and a CPU without bfloat16 is recognized."""
 
 import subprocess
 import sys
@@ -34,6 +34,6 @@ def test_freed_memory_is_not_given_back_to_the_system() -> None:
     [({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, True), ({"avx2": True, "avx512_bf16": True}, False),
      ({"arm_bf16": True}, False), ({}, False)],
 )  # fmt: skip
-def test_a_processor_without_bfloat16_is_known(monkeypatch, capabilities, emulates) -> None:
+def test_a_cpu_without_bfloat16_is_recognized(monkeypatch, capabilities, emulates) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert emulates_bfloat16() is emulates

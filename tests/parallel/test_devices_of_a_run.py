@@ -1,4 +1,4 @@
-"""python -m cnnlit.train on several devices, as a user starts it: the run is that of one device."""
+"""python -m cnnlit.train on several devices, as a user starts it, equals the run on one device."""
 
 import json
 import os
@@ -101,14 +101,14 @@ def digits_on_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("two") / "run", *DIGITS, *RAGGED, "trainer.devices=2")
 
 
-def test_two_devices_are_the_run_of_one_also_where_a_batch_leaves_one_without_images(
+def test_two_devices_equal_one_even_if_a_batch_leaves_one_of_them_without_images(
     digits: Path, digits_on_two: Path
 ) -> None:
     assert_same_run(digits_on_two, digits)
     assert result_of(digits_on_two)["test/num_images"] == 360
 
 
-def test_one_process_writes(digits: Path, digits_on_two: Path) -> None:
+def test_only_one_process_writes(digits: Path, digits_on_two: Path) -> None:
     def files(folder: Path) -> list[str]:
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
@@ -208,7 +208,7 @@ def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["two_towers", "two_by_two", "fsdp", "three_replicas"],
 )
-def test_however_alexnet_lies_on_devices_it_is_the_run_of_one(
+def test_alexnet_on_any_layout_of_devices_equals_one_device(
     alexnet: Path, tmp_path: Path, devices: tuple[str, ...]
 ) -> None:
     assert_same_run(finished(tmp_path / "run", *ALEXNET, *devices), alexnet)
@@ -218,7 +218,7 @@ def test_however_alexnet_lies_on_devices_it_is_the_run_of_one(
 @pytest.mark.parametrize(
     ("before", "after"), [("auto", "two_towers"), ("two_towers", "auto"), ("fsdp", "two_towers"), ("auto", "fsdp")]
 )
-def test_a_checkpoint_goes_on_however_the_network_lies(alexnet: Path, tmp_path: Path, before: str, after: str) -> None:
+def test_a_checkpoint_resumes_on_any_layout_of_devices(alexnet: Path, tmp_path: Path, before: str, after: str) -> None:
     folder = finished(tmp_path / "run", *ALEXNET, f"trainer={before}", "trainer.accelerator=cpu", "recipe.epochs=1")
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     settings["recipe"]["epochs"] = 2
@@ -236,7 +236,7 @@ def test_a_checkpoint_goes_on_however_the_network_lies(alexnet: Path, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "slurm"])
-def test_processes_started_by_others_are_one_run(tmp_path: Path, digits: Path, launcher: str) -> None:
+def test_processes_started_by_torchrun_or_slurm_are_one_run(tmp_path: Path, digits: Path, launcher: str) -> None:
     command = ["-m", "cnnlit.train", *DIGITS, *RAGGED, "trainer.devices=2"]
     if launcher == "torchrun":
         started = [

@@ -1,4 +1,4 @@
-"""What the processes of a run tell one another."""
+"""What the processes of a run tell each other."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ import pytest
 from parallel.processes import together
 from torch import distributed
 
-from cnnlit.parallel import heartbeat
+from cnnlit.parallel import distributed_internals, heartbeat
 from cnnlit.parallel.heartbeat import Heartbeat
 from cnnlit.parallel.processes import of_all
 
@@ -19,11 +19,11 @@ def gathered() -> list[str]:
     return of_all([["b", "a"], ["c", "a"]][distributed.get_rank()])
 
 
-def test_what_each_process_has_is_known_to_all_once(tmp_path: Path) -> None:
+def test_of_all_gathers_what_each_process_has_without_repeats(tmp_path: Path) -> None:
     assert together(gathered, tmp_path) == [["a", "b", "c"]] * 2
 
 
-def test_a_process_alone_has_what_it_has() -> None:
+def test_of_all_in_one_process_is_its_own_values() -> None:
     assert of_all({"b", "a"}) == ["a", "b"]
 
 
@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 class PulledCable:
-    """A store behind a network that swallows everything: whoever asks waits for ever."""
+    """A store behind a network that swallows everything: whoever asks waits forever."""
 
     def check(self, keys: list[str]) -> bool:
         return threading.Event().wait()
@@ -51,7 +51,7 @@ class PulledCable:
 def test_silence_is_noticed_though_the_network_never_answers(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_connection", PulledCable)
+    monkeypatch.setattr(distributed_internals, "connect_to_store", PulledCable)
     monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 0.1)
     one = Heartbeat(0, 2, ended)
     one.start()
@@ -61,7 +61,7 @@ def test_silence_is_noticed_though_the_network_never_answers(
 
 def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     store = distributed.HashStore()
-    monkeypatch.setattr(heartbeat, "_connection", lambda: store)
+    monkeypatch.setattr(distributed_internals, "connect_to_store", lambda: store)
     one, other = Heartbeat(0, 1, ended), Heartbeat(0, 1, ended)
     one.start()
     other.start()

@@ -1,4 +1,4 @@
-"""What cannot be spread over devices is refused, and what is done unasked is told."""
+"""What cannot be spread over devices is refused, and a choice made for the user is announced."""
 
 from functools import partial
 from typing import Any
@@ -52,20 +52,20 @@ def test_what_cannot_be_spread_is_refused_in_one_line(arguments: Any, options: A
 
 
 @pytest.mark.parametrize("arguments", [("auto", 1, LeNet5()), ("two_towers", 8), ("fsdp", 3), ("ddp", 4)])
-def test_what_can_be_spread_is_not(arguments: Any) -> None:
+def test_what_can_be_spread_is_accepted(arguments: Any) -> None:
     check(*arguments)
 
 
-def test_a_note_says_what_devices_without_a_strategy_do_and_names_the_other() -> None:
+def test_a_note_says_what_devices_do_without_a_strategy_and_names_the_alternative() -> None:
     assert replicas_note("auto", 1, LeNet5()) is None
     assert replicas_note("ddp", 2, LeNet5()) is None
     note = "2 devices: 2 replicas of the network (ddp), which share each batch"
     assert replicas_note("auto", 2, LeNet5()) == note
-    towers = "; trainer.strategy=two_towers puts half of its maps on each device, as in 2012"
+    towers = "; trainer.strategy=two_towers puts half of its feature maps on each device, as in 2012"
     assert replicas_note("auto", 2, AlexNet(**SMALL)) == note + towers
 
 
-def test_waiting_has_the_bound_that_was_set() -> None:
+def test_every_strategy_has_the_timeout_that_was_set() -> None:
     for name in ("auto", "ddp", "fsdp", "two_towers"):
         strategy: Any = strategy_for(name, num_devices=2, timeout_seconds=7)
         assert strategy._timeout.total_seconds() == 7

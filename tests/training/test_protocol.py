@@ -1,4 +1,4 @@
-"""Answers to several views become one as the papers have it; those of several devices come in the test's order."""
+"""Answers to several views are combined as in the papers."""
 
 import math
 from typing import Any
@@ -69,7 +69,7 @@ def test_views_are_counted() -> None:
     assert EvaluationProtocol(views=[CenterCrop(pixels=4)]).num_views == 1
 
 
-def test_what_cannot_be_tested_so_is_refused_in_one_line() -> None:
+def test_what_cannot_be_tested_this_way_is_refused_in_one_line() -> None:
     TEN.try_on(LeNet5(), {"views": None})
     EvaluationProtocol().try_on(LeNet5(), {})
     for protocol, data, says in (

@@ -53,7 +53,7 @@ class CutOff(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == self.step:
-            trainer._signal_connector._receive(signal.SIGTERM, None)
+            signal.raise_signal(signal.SIGTERM)
 
 
 def modern() -> Recipe:
@@ -103,7 +103,7 @@ def fit(
 ) -> Any:
     """Three epochs as the train command runs them; the last state on the disk."""
     seed_everything(SEED, workers=True, verbose=False)
-    run = Run(folder)
+    run, signals = Run(folder), StopSignals()
     path = run.checkpoint
     digits = HandwrittenDigits(
         val_split=180, batch_size=200, order=recipe.order, distortion="affine1998", seed=SEED, **data
@@ -119,7 +119,7 @@ def fit(
     loop = Trainer(
         accelerator="cpu",
         max_epochs=EPOCHS,
-        callbacks=[*averaging, *callbacks, Checkpoints(run)],
+        callbacks=[*averaging, *callbacks, Checkpoints(run, signals)],
         plugins=[WholeCheckpoints(run.previous_checkpoint)],
         logger=metrics(folder),
         enable_checkpointing=False,
@@ -129,8 +129,8 @@ def fit(
         use_distributed_sampler=False,
         default_root_dir=folder,
     )
-    loop._signal_connector = StopSignals(loop)
-    loop.fit(task, datamodule=digits, ckpt_path=path if resume else None, weights_only=True)
+    with signals:
+        loop.fit(task, datamodule=digits, ckpt_path=path if resume else None, weights_only=True)
     return torch.load(path, weights_only=True)
 
 

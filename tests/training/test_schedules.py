@@ -33,7 +33,7 @@ def test_passes_are_those_of_appendix_c(lr: float) -> None:
     assert used == pytest.approx([rate for rate in [*per_pass, 1e-5, 1e-5] for _ in range(3)])
 
 
-def test_passes_refuse_as_many_rates_as_lengths_not() -> None:
+def test_passes_refuse_rates_and_lengths_that_differ_in_number() -> None:
     with pytest.raises(ValueError, match=r"schedule\.rates has 2 rates and schedule\.passes 3 lengths"):
         rates(Passes, 1, steps_per_epoch=1, epochs=2, rates=[1e-3, 1e-4], passes=[1, 1, 1])
 

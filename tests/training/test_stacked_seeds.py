@@ -205,7 +205,7 @@ class CutOff(Callback):
             trainer.save_checkpoint(trainer.default_root_dir + "/cut.ckpt")
 
 
-def test_replicas_that_were_cut_off_go_on_to_the_same_bits(tmp_path, monkeypatch):
+def test_interrupted_replicas_resume_to_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, training, _ = RECIPES["1998's loss, AdamW"]
     whole = fit_replicas(model, training, tmp_path / "whole", CutOff(), precision="32-true")
