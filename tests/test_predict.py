@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named_and_the_others_answered(pictures, predicte
     one = next((folder / "given").rglob("00.png"))
     code, out, err = predicted(f"run={folder}/run", f"images={broken},{one}", "protocol=ten_crop", "top=2")
     assert code == 1
-    assert err == f"cnnlit: {broken} cannot be read as a picture: in no format that PIL knows\n"
+    assert err == f"cnnlit: {broken} cannot be read as an image: in no format that PIL knows\n"
     assert "00.png" in out
     assert out.endswith("predictions.png\n")
     assert Image.open(tmp_path / "predictions.png").width > 200

@@ -7,7 +7,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from cnnlit.data.loading.batch_sampler import Batches, Lockstep
+from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.transforms.random_numbers import generator
 
 
@@ -49,23 +49,23 @@ class ResumableData(LightningDataModule):
         """Paths of the photographs that this process has had to leave out so far, sorted."""
         return []
 
-    def as_input(self, pictures: Sequence[Tensor]) -> Any:
-        """Pictures from anywhere as a test shows them to the network; needs no data and no `setup`.
+    def as_input(self, images: Sequence[Tensor]) -> Any:
+        """Images from anywhere as a test shows them to the network; needs no data and no `setup`.
 
         Args:
-            pictures: N of uint8 [3, H, W], each of any size.
+            images: N of uint8 [3, H, W], each of any size.
 
         Returns:
             float32 [N, C, image_size, image_size], on the CPU.
         """
         raise NotImplementedError
 
-    def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
+    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """The one view of each that validation has, to be drawn: uint8 [N, 3, side, side], or [N, side, side]."""
         raise NotImplementedError
 
-    def remark(self, picture: Tensor) -> str | None:
-        """What `as_input` does to a picture, uint8 [3, H, W], that its owner may not expect."""
+    def remark(self, image: Tensor) -> str | None:
+        """What `as_input` does to an image, uint8 [3, H, W], that its owner may not expect."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,19 +77,19 @@ class ResumableData(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._batches_to_skip = state_dict["batches_done"]
 
-    def _training_batches(self, **presentations: Any) -> Batches | Lockstep:
-        """The batches of training, from the place where a resumed run goes on; see Batches for `presentations`."""
+    def _training_batches(self, **presentations: Any) -> BatchSampler | LockstepSampler:
+        """The batches of training, from the place where a resumed run goes on; see BatchSampler for `presentations`."""
         hparams = self.hparams
         presentations |= {"order": hparams["order"]}
         each = [self._batches("train", hparams["batch_size"], seed=seed, **presentations) for seed in self.seeds]
-        batches = each[0] if len(each) == 1 else Lockstep(each)
+        batches = each[0] if len(each) == 1 else LockstepSampler(each)
         batches.skip(self._batches_to_skip)
         if self.trainer:
             # Lightning does so too, but workers begin before that, with what a resumed run would show first of all.
             batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return batches
 
-    def _eval_batches(self, split: str, batch_size: int | None = None) -> Batches:
+    def _eval_batches(self, split: str, batch_size: int | None = None) -> BatchSampler:
         return self._batches(split, batch_size or self.hparams["eval_batch_size"], order="sequential")
 
     def _curvature_indices(self, count: int, epoch: int, replica: int = 0) -> Tensor:
@@ -97,8 +97,8 @@ class ResumableData(LightningDataModule):
         random = generator(self.seeds[replica], epoch, 2)
         return torch.randperm(self.num_images["train"], generator=random)[:count]
 
-    def _batches(self, split: str, batch_size: int, **order: Any) -> Batches:
+    def _batches(self, split: str, batch_size: int, **order: Any) -> BatchSampler:
         strategy = self.trainer.strategy if self.trainer else None
         # A replica may be several devices, so this is not the processes' rank and number.
         replica = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
-        return Batches(self.num_images[split], batch_size, **{"seed": self.hparams["seed"], **replica, **order})
+        return BatchSampler(self.num_images[split], batch_size, **{"seed": self.hparams["seed"], **replica, **order})

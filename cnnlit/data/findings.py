@@ -1,4 +1,4 @@
-"""What an inspection of a set of pictures comes to."""
+"""What an inspection of a set of images comes to."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field

@@ -22,7 +22,7 @@ Range = Annotated[list[float], Len(2, 2)]
 Batch = tuple[Tensor, Tensor]
 
 
-class ResidentDigits(Dataset[Batch]):
+class DigitsInMemory(Dataset[Batch]):
     """Images that lie in the memory of one device, from which a batch is taken by index.
 
     `dataset[epoch, presentations]` is `(images, labels)`: float32 [batch, 1, image_size, image_size] in -0.1
@@ -213,34 +213,34 @@ class HandwrittenDigits(ResumableData):
     def curvature_sample(self, count: int, epoch: int, replica: int = 0) -> Batch:
         """Training images as a replica will see them in this epoch, drawn at random, and their labels."""
         indices = self._curvature_indices(count, epoch, replica)
-        first = replica * self.num_images["train"] * self._versions  # of its presentations, see Lockstep
+        first = replica * self.num_images["train"] * self._versions  # of its presentations, see LockstepSampler
         return self._resident("train", self._distortion)[epoch, first + indices]
 
-    def as_input(self, pictures: Sequence[Tensor]) -> Tensor | list[Batch]:
+    def as_input(self, images: Sequence[Tensor]) -> Tensor | list[Batch]:
         """See ResumableData, and as_digit; a list of the views by size, where a test has several."""
-        digits = torch.stack([as_digit(picture) for picture in pictures])
+        digits = torch.stack([as_digit(image) for image in images])
         if self._views is None:
             return pad(digits, self.hparams["image_size"])
         return [seen(digits, self.hparams["image_size"], self._views)]
 
-    def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
+    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
-        digits = torch.stack([as_digit(picture) for picture in pictures])
+        digits = torch.stack([as_digit(image) for image in images])
         edge = (self.hparams["image_size"] - digits.shape[-1]) // 2
         right = self.hparams["image_size"] - digits.shape[-1] - edge
         return functional.pad(digits, (edge, right, edge, right))
 
-    def remark(self, picture: Tensor) -> str | None:
+    def remark(self, image: Tensor) -> str | None:
         """See ResumableData."""
-        return "dark on bright: inverted" if is_dark_on_bright(picture) else None
+        return "dark on bright: inverted" if is_dark_on_bright(image) else None
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
         return DataLoader(self._resident(split), batch_size=None, sampler=self._eval_batches(split))
 
-    def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> ResidentDigits:
+    def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> DigitsInMemory:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         images, labels = self._splits[split]
-        return ResidentDigits(images.to(device), labels.to(device), self.hparams["image_size"], distortion, **views)
+        return DigitsInMemory(images.to(device), labels.to(device), self.hparams["image_size"], distortion, **views)
 
     @property
     def _versions(self) -> int:

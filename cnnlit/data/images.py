@@ -1,4 +1,4 @@
-"""ImageSet in colour: ImageNet, a part of it, any folder of pictures, or drawn by the program."""
+"""ImageSet in colour: ImageNet, a part of it, any folder of images, or drawn by the program."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -9,26 +9,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.datamodule import ResumableData
-from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.loading.datasets import (
     Batch,
-    Gallery,
-    PhotographLoader,
-    Photographs,
-    ResidentPictures,
-    Shown,
+    DecodedImages,
+    DecodingLoader,
+    ImageBatch,
+    ImagesInMemory,
+    LazyImages,
     statistics,
 )
 from cnnlit.data.loading.decoding import UnreadableError, num_cores, read_all
 from cnnlit.data.loading.image_set import ImageSet
-from cnnlit.data.loading.multi_view import PictureViews, Viewed
+from cnnlit.data.loading.multi_view import MultiViewImages, ViewBatch
 from cnnlit.data.loading.threads import ThreadLoader
 from cnnlit.data.sources import synthetic
 from cnnlit.data.sources.archives import extract_archives
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.imagenette import Size, imagenette_folder, obtain_imagenette
 from cnnlit.data.sources.layouts import find_images, places
-from cnnlit.data.sources.store import PreparedPictures
+from cnnlit.data.sources.store import StoredImages
 from cnnlit.data.splits import hold_out
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalization, Normalize, PCAColour
@@ -42,18 +42,18 @@ MOST_THREADS = 4
 class Images(ResumableData):
     """Images in colour from one of several sources, split into training, validation and test.
 
-    Photographs are decoded each time that they are shown, by worker processes. Tiny ImageNet and drawn pictures lie
+    Photographs are decoded each time that they are shown, by worker processes. Tiny ImageNet and drawn images lie
     whole on the device that trains. The test set is the official validation set, whose labels are public, or is held
     out of the training set where there is none; validation images are held out of what is left.
 
     Args:
-        source: `imagenet`; `imagenette`, ten classes of it, downloaded; `tiny_imagenet`; `folder`, any pictures in
+        source: `imagenet`; `imagenette`, ten classes of it, downloaded; `tiny_imagenet`; `folder`, any images in
             class folders; `synthetic`, striped shapes that the program draws. How files lie is recognised, see
             cnnlit.data.sources.layouts.
         root: the folder that holds the set; not for `synthetic`.
-        imagenette_size: of `imagenette`'s pictures: `full`, as they are in ImageNet, or their shorter side.
+        imagenette_size: of `imagenette`'s images: `full`, as they are in ImageNet, or their shorter side.
         batch_size: images per training step, over all devices.
-        eval_batch_size: images per step of validation and test; where a test has several views of a picture, views,
+        eval_batch_size: images per step of validation and test; where a test has several views of an image, views,
             and larger ones count as many times as they are larger.
         image_size: side of the images that the network sees, in pixels.
         num_classes: how many there must be, or are drawn.
@@ -65,13 +65,13 @@ class Images(ResumableData):
         drawn_images: how many `synthetic` draws for training; a fifth as many again for the test.
         order: a new random order each epoch (`fresh`) or the same random order each epoch (`constant`).
         block_images: 1 for any order; more, for a prepared store on a slow disk, reads so many neighbours at a time.
-            See Batches.
+            See BatchSampler.
         seed: of the order and the augmentation.
         augmentation: steps of transforms.geometry, then of transforms.colours. See Augmentation.
         views: steps of transforms.geometry and transforms.evaluation_crops, of the test; null for the one view that
             validation has, which is the augmentation without its chance.
         normalization: the input's scale. See Normalize.
-        num_workers: processes that decode photographs, or a thread if it is one; null for one per core; pictures in
+        num_workers: processes that decode photographs, or a thread if it is one; null for one per core; images in
             memory need none.
         on_unreadable: what a photograph that cannot be read does: `stop` the run with its path, or `skip`: it is left
             out of its batch, which is smaller then, and listed in `unreadable`.
@@ -136,20 +136,20 @@ class Images(ResumableData):
         """The files of the set, all of them, as they lie. See find_images for errors.
 
         Raises:
-            ValueError: for `synthetic`, whose pictures lie nowhere.
+            ValueError: for `synthetic`, whose images lie nowhere.
         """
         if self._listing is None:
             source, root = self.hparams["source"], self.hparams["root"]
             if source == "synthetic":
-                raise ValueError("data.source=synthetic: these pictures are drawn in memory and lie in no folder")
+                raise ValueError("data.source=synthetic: these images are drawn in memory and lie in no folder")
             if source == "imagenette":
                 root = imagenette_folder(root, self.hparams["imagenette_size"])
             self._listing = find_images(root, source)
         return self._listing
 
-    def photographs(self, files: ImageSet) -> Photographs:
+    def photographs(self, files: ImageSet) -> DecodedImages:
         """Files as training shows them."""
-        return Photographs(files, self._augmentation, self._unreadable)
+        return DecodedImages(files, self._augmentation, self._unreadable)
 
     def setup(self, stage: str = "fit") -> None:
         """Find, read or draw the set, and split it, once.
@@ -174,7 +174,7 @@ class Images(ResumableData):
         if self.hparams["batch_size"] > len(train):
             size = self.hparams["batch_size"]
             raise ValueError(f"recipe.batch_size={size} is more than the {len(train)} training images")
-        if self.hparams["block_images"] > 1 and not isinstance(everything, PreparedPictures):
+        if self.hparams["block_images"] > 1 and not isinstance(everything, StoredImages):
             raise ValueError(
                 f"data.block_images={self.hparams['block_images']}: these images lie class by class, or in memory; "
                 "python -m cnnlit.prepare stores photographs so that neighbours are of different classes"
@@ -204,11 +204,11 @@ class Images(ResumableData):
     def _draw(self, split: int, count: int) -> Batch:
         hparams = self.hparams
         self.class_names = synthetic.class_names(hparams["num_classes"])
-        return synthetic.draw_pictures(
+        return synthetic.draw_images(
             count,
             num_classes=hparams["num_classes"],
             image_size=hparams["image_size"],
-            seed=hparams["split_seed"],  # which pictures there are does not depend on the run's seed
+            seed=hparams["split_seed"],  # which images there are does not depend on the run's seed
             split=split,
         )
 
@@ -224,7 +224,7 @@ class Images(ResumableData):
             return None
         if self.num_workers < min(MOST_WORKERS, num_cores()):
             return f"data.num_workers={self.num_workers} of {num_cores()} cores decode photographs; give it more"
-        if isinstance(train, PreparedPictures):
+        if isinstance(train, StoredImages):
             return "every core decodes already: a store that is smaller, or raw, or more cores"
         return "every core decodes already: python -m cnnlit.prepare stores the photographs smaller, once"
 
@@ -234,7 +234,7 @@ class Images(ResumableData):
         return sorted(self._unreadable or {})
 
     @property
-    def test_images(self) -> Tensor | Gallery:
+    def test_images(self) -> Tensor | LazyImages:
         """What is tested, as it is drawn: uint8 [N, 3, H, W], or a sequence of [3, image_size, image_size].
 
         Without those of `unreadable`, as there is no answer to them either.
@@ -245,16 +245,16 @@ class Images(ResumableData):
         if self._unreadable:
             readable = [index for index in range(len(test)) if test.path(index) not in self._unreadable]
             test = test.subset(torch.tensor(readable, dtype=torch.int64))
-        return Gallery(Photographs(test, self._evaluation))
+        return LazyImages(DecodedImages(test, self._evaluation))
 
     def train_dataloader(self) -> DataLoader[Any]:
         blocks: dict[str, Any] = {}
         if self.hparams["block_images"] > 1:
             stored = self._splits["train"]
-            assert isinstance(stored, PreparedPictures)
+            assert isinstance(stored, StoredImages)
             blocks = {"block_images": self.hparams["block_images"], "places": stored.places}
         batches = self._training_batches(**blocks)
-        assert isinstance(batches, Batches)  # of one seed
+        assert isinstance(batches, BatchSampler)  # of one seed
         return self.loader(self._dataset("train", self._augmentation), batches)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
@@ -264,16 +264,16 @@ class Images(ResumableData):
         if self._views is None:
             return self._eval_dataloader(self.tested)
         self._find_statistics(self._evaluation)
-        pictures = self._splits[self.tested]
-        if isinstance(pictures, tuple):
-            pictures = pictures[0].to(self._device), pictures[1].to(self._device)
+        images = self._splits[self.tested]
+        if isinstance(images, tuple):
+            images = images[0].to(self._device), images[1].to(self._device)
         per_step = max(1, int(self.hparams["eval_batch_size"] / self._views.relative_pixels))
         return self.loader(
-            PictureViews(pictures, self._views, self._unreadable), self._eval_batches(self.tested, per_step)
+            MultiViewImages(images, self._views, self._unreadable), self._eval_batches(self.tested, per_step)
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        if isinstance(batch, Shown | Viewed):
+        if isinstance(batch, ImageBatch | ViewBatch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
         return batch  # which is there already
 
@@ -285,15 +285,15 @@ class Images(ResumableData):
         Raises:
             UnreadableError: in that case, if other devices would wait for this one's step.
         """
-        if isinstance(batch, Viewed):
+        if isinstance(batch, ViewBatch):
             return [(self._normalize(images), places) for images, places in batch.groups], batch.labels
-        if not isinstance(batch, Shown):
+        if not isinstance(batch, ImageBatch):
             return batch
         training = self.trainer is not None and self.trainer.training
         if training and not len(batch.labels):
             if self.trainer is not None and self.trainer.world_size > 1:
                 raise UnreadableError(
-                    f"{self.unreadable[0]} and all others of a device's batch cannot be read as pictures"
+                    f"{self.unreadable[0]} and all others of a device's batch cannot be read as images"
                 )
             return None
         augmentation = self._augmentation if training else self._evaluation
@@ -303,28 +303,28 @@ class Images(ResumableData):
         """Training images as the network will see them in this epoch, drawn at random, and their labels."""
         dataset = self._dataset("train", self._augmentation)
         batch = epoch, self._curvature_indices(count, epoch)
-        if isinstance(dataset, ResidentPictures):
+        if isinstance(dataset, ImagesInMemory):
             return dataset[batch]
         images, labels, draws = (part.to(self._device) for part in dataset.noted(dataset[batch])[:3])
         return self._augmentation.finish(images, draws), labels
 
-    def as_input(self, pictures: Sequence[Tensor]) -> Tensor | list[Group]:
+    def as_input(self, images: Sequence[Tensor]) -> Tensor | list[Group]:
         """See ResumableData; a list of the views by size, where a test has several."""
         if self._views is None:
-            images, places = self._only_view(pictures)
-            return self._evaluation.finish(images, self._evaluation.draws(0, places))
-        windows = [self._views.windows(torch.tensor([picture.shape[1:]])) for picture in pictures]
-        groups = cut(pictures, windows, exactly=self._lie_in_memory)
-        return [(self._normalize(images), places) for images, places in groups]
+            view, places = self._only_view(images)
+            return self._evaluation.finish(view, self._evaluation.draws(0, places))
+        windows = [self._views.windows(torch.tensor([image.shape[1:]])) for image in images]
+        groups = cut(images, windows, exactly=self._lie_in_memory)
+        return [(self._normalize(views), places) for views, places in groups]
 
-    def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
+    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
-        return self._only_view(pictures)[0].round().clamp(0, 255).to(torch.uint8)
+        return self._only_view(images)[0].round().clamp(0, 255).to(torch.uint8)
 
-    def _only_view(self, pictures: Sequence[Tensor]) -> Group:
+    def _only_view(self, images: Sequence[Tensor]) -> Group:
         first = torch.zeros(1, dtype=torch.int64)
-        windows = [self._evaluation.windows(torch.tensor([picture.shape[1:]]), 0, first) for picture in pictures]
-        (view,) = cut(pictures, windows, exactly=self._lie_in_memory)
+        windows = [self._evaluation.windows(torch.tensor([image.shape[1:]]), 0, first) for image in images]
+        (view,) = cut(images, windows, exactly=self._lie_in_memory)
         return view
 
     @property
@@ -351,17 +351,17 @@ class Images(ResumableData):
     def _eval_dataloader(self, split: str) -> DataLoader[Any]:
         return self.loader(self._dataset(split, self._evaluation), self._eval_batches(split))
 
-    def loader(self, dataset: Dataset[Any], batches: Batches) -> DataLoader[Any]:
-        """Batches of a data set, as training loads them."""
+    def loader(self, dataset: Dataset[Any], batches: BatchSampler) -> DataLoader[Any]:
+        """BatchSampler of a data set, as training loads them."""
         if all(isinstance(split, tuple) for split in self._splits.values()):
             return DataLoader(dataset, batch_size=None, sampler=batches)
         workers = self.num_workers
-        if isinstance(dataset, Photographs) and (workers == 1 or (workers and _is_raw(dataset.files))):
+        if isinstance(dataset, DecodedImages) and (workers == 1 or (workers and _is_raw(dataset.files))):
             # To hand a batch from process to process costs more than to make one that needs no decoding, and a tenth of
             # one that does; but many threads that decode would keep the one that trains waiting.
             threads = min(workers, MOST_THREADS)
             return ThreadLoader(dataset, batches, num_threads=threads, pin_memory=self._device.type == "cuda")
-        return PhotographLoader(
+        return DecodingLoader(
             dataset,
             batch_size=None,  # a batch is what a worker is asked for
             sampler=batches,
@@ -370,16 +370,16 @@ class Images(ResumableData):
             pin_memory=self._device.type == "cuda",
         )
 
-    def _dataset(self, split: str, augmentation: Augmentation) -> ResidentPictures | Photographs:
+    def _dataset(self, split: str, augmentation: Augmentation) -> ImagesInMemory | DecodedImages:
         self._find_statistics(augmentation)
-        return self._pictures(split, augmentation)
+        return self._images(split, augmentation)
 
     def _find_statistics(self, augmentation: Augmentation) -> None:
         """Take of the training images what this augmentation needs and no earlier one, or checkpoint, brought."""
         normalize = self._normalize
         missing = any(step.components is None for step in self._pca_steps(augmentation))
         if missing or (normalize.needs_mean_image and normalize.mean_image is None):
-            train = self._pictures("train", self._evaluation)
+            train = self._images("train", self._evaluation)
             found = statistics(train, self.hparams["split_seed"], self.num_workers)
             normalize.mean_image = found.mean_image if normalize.needs_mean_image else None
             for step in self._pca_steps(self._augmentation):
@@ -390,12 +390,12 @@ class Images(ResumableData):
         """Its steps that are to have the training images' own components."""
         return [step for step in augmentation.colours if isinstance(step, PCAColour) and step.statistics == "training"]
 
-    def _pictures(self, split: str, augmentation: Augmentation) -> ResidentPictures | Photographs:
-        pictures = self._splits[split]
-        if not isinstance(pictures, tuple):
-            return Photographs(pictures, augmentation, self._unreadable)
-        pixels, labels = pictures
-        return ResidentPictures(pixels.to(self._device), labels.to(self._device), augmentation)
+    def _images(self, split: str, augmentation: Augmentation) -> ImagesInMemory | DecodedImages:
+        images = self._splits[split]
+        if not isinstance(images, tuple):
+            return DecodedImages(images, augmentation, self._unreadable)
+        pixels, labels = images
+        return ImagesInMemory(pixels.to(self._device), labels.to(self._device), augmentation)
 
     @property
     def _device(self) -> torch.device:
@@ -409,15 +409,15 @@ class Images(ResumableData):
         return min(MOST_WORKERS, max(1, num_cores() // shared)) if chosen is None else chosen
 
 
-def _is_raw(pictures: ImageSet) -> bool:
-    return isinstance(pictures, PreparedPictures) and pictures.encoding == "raw"
+def _is_raw(images: ImageSet) -> bool:
+    return isinstance(images, StoredImages) and images.encoding == "raw"
 
 
-def _labels(pictures: ImageSet | Batch) -> Tensor:
-    return pictures[1] if isinstance(pictures, tuple) else pictures.labels
+def _labels(images: ImageSet | Batch) -> Tensor:
+    return images[1] if isinstance(images, tuple) else images.labels
 
 
-def _subset(pictures: ImageSet | Batch, indices: Tensor) -> ImageSet | Batch:
-    if not isinstance(pictures, tuple):
-        return pictures.subset(indices)
-    return pictures[0][indices], pictures[1][indices]
+def _subset(images: ImageSet | Batch, indices: Tensor) -> ImageSet | Batch:
+    if not isinstance(images, tuple):
+        return images.subset(indices)
+    return images[0][indices], images[1][indices]

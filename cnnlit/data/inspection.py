@@ -1,4 +1,4 @@
-"""What a set of pictures holds, what of it cannot be read, and how fast: known before hours are spent on it."""
+"""What a set of images holds, what of it cannot be read, and how fast: known before hours are spent on it."""
 
 import os
 import time
@@ -16,13 +16,13 @@ from torch import Tensor
 from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.findings import Finding, Speed
 from cnnlit.data.images import Images
-from cnnlit.data.loading.batch_sampler import Batches
-from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.sources.archives import Split, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
-from cnnlit.data.sources.folders import class_folders, pictures_in
+from cnnlit.data.sources.folders import class_folders, images_in
 from cnnlit.data.sources.layouts import places
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import progress
@@ -108,7 +108,7 @@ class Inspection:
         with ThreadPoolExecutor(num_cores()) as threads:
             chunks = torch.split(chosen, CHUNK)
             read = threads.map(lambda chunk: [_reason(files, index) for index in chunk.tolist()], chunks)
-            reasons = [each for chunk in progress(read, "reading pictures", len(chunks)) for each in chunk]
+            reasons = [each for chunk in progress(read, "reading images", len(chunks)) for each in chunk]
         bad = [index for index, reason in zip(chosen.tolist(), reasons, strict=True) if reason]
         finding.scanned += count
         finding.unreadable |= {
@@ -120,7 +120,7 @@ class Inspection:
 
     def _measure(self, data: Images, files: ImageSet, finding: Finding) -> None:
         if data.hparams["source"] == "tiny_imagenet":
-            finding.notes.append("Training reads all pictures into memory once: no accelerator waits for them.")
+            finding.notes.append("Training reads all images into memory once: no accelerator waits for them.")
         elif self.seconds and len(files):
             try:
                 finding.speed = self._speed(data, files)
@@ -134,7 +134,7 @@ class Inspection:
             one_core = _rate(_shown(data.photographs(files), random), self.seconds)
             workers = max(1, data.num_workers)
             repeated = data.photographs(files.subset(random))
-            batches = Batches(len(repeated), BATCH, order="sequential")
+            batches = BatchSampler(len(repeated), BATCH, order="sequential")
             loader = data.loader(repeated, batches)
             of_all = _rate((len(batch.labels) for batch in loader), self.seconds)
         return Speed(round(one_core, 1), round(of_all, 1), workers, self.images_per_second)
@@ -150,7 +150,7 @@ def _in_memory(data: ResumableData) -> Finding:
         list(data.class_names),  # type: ignore[attr-defined]
         Counter({"": counts["train"] + counts["val"]}),
         Counter({"": counts["test"]}),
-        notes=["Training has all pictures in memory: no accelerator waits for them."],
+        notes=["Training has all images in memory: no accelerator waits for them."],
     )
 
 
@@ -162,7 +162,7 @@ def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
             counts[split] = count_archived(archives[split], split)
         elif (folder / split).is_dir():
             places = {name: folder / split / name for name in class_folders(folder / split)}
-            counts[split] = Counter({name: len(pictures_in(place)) for name, place in places.items()})
+            counts[split] = Counter({name: len(images_in(place)) for name, place in places.items()})
     classes = sorted(set().union(*counts.values()))
     size = sum(path.stat().st_size for path in archives.values())
     return Finding(
@@ -182,7 +182,7 @@ def _counts(files: ImageSet | None, classes: list[str]) -> Counter[str]:
 
 
 def _reason(files: ImageSet, index: int) -> str | None:
-    """Why a picture cannot be read."""
+    """Why an image cannot be read."""
     try:
         files.open(index).rgb()
     except ValueError as error:
@@ -190,7 +190,7 @@ def _reason(files: ImageSet, index: int) -> str | None:
     return None
 
 
-def _shown(photographs: Photographs, order: Tensor) -> Iterator[int]:
+def _shown(photographs: DecodedImages, order: Tensor) -> Iterator[int]:
     for batch in torch.split(order, BATCH):
         yield len(photographs.noted(photographs[0, batch]).labels)
 

@@ -1,4 +1,4 @@
-"""Pictures come split exactly, augmented alike wherever they are decoded, and a run finds its place again."""
+"""Images come split exactly, augmented alike wherever they are decoded, and a run finds its place again."""
 
 import pickle
 import shutil
@@ -17,7 +17,7 @@ from torchvision.transforms import functional as torchvision
 
 from cnnlit.data import images as module
 from cnnlit.data.images import Images
-from cnnlit.data.loading.datasets import Shown
+from cnnlit.data.loading.datasets import ImageBatch
 from cnnlit.data.sources.layouts import find_images
 from cnnlit.data.sources.store_writer import Preparation
 from cnnlit.data.transforms.colours import MEAN, STD, PCAColour
@@ -32,7 +32,7 @@ GOOGLENET = (RandomResizedCrop(pixels=224), Flip())
 
 
 def drawn(**options: Any) -> Images:
-    """Twelve pictures of each of five classes for training, and 12 for the test."""
+    """Twelve images of each of five classes for training, and 12 for the test."""
     chosen: Any = {"image_size": SIDE, "num_classes": 5, "drawn_images": 60, "batch_size": 16, **options}
     data = Images(source="synthetic", **chosen)
     data.setup()
@@ -56,7 +56,7 @@ def batches(data: Images, split: str = "train", epoch: int = 0) -> list[tuple[Te
     finished = []
     for batch in loader:
         images, labels = batch[:2]
-        finished.append((augmentation.finish(images, batch.draws) if isinstance(batch, Shown) else images, labels))
+        finished.append((augmentation.finish(images, batch.draws) if isinstance(batch, ImageBatch) else images, labels))
     return finished
 
 
@@ -65,13 +65,13 @@ def everything(data: Images, split: str = "train", epoch: int = 0) -> tuple[Tens
     return images, labels
 
 
-def contents(pictures: Tensor) -> Counter[bytes]:
-    return Counter(picture.numpy().tobytes() for picture in pictures)
+def contents(images: Tensor) -> Counter[bytes]:
+    return Counter(image.numpy().tobytes() for image in images)
 
 
 @pytest.fixture(params=["drawn", "photographed"])
 def source(request: pytest.FixtureRequest, photographs: Path) -> Any:
-    """Both ways in which pictures come."""
+    """Both ways in which images come."""
     return drawn if request.param == "drawn" else lambda **options: photographed(photographs, **options)
 
 
@@ -195,19 +195,19 @@ def test_the_same_seed_gives_the_same_epochs_and_another_others(source: Any) -> 
     assert not contents(epoch(1)) & contents(epoch(1, seed=1))
 
 
-def test_decoded_and_resident_pictures_are_augmented_alike(tmp_path: Path) -> None:
+def test_decoded_and_resident_images_are_augmented_alike(tmp_path: Path) -> None:
     data = drawn(augmentation=ALEXNET, image_size=32, seed=3)
     pixels, labels = data._splits["train"]
-    for number, (picture, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
+    for number, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
         for split in ("train", "val"):
             (tmp_path / split / str(label)).mkdir(parents=True, exist_ok=True)
             path = tmp_path / split / str(label) / f"{number:03d}.png"
-            Image.fromarray(picture.movedim(0, 2).numpy()).save(path)
+            Image.fromarray(image.movedim(0, 2).numpy()).save(path)
     other = photographed(tmp_path, num_classes=5, image_size=32, augmentation=ALEXNET, seed=3)
     order = [int(Path(other._splits["train"].path(index)).stem) for index in range(60)]  # by class, then by number
     chosen = torch.tensor(order)
     shown = other._dataset("train", other._augmentation)[4, torch.arange(60)]
-    # The draws belong to the presentation: picture by picture the numbers have to be the same.
+    # The draws belong to the presentation: image by image the numbers have to be the same.
     data._splits["train"] = pixels[chosen], labels[chosen]
     expected = data._dataset("train", data._augmentation).shown((4, torch.arange(60)))
     assert (shown.images.float() - expected.images.float()).abs().max() <= 1.01
@@ -215,7 +215,7 @@ def test_decoded_and_resident_pictures_are_augmented_alike(tmp_path: Path) -> No
     assert torch.equal(shown.labels, expected.labels)
 
 
-def test_without_steps_resident_pictures_are_what_was_drawn() -> None:
+def test_without_steps_resident_images_are_what_was_drawn() -> None:
     data = drawn()
     images, labels = everything(data, "test")
     pixels, drawn_labels = data._splits["test"]
@@ -470,7 +470,7 @@ def test_test_images_are_those_of_the_test_in_its_order(source: Any) -> None:
 
 def test_a_gallery_decodes_what_it_is_asked_for_alone(photographs: Path, tmp_path: Path) -> None:
     shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "val" / "n00000001" / "n00000001_0.JPEG").write_bytes(b"no picture")
+    (tmp_path / "val" / "n00000001" / "n00000001_0.JPEG").write_bytes(b"no image")
     shown = photographed(tmp_path).test_images
     assert torch.equal(shown[-1], photographed(photographs).test_images[11])
     assert torch.equal(shown[3:7][1], shown[4])
@@ -503,13 +503,13 @@ def test_what_does_not_fit_is_refused_in_one_line(options: Any, says: str) -> No
     assert "\n" not in str(refusal.value)
 
 
-def test_an_unreadable_picture_is_named(photographs: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named(photographs: Path, tmp_path: Path) -> None:
     shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "val" / "n00000002" / "n00000002_1.JPEG"
-    for content in (b"", b"no picture", path.read_bytes()[:500]):
+    for content in (b"", b"no image", path.read_bytes()[:500]):
         path.write_bytes(content)
         for num_workers in (0, 2):
-            with pytest.raises(ValueError, match="cannot be read as a picture") as refusal:
+            with pytest.raises(ValueError, match="cannot be read as an image") as refusal:
                 batches(photographed(tmp_path, num_workers=num_workers), "test")
             assert str(path) in str(refusal.value)
             assert "\n" not in str(refusal.value)
@@ -522,7 +522,7 @@ def damaged(photographs: Path, tmp_path: Path) -> tuple[Path, list[str]]:
     shutil.copytree(photographs, root)
     paths = [root / "train/n00000001/n00000001_3.JPEG", root / "train/n00000003/n00000003_0.JPEG"]
     paths.append(root / "val/n00000002/n00000002_1.JPEG")
-    paths[0].write_bytes(b"no picture")
+    paths[0].write_bytes(b"no image")
     for path in paths[1:]:
         path.write_bytes(path.read_bytes()[:-200])
     return root, [str(path) for path in paths]
@@ -605,7 +605,7 @@ def test_tiny_imagenet_has_its_images_and_names(real_tiny_imagenet: Path) -> Non
         assert sorted(wnids)[data._splits["test"][1][index]] == wnid
 
 
-def test_pictures_of_another_size_than_the_first_are_refused(tmp_path: Path, draw: Any) -> None:
+def test_images_of_another_size_than_the_first_are_refused(tmp_path: Path, draw: Any) -> None:
     for split in ("train/n00000001/images", "train/n00000002/images", "val/images"):
         (tmp_path / split).mkdir(parents=True)
     draw(64, 64).save(tmp_path / "train/n00000001/images/a.JPEG")
@@ -625,8 +625,8 @@ def test_photographs_of_imagenet_are_shown_as_torchvision_shows_them(
             (tmp_path / split / path.parent.name / path.name).symlink_to(path)
     shown = photographed(tmp_path, num_classes=22, image_size=224, augmentation=ALEXNET).test_images
     for number, path in enumerate(real_photographs[::10]):
-        picture = torchvision.resize(Image.open(path).convert("RGB"), [256])
-        expected = torchvision.pil_to_tensor(torchvision.center_crop(picture, [224])).int()
+        image = torchvision.resize(Image.open(path).convert("RGB"), [256])
+        expected = torchvision.pil_to_tensor(torchvision.center_crop(image, [224])).int()
         assert (shown[number].int() - expected).abs().max() <= 1
 
 

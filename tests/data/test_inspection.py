@@ -19,7 +19,7 @@ def examined(root: Path, **options: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def damaged(photographs: Path, tmp_path: Path) -> Path:
-    """Three pictures that cannot be read, of 36."""
+    """Three images that cannot be read, of 36."""
     shutil.copytree(photographs, tmp_path / "damaged")
     folder = tmp_path / "damaged"
     whole = (folder / "train" / "n00000001" / "n00000001_0.JPEG").read_bytes()

@@ -1,4 +1,4 @@
-"""Pictures from anywhere enter a network as those of its test did."""
+"""Images from anywhere enter a network as those of its test did."""
 
 import pytest
 import torch
@@ -25,14 +25,14 @@ def photograph(seed, height=50, width=70):
 def test_folders_are_searched_with_all_below_them_and_files_are_taken_at_their_word(tmp_path):
     for name in ("b/2.png", "b/1.png", "a.JPG", "b/.hidden/3.png"):
         write(tmp_path / "folder" / name, photograph(0))
-    (tmp_path / "folder" / "notes.txt").write_text("no picture")
+    (tmp_path / "folder" / "notes.txt").write_text("no image")
     single = write(tmp_path / "single.tiff", photograph(0))
     found = find_given([str(single), str(tmp_path / "folder")])
     assert found == [str(single), *(str(tmp_path / "folder" / name) for name in ("a.JPG", "b/1.png", "b/2.png"))]
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty"])
-def test_a_place_without_pictures_is_named(tmp_path, name):
+def test_a_place_without_images_is_named(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=f"images=.*{name}"):
         find_given([str(tmp_path / name)])
@@ -47,7 +47,7 @@ def test_a_digit_enters_as_in_the_test():
 
 
 @pytest.mark.parametrize("augmentation", [[], [RandomCrop(pixels=24, padding=4)]])
-def test_a_picture_in_memory_enters_as_in_the_test(augmentation):
+def test_a_image_in_memory_enters_as_in_the_test(augmentation):
     options = {"image_size": 24, "drawn_images": 30, "batch_size": 4, "augmentation": augmentation}
     data = Images(**options)
     data.setup()
@@ -89,9 +89,9 @@ def test_dark_ink_on_bright_paper_is_inverted_and_that_is_said():
 
 
 def test_a_large_digit_is_brought_to_the_box_of_mnist_by_its_centre_of_mass():
-    picture = torch.full((3, 300, 200), 255, dtype=torch.uint8)
-    picture[:, 40:240, 20:120] = 0  # twice as high as wide, off the middle
-    digit = as_digit(picture)
+    image = torch.full((3, 300, 200), 255, dtype=torch.uint8)
+    image[:, 40:240, 20:120] = 0  # twice as high as wide, off the middle
+    digit = as_digit(image)
     expected = torch.zeros(28, 28, dtype=torch.uint8)
     expected[4:24, 9:19] = 255
     assert torch.equal(digit, expected)

@@ -92,7 +92,7 @@ def test_it_stops_the_run_which_goes_on_when_the_file_is_whole_again(
         path.write_bytes(content)
     assert outcome.returncode == 1, outcome.stderr
     assert "Traceback" not in outcome.stderr
-    said = f"{path} cannot be read as a picture: data are missing"
+    said = f"{path} cannot be read as an image: data are missing"
     assert outcome.stderr.splitlines()[-1].startswith("cnnlit: ")
     assert said in outcome.stderr.splitlines()[-1]
     record = read(folder)

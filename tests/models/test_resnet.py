@@ -15,9 +15,9 @@ from torch.nn import functional
 from cnnlit.models.layers import Activation
 from cnnlit.models.resnet import (
     BasicBlock,
+    BlockForm,
     Bottleneck,
     CifarResNet,
-    BlockForm,
     ResNet,
     Shortcut,
     ZeroPadding,

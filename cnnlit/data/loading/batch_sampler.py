@@ -16,8 +16,8 @@ MIXED_BLOCKS = 16
 """Blocks of neighbours whose images are mixed with one another."""
 
 
-class Batches(Sampler[Presentations]):
-    """Batches of presentations: yields `(epoch, presentations)`, the second int64 [batch].
+class BatchSampler(Sampler[Presentations]):
+    """BatchSampler of presentations: yields `(epoch, presentations)`, the second int64 [batch].
 
     Presentation number p shows image p % num_images in version p // num_images. All versions of all images, in
     a random order, make up a sweep; sweep follows sweep, and each epoch takes its share of them. With one
@@ -126,7 +126,7 @@ class Batches(Sampler[Presentations]):
             yield epoch, share if len(share) else batch[:1]
 
 
-class Lockstep(Sampler[Presentations]):
+class LockstepSampler(Sampler[Presentations]):
     """The batches of several seeds, step by step as one: yields `(epoch, presentations)`, int64 [seeds * batch].
 
     Seed follows seed; presentation p of seed number s is s * sweep_length + p, so that its image is still the
@@ -136,7 +136,7 @@ class Lockstep(Sampler[Presentations]):
         each: the batches of each seed, which differ in nothing else.
     """
 
-    def __init__(self, each: Sequence[Batches]) -> None:
+    def __init__(self, each: Sequence[BatchSampler]) -> None:
         self.each = each
         self._skipped = 0
 
@@ -144,12 +144,12 @@ class Lockstep(Sampler[Presentations]):
         return len(self.each[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """See Batches."""
+        """See BatchSampler."""
         for batches in self.each:
             batches.set_epoch(epoch)
 
     def skip(self, batches: int) -> None:
-        """See Batches."""
+        """See BatchSampler."""
         self._skipped = batches
 
     def __iter__(self) -> Iterator[Presentations]:

@@ -1,4 +1,4 @@
-"""Sets of pictures, in the memory of one device or in files, from which batches are taken by number."""
+"""Sets of images, in the memory of one device or in files, from which batches are taken by number."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlit.data.loading.batch_sampler import Batches, Presentations
-from cnnlit.data.loading.decoding import Picture, UnreadableError
+from cnnlit.data.loading.batch_sampler import BatchSampler, Presentations
+from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import principal_components
@@ -23,7 +23,7 @@ MEAN_SAMPLE = 10_000
 """Photographs that their statistics are estimated from."""
 
 
-class Shown(NamedTuple):
+class ImageBatch(NamedTuple):
     """Presentations with their geometry done and their colours as they were."""
 
     images: Tensor
@@ -36,7 +36,7 @@ class Shown(NamedTuple):
     """ImageSet of the batch that are missing from it, their paths, and a line on each that says why."""
 
 
-class ResidentPictures(Dataset[Batch]):
+class ImagesInMemory(Dataset[Batch]):
     """ImageSet of one size that lie in the memory of one device.
 
     `dataset[epoch, presentations]` is `(images, labels)`: float32 [N, 3, image_size, image_size], on the scale of the
@@ -60,7 +60,7 @@ class ResidentPictures(Dataset[Batch]):
         images, labels, draws, _ = self.shown(batch)
         return self.augmentation.finish(images, draws), labels
 
-    def shown(self, batch: Presentations) -> Shown:
+    def shown(self, batch: Presentations) -> ImageBatch:
         """The batch before its colours are touched."""
         epoch, presentations = batch
         device = self.pixels.device
@@ -69,19 +69,19 @@ class ResidentPictures(Dataset[Batch]):
         windows = self.augmentation.windows(sizes, epoch, presentations)
         images = resample(self.pixels.index_select(0, indices), windows)
         draws = self.augmentation.draws(epoch, presentations).to(device)
-        return Shown(images, self.labels.index_select(0, indices), draws, {})
+        return ImageBatch(images, self.labels.index_select(0, indices), draws, {})
 
 
-class Photographs(Dataset[Shown]):
+class DecodedImages(Dataset[ImageBatch]):
     """ImageSet of any size in files, decoded when they are shown, on the processor.
 
-    `dataset[epoch, presentations]` is `Shown`, uint8, on the processor: what is left to do is for the device that
+    `dataset[epoch, presentations]` is `ImageBatch`, uint8, on the processor: what is left to do is for the device that
     trains. ImageSet that cannot be read are missing from it; the process that trains says by `noted` what that means.
 
     Args:
         files: where they are.
         augmentation: what is done to them.
-        unreadable: takes up what is missing, as Shown.unreadable has it; None to stop there.
+        unreadable: takes up what is missing, as ImageBatch.unreadable has it; None to stop there.
     """
 
     def __init__(self, files: ImageSet, augmentation: Augmentation, unreadable: dict[str, str] | None = None) -> None:
@@ -92,25 +92,25 @@ class Photographs(Dataset[Shown]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, batch: Presentations) -> Shown:
+    def __getitem__(self, batch: Presentations) -> ImageBatch:
         epoch, presentations = batch
-        opened: list[tuple[int, Picture]] = []  # with their places in the batch
+        opened: list[tuple[int, DecodableImage]] = []  # with their places in the batch
         unreadable: dict[str, str] = {}
         for place, index in enumerate((presentations % len(self)).tolist()):
             try:
                 opened.append((place, self.files.open(index)))
             except ValueError as error:
                 unreadable[self.files.path(index)] = str(error)
-        sizes = torch.tensor([(picture.height, picture.width) for _, picture in opened]).view(-1, 2)
+        sizes = torch.tensor([(image.height, image.width) for _, image in opened]).view(-1, 2)
         chosen = presentations[[place for place, _ in opened]]
         windows = self.augmentation.windows(sizes, epoch, chosen)
         box, size, cut = (part.numpy() for part in windows)  # of which a row costs a tenth of a tensor's
         side = self.augmentation.image_size
         images = np.empty((len(opened), side, side, 3), np.uint8)
         shown: list[int] = []
-        for number, (place, picture) in enumerate(opened):
+        for number, (place, image) in enumerate(opened):
             try:
-                pixels = picture.rgb()
+                pixels = image.rgb()
             except ValueError as error:
                 unreadable[self.files.path(int(presentations[place]) % len(self))] = str(error)
                 continue
@@ -119,16 +119,16 @@ class Photographs(Dataset[Shown]):
         chosen = presentations[shown]
         draws = self.augmentation.draws(epoch, chosen)
         labels = self.files.labels[chosen % len(self)]
-        return Shown(torch.from_numpy(images[: len(shown)]).movedim(3, 1), labels, draws, unreadable)
+        return ImageBatch(torch.from_numpy(images[: len(shown)]).movedim(3, 1), labels, draws, unreadable)
 
-    def noted(self, shown: Shown) -> Shown:
+    def noted(self, shown: ImageBatch) -> ImageBatch:
         """The same batch, once what is missing from it has been taken up. See take_up."""
         take_up(shown.unreadable, self.unreadable)
         return shown
 
 
 def take_up(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
-    """Note in `unreadable` which pictures are missing from a batch.
+    """Note in `unreadable` which images are missing from a batch.
 
     Raises:
         UnreadableError: one line on the first, if nothing takes them up.
@@ -141,15 +141,15 @@ def take_up(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
 
 
 class Decoding(Protocol):
-    """A data set whose batches may lack pictures that cannot be read."""
+    """A data set whose batches may lack images that cannot be read."""
 
     def noted(self, shown: Any) -> Any:
         """The same batch, once what is missing from it has been taken up."""
         ...
 
 
-class PhotographLoader(DataLoader[Any]):
-    """Batches of decoded pictures, by worker processes. What cannot be read is noted, or refused, in this process.
+class DecodingLoader(DataLoader[Any]):
+    """BatchSampler of decoded images, by worker processes. What cannot be read is noted, or refused, in this process.
 
     An error that a worker raises would arrive with the worker's traceback for a message.
     """
@@ -160,24 +160,24 @@ class PhotographLoader(DataLoader[Any]):
         return map(self.dataset.noted, super().__iter__())
 
 
-class Gallery:
+class LazyImages:
     """Photographs as a sequence of uint8 [3, image_size, image_size], each decoded when it is asked for.
 
     Args:
         photographs: whose augmentation is without chance.
     """
 
-    def __init__(self, photographs: Photographs) -> None:
+    def __init__(self, photographs: DecodedImages) -> None:
         self.photographs = photographs
 
     def __len__(self) -> int:
         return len(self.photographs)
 
     def __getitem__(self, index: Any) -> Any:
-        """One picture for a number, a shorter gallery for a slice."""
+        """One image for a number, a shorter gallery for a slice."""
         if isinstance(index, slice):
             files = self.photographs.files.subset(torch.arange(len(self))[index])
-            return Gallery(Photographs(files, self.photographs.augmentation))
+            return LazyImages(DecodedImages(files, self.photographs.augmentation))
         photographs = self.photographs
         return photographs.noted(photographs[0, torch.arange(len(self))[index].view(1)]).images[0]
 
@@ -191,8 +191,8 @@ class Statistics(NamedTuple):
     """float32 [3, 3] on the CPU, of the colours of all pixels. See PCAColour."""
 
 
-def statistics(dataset: ResidentPictures | Photographs, seed: int, num_workers: int) -> Statistics:
-    """The mean of the pictures as they are shown, pixel by pixel, and the principal components of their colours.
+def statistics(dataset: ImagesInMemory | DecodedImages, seed: int, num_workers: int) -> Statistics:
+    """The mean of the images as they are shown, pixel by pixel, and the principal components of their colours.
 
     Deviation: of more than MEAN_SAMPLE photographs that many are taken, at random; the standard error of a pixel's mean
     is then below 1/255. They are taken of the views that the network is validated on, where Krizhevsky et al. 2012 take
@@ -207,15 +207,15 @@ def statistics(dataset: ResidentPictures | Photographs, seed: int, num_workers: 
         UnreadableError: if a photograph cannot be read and that is to stop here, or if none can.
     """
     count = len(dataset)
-    if isinstance(dataset, Photographs) and count > MEAN_SAMPLE:
+    if isinstance(dataset, DecodedImages) and count > MEAN_SAMPLE:
         chosen = torch.randperm(count, generator=generator(seed))[:MEAN_SAMPLE].sort().values
-        dataset = Photographs(dataset.files.subset(chosen), dataset.augmentation, dataset.unreadable)
+        dataset = DecodedImages(dataset.files.subset(chosen), dataset.augmentation, dataset.unreadable)
         count = len(dataset)
-    batches = Batches(count, 250, order="sequential")
-    if isinstance(dataset, ResidentPictures):
+    batches = BatchSampler(count, 250, order="sequential")
+    if isinstance(dataset, ImagesInMemory):
         shown = (dataset.shown(batch).images for batch in batches)
     else:
-        loader = PhotographLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
+        loader = DecodingLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
         shown = (batch.images for batch in progress(loader, "mean image", len(batches)))
     total, products, readable = torch.zeros(()), torch.zeros(()), 0
     for images in shown:

@@ -1,4 +1,4 @@
-"""Picture files into pixels. What reads the bytes is here and nowhere else."""
+"""Image files into pixels. What reads the bytes is here and nowhere else."""
 
 import io
 import os
@@ -26,11 +26,11 @@ T = TypeVar("T")
 
 
 class UnreadableError(ValueError):
-    """A picture cannot be read; the message is one line that names it and says why."""
+    """An image cannot be read; the message is one line that names it and says why."""
 
 
-class Picture(Protocol):
-    """A picture whose size is known and whose pixels are decoded when they are asked for."""
+class DecodableImage(Protocol):
+    """An image whose size is known and whose pixels are decoded when they are asked for."""
 
     @property
     def height(self) -> int: ...
@@ -42,23 +42,23 @@ class Picture(Protocol):
         """Its pixels in red, green and blue, uint8 [height, width, 3].
 
         Raises:
-            ValueError: one line that names the picture, if it cannot be decoded.
+            ValueError: one line that names the image, if it cannot be decoded.
         """
         ...
 
 
-class EncodedPicture:
-    """A picture from the bytes of its file: a JPEG by libjpeg-turbo itself, any other format that PIL reads by PIL.
+class EncodedImage:
+    """An image from the bytes of its file: a JPEG by libjpeg-turbo itself, any other format that PIL reads by PIL.
 
     Its pixels are what PIL converts to RGB, upright: turned and mirrored as its EXIF data say. Transparency is
     dropped, as torchvision does. PIL cuts pixels of 16 bits off at 255; here they are scaled.
 
     Args:
         content: of the file.
-        name: of the picture, for messages: its path.
+        name: of the image, for messages: its path.
 
     Raises:
-        ValueError: one line that names it, if it is no picture.
+        ValueError: one line that names it, if it is no image.
     """
 
     def __init__(self, content: bytes, name: str) -> None:
@@ -69,13 +69,13 @@ class EncodedPicture:
         self._plain = header is not None
         if header is None or _has_exif(content):
             with _refusing(name):
-                picture = Image.open(io.BytesIO(content))
-                self._orientation = _orientation(picture)
-                header = picture.height, picture.width
+                image = Image.open(io.BytesIO(content))
+                self._orientation = _orientation(image)
+                header = image.height, image.width
         self.height, self.width = header if self._orientation < 5 else header[::-1]
 
     def rgb(self) -> NDArray[np.uint8]:
-        """See Picture."""
+        """See DecodableImage."""
         pixels = self._by_turbo() if self._plain else None
         if pixels is None:
             with _refusing(self.name):
@@ -94,8 +94,8 @@ class EncodedPicture:
         return pixels
 
 
-def open_picture(path: str) -> EncodedPicture:
-    """A picture file, read.
+def open_picture(path: str) -> EncodedImage:
+    """An image file, read.
 
     Raises:
         ValueError: one line that names the file, if it cannot be read.
@@ -111,11 +111,11 @@ def open_picture(path: str) -> EncodedPicture:
         raise _unreadable(path, error.strerror or type(error).__name__) from None
     if not content:
         raise _unreadable(path, "empty")
-    return EncodedPicture(content, path)
+    return EncodedImage(content, path)
 
 
 def check(path: str) -> str | None:
-    """Why a picture file cannot be read, in one line that names it; None if it can. It is decoded."""
+    """Why an image file cannot be read, in one line that names it; None if it can. It is decoded."""
     try:
         open_picture(path).rgb()
     except ValueError as error:
@@ -124,10 +124,10 @@ def check(path: str) -> str | None:
 
 
 def read_all(paths: Sequence[str]) -> Tensor:
-    """Many small pictures of one size, decoded by as many threads as there are cores.
+    """Many small images of one size, decoded by as many threads as there are cores.
 
     Args:
-        paths: of N pictures.
+        paths: of N images.
 
     Returns:
         uint8 [N, 3, H, W].
@@ -136,7 +136,7 @@ def read_all(paths: Sequence[str]) -> Tensor:
         ValueError: one line that names the file, if one cannot be read or is of another size than the first.
     """
     first = open_picture(paths[0]).rgb()
-    pictures = np.empty((len(paths), *first.shape), np.uint8)
+    images = np.empty((len(paths), *first.shape), np.uint8)
 
     def read(numbers: range) -> None:
         for number in numbers:
@@ -146,13 +146,13 @@ def read_all(paths: Sequence[str]) -> Tensor:
                 raise ValueError(
                     f"{paths[number]} has {width}x{height} pixels where {paths[0]} has {others_width}x{others_height}"
                 )
-            pictures[number] = pixels
+            images[number] = pixels
 
     chunks = list(_chunks(len(paths), 500))
     with ThreadPoolExecutor(num_cores()) as threads:
-        for _ in progress(threads.map(read, chunks), "reading pictures", len(chunks)):
+        for _ in progress(threads.map(read, chunks), "reading images", len(chunks)):
             pass
-    return torch.from_numpy(pictures).movedim(3, 1).contiguous()
+    return torch.from_numpy(images).movedim(3, 1).contiguous()
 
 
 def num_cores() -> int:
@@ -189,13 +189,13 @@ def _has_exif(jpeg: bytes) -> bool:
     return False
 
 
-def _orientation(picture: Image.Image) -> int:
-    """How the picture has to be turned, as EXIF counts it: 1 to 8."""
-    if picture.format == "TIFF":
+def _orientation(image: Image.Image) -> int:
+    """How the image has to be turned, as EXIF counts it: 1 to 8."""
+    if image.format == "TIFF":
         return 1  # which PIL turns itself
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged data about a picture do not damage the picture
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged data about an image do not damage the image
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -208,16 +208,16 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return pixels[:: -1 if vertically else 1, :: -1 if horizontally else 1]
 
 
-def _convert(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode.startswith("I"):  # 16 bits, and where a format knows no such number, 32
-        values = np.asarray(picture).astype(np.int64).clip(0, 65535)
+def _convert(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16 bits, and where a format knows no such number, 32
+        values = np.asarray(image).astype(np.int64).clip(0, 65535)
         return np.repeat(((values + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.array(picture.convert("RGB"))
+    return np.array(image.convert("RGB"))
 
 
 @contextmanager
 def _refusing(name: str) -> Iterator[None]:
-    """Whatever PIL raises, as one line that names the picture: its readers of broken bytes raise all sorts."""
+    """Whatever PIL raises, as one line that names the image: its readers of broken bytes raise all sorts."""
     try:
         yield
     except MemoryError:
@@ -229,4 +229,4 @@ def _refusing(name: str) -> Iterator[None]:
 
 
 def _unreadable(path: str | Path, reason: str) -> UnreadableError:
-    return UnreadableError(f"{path} cannot be read as a picture: {reason}")
+    return UnreadableError(f"{path} cannot be read as an image: {reason}")

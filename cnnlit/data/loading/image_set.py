@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnlit.data.loading.decoding import Picture
+from cnnlit.data.loading.decoding import DecodableImage
 
 
 class ImageSet(Protocol):
@@ -31,9 +31,9 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def path(self, index: int) -> str:
-        """Where a picture lies, for messages."""
+        """Where an image lies, for messages."""
         ...
 
-    def open(self, index: int) -> Picture: ...
+    def open(self, index: int) -> DecodableImage: ...
 
     def subset(self, indices: Tensor) -> "ImageSet": ...

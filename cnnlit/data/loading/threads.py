@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader
 
-from cnnlit.data.loading.batch_sampler import Batches
-from cnnlit.data.loading.datasets import Photographs, Shown
+from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.datasets import DecodedImages, ImageBatch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def in_order(
 
 
 class ThreadLoader(DataLoader[Any]):
-    """Batches that threads of this process make ahead.
+    """BatchSampler that threads of this process make ahead.
 
     Args:
         dataset: of what costs next to nothing to decode.
@@ -48,7 +48,7 @@ class ThreadLoader(DataLoader[Any]):
         pin_memory: put batches where a GPU can fetch them by itself.
     """
 
-    def __init__(self, dataset: Photographs, batches: Batches, *, num_threads: int, pin_memory: bool) -> None:
+    def __init__(self, dataset: DecodedImages, batches: BatchSampler, *, num_threads: int, pin_memory: bool) -> None:
         super().__init__(dataset, batch_size=None, sampler=batches)
         self._photographs = dataset
         self._batches = batches
@@ -58,9 +58,9 @@ class ThreadLoader(DataLoader[Any]):
     def __iter__(self) -> Any:
         return in_order(self._make, self._batches, self._num_threads, ahead=2 * self._num_threads)
 
-    def _make(self, batch: Any) -> Shown:
+    def _make(self, batch: Any) -> ImageBatch:
         shown = self._photographs.noted(self._photographs[batch])
         if not self._pins_memory:
             return shown
         images, labels, draws = (part.pin_memory() for part in (shown.images, shown.labels, shown.draws))
-        return Shown(images, labels, draws, shown.unreadable)
+        return ImageBatch(images, labels, draws, shown.unreadable)

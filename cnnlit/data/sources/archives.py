@@ -1,6 +1,6 @@
 """ImageNet's official archives into class folders, beside them; cut off at any moment, it goes on where it was.
 
-Pictures are written to .train.partial and .val.partial, which become train and val when they are whole.
+Images are written to .train.partial and .val.partial, which become train and val when they are whole.
 """
 
 import os
@@ -19,14 +19,14 @@ from cnnlit.files import progress
 Split = Literal["train", "val"]
 
 ARCHIVES: dict[Split, str] = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
-"""The one of training holds an archive for each class, the other the pictures."""
+"""The one of training holds an archive for each class, the other the images."""
 
 SPARE = 1.02
 """Bytes on the disk for a byte of an archive: files begin on whole blocks."""
 
 
 def unextracted(folder: Path) -> dict[Split, Path]:
-    """The archives in a folder whose pictures do not lie beside them."""
+    """The archives in a folder whose images do not lie beside them."""
     found = {split: folder / name for split, name in ARCHIVES.items() if (folder / name).is_file()}
     if "val" in found and _filled(folder / "validation"):
         del found["val"]
@@ -40,7 +40,7 @@ def extract_archives(folder: Path) -> None:
 
     Raises:
         ValueError: if an archive is damaged or holds what it should not: a path out of the folder, a link; or if
-            nothing tells the classes of the validation pictures, see find_labels.
+            nothing tells the classes of the validation images, see find_labels.
         OSError: if the disk has no room for them.
     """
     if not unextracted(folder):
@@ -60,7 +60,7 @@ def extract_archives(folder: Path) -> None:
 
 
 def count_archived(archive: Path, split: Split) -> Counter[str]:
-    """Pictures of each class in an archive, by the headers of its members.
+    """Images of each class in an archive, by the headers of its members.
 
     Raises:
         ValueError: see extract_archives.
@@ -178,7 +178,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
 
 
 def _classes_of_validation(archive: Path) -> dict[str, str]:
-    """The class of each picture, by its name."""
+    """The class of each image, by its name."""
     with _opened(archive) as tar:
         names = [_name(member) for member in _members(tar, archive)]
     if not names:

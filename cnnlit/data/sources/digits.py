@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 pictures of 8x8 of the UCI set, which need no download."""
+"""scikit-learn's handwritten digits: 1,797 images of 8x8 of the UCI set, which need no download."""
 
 import torch
 from torch import Tensor

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnlit.data.loading.decoding import Picture, open_picture
+from cnnlit.data.loading.decoding import DecodableImage, open_picture
 from cnnlit.data.loading.image_set import ImageSet
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -24,7 +24,7 @@ LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found"}
 
 
 @dataclass(frozen=True)
-class Files:
+class ImageFiles:
     """ImageSet that are files of their own. See ImageSet."""
 
     folder: Path
@@ -39,15 +39,15 @@ class Files:
     def path(self, index: int) -> str:
         return os.path.join(self.folder, os.fsdecode(self.names[index]))
 
-    def open(self, index: int) -> Picture:
+    def open(self, index: int) -> DecodableImage:
         return open_picture(self.path(index))
 
-    def subset(self, indices: Tensor) -> "Files":
-        return Files(self.folder, self.names[indices.numpy()], self.labels[indices])
+    def subset(self, indices: Tensor) -> "ImageFiles":
+        return ImageFiles(self.folder, self.names[indices.numpy()], self.labels[indices])
 
 
 class Listing(NamedTuple):
-    """A set of pictures as it was found."""
+    """A set of images as it was found."""
 
     layout: str
     """How it lies on the disk, in a few words: `class folders`, `Kaggle`."""
@@ -66,8 +66,8 @@ def folders_in(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if _is_folder(entry) and not _is_passed_over(entry.name))
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """Names in a folder that are those of pictures, sorted, without hidden ones.
+def images_in(folder: Path) -> list[str]:
+    """Names in a folder that are those of images, sorted, without hidden ones.
 
     What is named so and is none, a folder or a broken link, is found when it is opened, and is not passed over here:
     it would be missing without a word.
@@ -81,41 +81,41 @@ def class_folders(folder: Path) -> list[str]:
     """The classes that are folders in a folder, sorted.
 
     Raises:
-        ValueError: if pictures lie beside them, which have no class then.
+        ValueError: if images lie beside them, which have no class then.
     """
     classes = folders_in(folder)
-    loose = sorted(set(pictures_in(folder)) - set(classes))
+    loose = sorted(set(images_in(folder)) - set(classes))
     if classes and loose:
         raise ValueError(
-            f"{folder} holds class folders ({some(classes)}) and beside them pictures without a class ({some(loose)}); "
+            f"{folder} holds class folders ({some(classes)}) and beside them images without a class ({some(loose)}); "
             "sort these into the folders, or move them away"
         )
     return classes
 
 
-def list_pictures(folder: Path, places: Iterable[tuple[str, str]]) -> Files:
-    """All pictures of classes, class by class.
+def list_images(folder: Path, places: Iterable[tuple[str, str]]) -> ImageFiles:
+    """All images of classes, class by class.
 
     Args:
         folder: that the names of files are given below.
         places: of each class, in the order of its label, its name and its folder below `folder`.
 
     Raises:
-        ValueError: if a class has no pictures.
+        ValueError: if a class has no images.
     """
     names: list[bytes] = []
     counts: list[int] = []
     for name, place in places:
-        found = pictures_in(folder / place) if (folder / place).is_dir() else []
+        found = images_in(folder / place) if (folder / place).is_dir() else []
         if not found:
-            raise ValueError(f"{folder / place} holds no pictures of class {name} ({' '.join(SUFFIXES)})")
-        names += [os.fsencode(f"{place}/{picture}") for picture in found]
+            raise ValueError(f"{folder / place} holds no images of class {name} ({' '.join(SUFFIXES)})")
+        names += [os.fsencode(f"{place}/{image}") for image in found]
         counts.append(len(found))
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
-    return Files(folder, np.array(names, np.bytes_), labels)
+    return ImageFiles(folder, np.array(names, np.bytes_), labels)
 
 
-def label_pictures(folder: Path, class_of: dict[str, str], classes: list[str]) -> Files:
+def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> ImageFiles:
     """ImageSet that lie in one folder, in the order of their names.
 
     Args:
@@ -126,7 +126,7 @@ def label_pictures(folder: Path, class_of: dict[str, str], classes: list[str]) -
     label_of = {name: label for label, name in enumerate(classes)}
     names = sorted(class_of)
     labels = torch.tensor([label_of[class_of[name]] for name in names], dtype=torch.int64)
-    return Files(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
+    return ImageFiles(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
 
 
 def some(names: Iterable[str]) -> str:

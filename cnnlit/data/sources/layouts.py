@@ -1,4 +1,4 @@
-"""Recognise how a set of pictures lies in a folder, or say what is there instead.
+"""Recognise how a set of images lies in a folder, or say what is there instead.
 
 A layout is a function from a folder to a `Listing`, or to None where the folder is no such thing; one that is, and is
 damaged, is refused. `LAYOUTS` are tried in order.
@@ -15,13 +15,13 @@ import torch
 from cnnlit.data.sources.archives import unextracted
 from cnnlit.data.sources.class_names import IMAGENETTE, class_names
 from cnnlit.data.sources.folders import (
-    Files,
+    ImageFiles,
     Listing,
     class_folders,
     folders_in,
-    label_pictures,
-    list_pictures,
-    pictures_in,
+    images_in,
+    label_images,
+    list_images,
     some,
 )
 from cnnlit.data.sources.store import find_prepared
@@ -31,7 +31,7 @@ Source = Literal["imagenet", "imagenette", "tiny_imagenet", "folder"]
 
 
 class Sought(NamedTuple):
-    """A set of pictures that is looked for."""
+    """A set of images that is looked for."""
 
     below: tuple[str, ...]
     """Folders below the root in which it may lie, by pattern."""
@@ -56,7 +56,7 @@ SOUGHT: dict[Source, Sought] = {
         "data=imagenette downloads ten classes of ImageNet, data=synthetic needs nothing",
     ),
     "folder": Sought(
-        (), "point data.root to your pictures; data=imagenette downloads some, data=synthetic needs nothing"
+        (), "point data.root to your images; data=imagenette downloads some, data=synthetic needs nothing"
     ),
 }
 
@@ -67,14 +67,14 @@ EXPECTED = (
 )
 
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
-"""Where the pictures lie in a folder: in itself, or as Kaggle's archive has them."""
+"""Where the images lie in a folder: in itself, or as Kaggle's archive has them."""
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 """Folders that are parts of a set, never classes of it."""
 
 
 def find_images(root: str | Path, source: Source = "imagenet") -> Listing:
-    """Pictures and their classes, from a folder of any layout that is known.
+    """Images and their classes, from a folder of any layout that is known.
 
     Args:
         root: the folder that holds them, or one in which a folder named after the set does.
@@ -112,19 +112,19 @@ def tiny_imagenet(folder: Path) -> Listing | None:
     if not ((folder / "train").is_dir() and (folder / "val" / "images").is_dir() and annotations.is_file()):
         return None
     classes = _training_classes(folder / "train")
-    train = list_pictures(folder / "train", ((name, f"{name}/images") for name in classes))
+    train = list_images(folder / "train", ((name, f"{name}/images") for name in classes))
     # Lines of a name, a class, and a box, by tabulators.
     rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
     for row in rows:
         if len(row) != 2 or row[1] not in classes:
             raise ValueError(f"{annotations}: {' '.join(row)} names no class of the training set")
     class_of: dict[str, str] = dict(rows)
-    pictures = set(pictures_in(folder / "val" / "images"))
-    if missing := sorted(class_of.keys() - pictures):
+    images = set(images_in(folder / "val" / "images"))
+    if missing := sorted(class_of.keys() - images):
         raise ValueError(f"{folder / 'val' / 'images'} lacks {some(missing)}, which val_annotations.txt names")
-    if unnamed := sorted(pictures - class_of.keys()):
+    if unnamed := sorted(images - class_of.keys()):
         raise ValueError(f"{annotations} tells no class of {some(unnamed)}; move them away, or complete it")
-    test = label_pictures(folder / "val" / "images", class_of, classes)
+    test = label_images(folder / "val" / "images", class_of, classes)
     return Listing("Tiny ImageNet", train, test, classes, class_names(classes, [folder]))
 
 
@@ -133,10 +133,10 @@ def train_and_validation(folder: Path) -> Listing | None:
     if not (folder / "train").is_dir():
         return None
     classes = _training_classes(folder / "train")
-    train = list_pictures(folder / "train", ((name, name) for name in classes))
+    train = list_images(folder / "train", ((name, name) for name in classes))
     held = _validation_folder(folder)
     layout = "Kaggle" if folder.name == "CLS-LOC" else "class folders"
-    test: Files | None = None
+    test: ImageFiles | None = None
     known: dict[str, str] = {}
     if held is None:
         archives = unextracted(folder)
@@ -144,11 +144,11 @@ def train_and_validation(folder: Path) -> Listing | None:
             raise FileNotFoundError(f"{archives['val']} is not extracted yet: training does so, beside it")
     elif others := class_folders(held):
         _agree(folder, classes, others, held.name)
-        test = list_pictures(held, ((name, name) for name in others))
+        test = list_images(held, ((name, name) for name in others))
     else:
         labels = _labels_of(held)
         _agree(folder, classes, sorted(set(labels.class_of.values())), held.name)
-        test, known = label_pictures(held, labels.class_of, classes), labels.names
+        test, known = label_images(held, labels.class_of, classes), labels.names
         layout = labels.layout if layout == "class folders" else layout
     above = _above(folder)
     known = known or next((kit.names for each in above if (kit := find_kit(each))), {})
@@ -162,28 +162,28 @@ def one_folder(folder: Path) -> Listing | None:
     classes = folders_in(folder)
     if len(classes) < 2 or not SPLITS.isdisjoint(name.lower() for name in classes):
         return None
-    if 2 * sum(bool(pictures_in(folder / name)) for name in classes) <= len(classes):
+    if 2 * sum(bool(images_in(folder / name)) for name in classes) <= len(classes):
         return None
-    files = list_pictures(folder, ((name, name) for name in class_folders(folder)))
+    files = list_images(folder, ((name, name) for name in class_folders(folder)))
     return Listing("class folders", files, None, classes, class_names(classes, [folder, folder.parent]))
 
 
 def validation_alone(folder: Path) -> Listing | None:
-    """Validation pictures, to test with, and nothing to train on: in class folders, or in one folder and told of."""
+    """Validation images, to test with, and nothing to train on: in class folders, or in one folder and told of."""
     if "train" in unextracted(folder):
         return None
-    none = Files(folder, np.array([], np.bytes_), torch.empty(0, dtype=torch.int64))
+    none = ImageFiles(folder, np.array([], np.bytes_), torch.empty(0, dtype=torch.int64))
     for held in (folder, folder / "val", folder / "validation", folder / "ILSVRC2012_img_val"):
         if not held.is_dir():
             continue
         above = [held, *_above(held.parent)]
         if held != folder and (classes := class_folders(held)):
-            test = list_pictures(held, ((name, name) for name in classes))
+            test = list_images(held, ((name, name) for name in classes))
             return Listing("class folders", none, test, classes, class_names(classes, above))
-        if pictures_in(held) and not folders_in(held):
+        if images_in(held) and not folders_in(held):
             labels = _labels_of(held)
             classes = sorted(set(labels.class_of.values()))
-            test = label_pictures(held, labels.class_of, classes)
+            test = label_images(held, labels.class_of, classes)
             return Listing(labels.layout, none, test, classes, class_names(classes, above, labels.names))
     return None
 
@@ -214,9 +214,9 @@ def _validation_folder(folder: Path) -> Path | None:
 
 
 def _labels_of(held: Path) -> Labels:
-    names = pictures_in(held)
+    names = images_in(held)
     if not names:
-        raise ValueError(f"{held} holds neither class folders nor pictures: {_found(held)}")
+        raise ValueError(f"{held} holds neither class folders nor images: {_found(held)}")
     return find_labels(held, names, [held, *_above(held.parent)])
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import cnnlit
-from cnnlit.data.loading.decoding import Picture, num_cores
+from cnnlit.data.loading.decoding import DecodableImage, num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.loading.threads import in_order
 from cnnlit.data.sources import store
@@ -38,7 +38,7 @@ LEAST_IN_SHARD = 4096
 SAMPLE = 64
 """ImageSet that the store's size and fidelity are estimated from."""
 PIECE = np.dtype([("number", "<u8"), *RECORD.descr])
-"""Of one picture in a shard that is being made: its place in the listing, and its record."""
+"""Of one image in a shard that is being made: its place in the listing, and its record."""
 
 
 class Prepared(NamedTuple):
@@ -67,7 +67,7 @@ class Preparation:
     the result), so that a network that is trained on this side sees what it would see of the photographs themselves.
     Smaller ones stay as they are.
 
-    `jpeg` keeps each as a JPEG of that quality. For crops of random size, which show a smaller part of the picture,
+    `jpeg` keeps each as a JPEG of that quality. For crops of random size, which show a smaller part of the image,
     a `side` of 384 loses less than one of 256.
     `raw` keeps the square in the middle, byte by byte, as AlexNet's input is defined: exactly what the photographs
     themselves would show (Krizhevsky et al. 2012, Sec. 2). Smaller photographs are enlarged, as there.
@@ -75,7 +75,7 @@ class Preparation:
     Args:
         to: the folder to make; a half-made one is gone on with.
         encoding: see above.
-        side: shorter side of the stored pictures, in pixels.
+        side: shorter side of the stored images, in pixels.
         quality: of the JPEG.
         subsampling: 420 stores colours at half the resolution, as most photographs have them; 444 at the whole.
         verify: read all of it against its checksums in the end.
@@ -94,7 +94,7 @@ class Preparation:
         num_threads: Annotated[int, Ge(1)] | None = None,
     ) -> None:
         if to is None:
-            raise ValueError("prepare.to=FOLDER must say where the prepared pictures go")
+            raise ValueError("prepare.to=FOLDER must say where the prepared images go")
         self.folder = Path(to)
         self.encoding = encoding
         self.side = side
@@ -131,19 +131,19 @@ class Preparation:
             **jpeg,
             "classes": listing.classes,
             "class_names": listing.class_names,
-            "listed": {split: _fingerprint(pictures) for split, pictures in _splits(listing).items()},
+            "listed": {split: _fingerprint(images) for split, images in _splits(listing).items()},
         }
 
     def _make(self, listing: Listing, settings: dict[str, Any], on_unreadable: str) -> None:
         sample = self._sample(listing.train, on_unreadable)
-        shards = [shard for split, pictures in _splits(listing).items() for shard in _shards(split, pictures)]
+        shards = [shard for split, images in _splits(listing).items() for shard in _shards(split, images)]
         missing = [shard for shard in shards if not (self.folder / shard.name).is_file()]
         self._check_space(sum(len(shard.numbers) for shard in missing), sample["bytes_per_image"])
 
         def make(job: tuple[int, int]) -> tuple[int, _Made | None]:
             place, number = job
             try:
-                pixels = np.ascontiguousarray(self.pixels(missing[place].pictures.open(number)))
+                pixels = np.ascontiguousarray(self.pixels(missing[place].images.open(number)))
             except ValueError:
                 if on_unreadable == "stop":
                     raise
@@ -153,24 +153,24 @@ class Preparation:
         jobs = ((place, number) for place, shard in enumerate(missing) for number in shard.numbers.tolist())
         total = sum(len(shard.numbers) for shard in missing)
         made = progress(in_order(make, jobs, self.num_threads, ahead=32 * self.num_threads), "preparing", total)
-        for place, pictures in groupby(made, key=itemgetter(0)):
-            _write_shard(self.folder, missing[place], (picture for _, picture in pictures if picture))
-        splits = {split: _merge(self.folder, split, pictures) for split, pictures in _splits(listing).items()}
+        for place, images in groupby(made, key=itemgetter(0)):
+            _write_shard(self.folder, missing[place], (image for _, image in images if image))
+        splits = {split: _merge(self.folder, split, images) for split, images in _splits(listing).items()}
         source = {"from": str(Path(listing.train.folder).absolute()), "versions": _versions()}
         _write_whole(self.folder / COMPLETE, _as_json({**settings, **source, "sample": sample, "splits": splits}))
 
-    def pixels(self, picture: Picture) -> NDArray[np.uint8]:
+    def pixels(self, image: DecodableImage) -> NDArray[np.uint8]:
         """What is stored of a photograph before it is encoded: uint8 [height, width, 3]."""
-        if self.encoding == "jpeg" and min(picture.height, picture.width) <= self.side:
-            return picture.rgb()
-        windows = Windows.whole(torch.tensor([[picture.height, picture.width]]))
+        if self.encoding == "jpeg" and min(image.height, image.width) <= self.side:
+            return image.rgb()
+        windows = Windows.whole(torch.tensor([[image.height, image.width]]))
         steps: list[Geometry] = [
             ShorterSide(pixels=self.side),
             *([CenterCrop(pixels=self.side)] if self.encoding == "raw" else []),
         ]
         for step in steps:
             windows = step(windows, torch.empty(1, 0, dtype=torch.float64), 1.0)
-        return show(picture.rgb(), *(part[0] for part in windows))
+        return show(image.rgb(), *(part[0] for part in windows))
 
     def _encoded(self, pixels: NDArray[np.uint8]) -> bytes:
         if self.encoding == "raw":
@@ -178,12 +178,12 @@ class Preparation:
         content: bytes = simplejpeg.encode_jpeg(pixels, self.quality, "RGB", str(self.subsampling))
         return content
 
-    def _sample(self, pictures: ImageSet, on_unreadable: str) -> dict[str, Any]:
-        """Bytes for each picture, and how far the stored ones are from the pixels that were encoded, in decibels."""
+    def _sample(self, images: ImageSet, on_unreadable: str) -> dict[str, Any]:
+        """Bytes for each image, and how far the stored ones are from the pixels that were encoded, in decibels."""
         sizes, ratios = [], []
-        for number in np.unique(np.linspace(0, len(pictures) - 1, SAMPLE).astype(int)).tolist():
+        for number in np.unique(np.linspace(0, len(images) - 1, SAMPLE).astype(int)).tolist():
             try:
-                pixels = np.ascontiguousarray(self.pixels(pictures.open(number)))
+                pixels = np.ascontiguousarray(self.pixels(images.open(number)))
             except ValueError:
                 if on_unreadable == "stop":
                     raise
@@ -193,7 +193,7 @@ class Preparation:
             if self.encoding == "jpeg":
                 ratios.append(psnr(pixels, simplejpeg.decode_jpeg(content)))
         if not sizes:
-            raise ValueError(f"none of {SAMPLE} pictures in {pictures.folder} can be read")
+            raise ValueError(f"none of {SAMPLE} images in {images.folder} can be read")
         decibels = round(float(np.mean(ratios)), 2) if ratios else None
         return {"images": len(sizes), "bytes_per_image": round(float(np.mean(sizes)), 1), "psnr_db": decibels}
 
@@ -207,7 +207,7 @@ class Preparation:
 
 
 def psnr(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio of two pictures of one size, in decibels."""
+    """Peak signal-to-noise ratio of two images of one size, in decibels."""
     error = np.square(one.astype(np.float64) - other).mean()
     return float(10 * np.log10(255**2 / max(error, 1e-10)))
 
@@ -216,32 +216,32 @@ class _Shard(NamedTuple):
     name: str
     split: Split
     place: int
-    pictures: ImageSet
+    images: ImageSet
     numbers: NDArray[np.int64]
-    """Which pictures of the listing, in the order in which they are stored."""
+    """Which images of the listing, in the order in which they are stored."""
 
 
 def _splits(listing: Listing) -> dict[Split, ImageSet]:
     splits: dict[Split, ImageSet | None] = {"train": listing.train, "val": listing.test}
-    return {split: pictures for split, pictures in splits.items() if pictures is not None}
+    return {split: images for split, images in splits.items() if images is not None}
 
 
-def _shards(split: Split, pictures: ImageSet) -> Iterator[_Shard]:
-    """Training pictures in an order that is random and always the same: neighbours are of different classes."""
-    count = len(pictures)
+def _shards(split: Split, images: ImageSet) -> Iterator[_Shard]:
+    """Training images in an order that is random and always the same: neighbours are of different classes."""
+    count = len(images)
     order = torch.randperm(count, generator=generator(count)) if split == "train" else torch.arange(count)
     size = max(LEAST_IN_SHARD, -(-count // SHARDS))
     for place, numbers in enumerate(torch.split(order, size) if count else ()):
-        yield _Shard(shard_name(split, place), split, place, pictures, numbers.numpy())
+        yield _Shard(shard_name(split, place), split, place, images, numbers.numpy())
 
 
-def _write_shard(folder: Path, shard: _Shard, pictures: Iterable[_Made]) -> None:
-    """A shard's pictures beside its place; when all of them are written, first their records are put there, then it."""
+def _write_shard(folder: Path, shard: _Shard, images: Iterable[_Made]) -> None:
+    """A shard's images beside its place; when all of them are written, first their records are put there, then it."""
     records, offset = [], 0
     with _aside(folder / shard.name) as path, path.open("wb") as file:
-        for number, content, height, width in pictures:
+        for number, content, height, width in images:
             file.write(content)
-            label = int(shard.pictures.labels[number])
+            label = int(shard.images.labels[number])
             records.append((number, shard.place, len(content), offset, zlib.crc32(content), height, width, label))
             offset += len(content)
         file.flush()
@@ -249,9 +249,9 @@ def _write_shard(folder: Path, shard: _Shard, pictures: Iterable[_Made]) -> None
         _save(_piece(folder, shard.name), np.array(records, PIECE))
 
 
-def _merge(folder: Path, split: Split, pictures: ImageSet) -> dict[str, Any]:
+def _merge(folder: Path, split: Split, images: ImageSet) -> dict[str, Any]:
     """All records of a split as its index, in the order of the listing; what store.json says about it."""
-    shards = [shard.name for shard in _shards(split, pictures)]
+    shards = [shard.name for shard in _shards(split, images)]
     pieces = np.concatenate([np.empty(0, PIECE), *(np.load(_piece(folder, name)) for name in shards)])
     pieces.sort(order="number")
     numbers = pieces["number"].astype(np.int64)
@@ -259,13 +259,13 @@ def _merge(folder: Path, split: Split, pictures: ImageSet) -> dict[str, Any]:
     for field in RECORD.names or ():
         index[field] = pieces[field]
     _save(folder / f"{split}.index.npy", index)
-    _save(folder / f"{split}.names.npy", pictures.names[numbers])
+    _save(folder / f"{split}.names.npy", images.names[numbers])
     tables = [f"{split}.index.npy", f"{split}.names.npy"]
-    unreadable = np.setdiff1d(np.arange(len(pictures)), numbers).tolist()
+    unreadable = np.setdiff1d(np.arange(len(images)), numbers).tolist()
     return {
         "images": len(index),
         "bytes": int(index["length"].sum(dtype=np.int64)),
-        "unreadable": [os.fsdecode(pictures.names[number]) for number in unreadable],
+        "unreadable": [os.fsdecode(images.names[number]) for number in unreadable],
         "files": {name: (folder / name).stat().st_size for name in [*shards, *tables]},
         "crc32": {name: zlib.crc32((folder / name).read_bytes()) for name in tables},
     }
@@ -282,7 +282,7 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[bool]:
 
     complete, half_made = folder / COMPLETE, folder / HALF_MADE
     if complete.is_file():
-        _check_same(folder, "holds pictures that were prepared", json.loads(complete.read_bytes()), settings)
+        _check_same(folder, "holds images that were prepared", json.loads(complete.read_bytes()), settings)
         _clear(folder)
         yield True
         return
@@ -317,11 +317,11 @@ def _check_same(folder: Path, how: str, before: dict[str, Any], settings: dict[s
             )
 
 
-def _fingerprint(pictures: ImageSet) -> dict[str, int]:
+def _fingerprint(images: ImageSet) -> dict[str, int]:
     """Tells one listing from another."""
-    labels: Tensor = pictures.labels
-    names = np.ascontiguousarray(pictures.names)
-    return {"images": len(pictures), "crc32": zlib.crc32(labels.numpy().tobytes(), zlib.crc32(names.tobytes()))}
+    labels: Tensor = images.labels
+    names = np.ascontiguousarray(images.names)
+    return {"images": len(images), "crc32": zlib.crc32(labels.numpy().tobytes(), zlib.crc32(names.tobytes()))}
 
 
 def _versions() -> dict[str, str]:

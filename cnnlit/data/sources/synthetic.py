@@ -1,4 +1,4 @@
-"""Pictures that the program draws: nothing to download, any number of classes, any size, and something to learn."""
+"""Images that the program draws: nothing to download, any number of classes, any size, and something to learn."""
 
 import math
 
@@ -21,14 +21,14 @@ def class_names(num_classes: int) -> list[str]:
     ]
 
 
-def draw_pictures(count: int, *, num_classes: int, image_size: int, seed: int, split: int) -> tuple[Tensor, Tensor]:
-    """One striped shape on each picture: kind, colour, and the stripes' angle and width are its class's.
+def draw_images(count: int, *, num_classes: int, image_size: int, seed: int, split: int) -> tuple[Tensor, Tensor]:
+    """One striped shape on each image: kind, colour, and the stripes' angle and width are its class's.
 
     Where it lies, how large it is, its stripes' phase, the shade of its colour, the background and the noise are
-    random. Picture i is of class i % num_classes and depends on nothing but i, the seed and the split, and the size.
+    random. Image i is of class i % num_classes and depends on nothing but i, the seed and the split, and the size.
 
     Args:
-        count: number of pictures.
+        count: number of images.
         num_classes: number of classes.
         image_size: their side in pixels.
         seed: of the random numbers.
@@ -38,21 +38,21 @@ def draw_pictures(count: int, *, num_classes: int, image_size: int, seed: int, s
         uint8 [count, 3, image_size, image_size] and int64 [count].
     """
     labels = torch.arange(count) % num_classes
-    pictures = torch.empty(count, 3, image_size, image_size, dtype=torch.uint8)
+    images = torch.empty(count, 3, image_size, image_size, dtype=torch.uint8)
     size = max(1, CHUNK_PIXELS // image_size**2)
     for number, start in enumerate(range(0, count, size)):
         chunk = slice(start, min(start + size, count))
         drawn = uniform(torch.arange(start, chunk.stop), 8, seed, split, 4).float()
         clean = _draw(labels[chunk], drawn, image_size)
-        # The whole chunk's noise, also for the last: a picture does not depend on their number.
+        # The whole chunk's noise, also for the last: an image does not depend on their number.
         noise = torch.randn(size, 3, image_size, image_size, generator=generator(seed, split, 5, number))
         clean.add_(noise[: len(clean)], alpha=NOISE)
-        pictures[chunk] = clean.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-    return pictures, labels
+        images[chunk] = clean.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    return images, labels
 
 
 def _draw(labels: Tensor, drawn: Tensor, image_size: int) -> Tensor:
-    """Pictures float32 [N, 3, H, H], 0 to 1, of `labels` [N] and `drawn` [N, 8] uniform numbers."""
+    """Images float32 [N, 3, H, H], 0 to 1, of `labels` [N] and `drawn` [N, 8] uniform numbers."""
     middle_x, middle_y, size, phase, shade, light, slope_x, slope_y = drawn[:, :, None, None].unbind(1)
     axis = (torch.arange(image_size) + 0.5) / image_size * 2 - 1
     x, y = axis[None, None, :], axis[None, :, None]

@@ -1,6 +1,6 @@
-"""Classes of validation pictures that lie in one folder, as they are told elsewhere; never guessed.
+"""Classes of validation images that lie in one folder, as they are told elsewhere; never guessed.
 
-All are told by name or by number, and every picture has to be told of and to be there: one that is missing would move
+All are told by name or by number, and every image has to be told of and to be there: one that is missing would move
 all labels after it.
 """
 
@@ -25,7 +25,7 @@ MOST_BYTES = 10_000_000
 
 
 class Labels(NamedTuple):
-    """The classes of pictures, by the names of their files."""
+    """The classes of images, by the names of their files."""
 
     layout: str
     class_of: dict[str, str]
@@ -38,18 +38,18 @@ class Kit(NamedTuple):
 
     path: Path
     wnids: list[str]
-    """Of each validation picture, by its number."""
+    """Of each validation image, by its number."""
     names: dict[str, str]
 
 
 def find_labels(held: Path, names: list[str], folders: list[Path]) -> Labels:
-    """The classes of ImageNet's validation pictures.
+    """The classes of ImageNet's validation images.
 
     They are told by Kaggle's LOC_val_solution.csv; by the development kit, unpacked or not; or by a list of synsets, a
-    text file of one WordNet id for each picture, in the order of their names, or of `name id` pairs.
+    text file of one WordNet id for each image, in the order of their names, or of `name id` pairs.
 
     Args:
-        held: the folder or archive that holds the pictures.
+        held: the folder or archive that holds the images.
         names: of their files.
         folders: to look in.
 
@@ -67,9 +67,9 @@ def find_labels(held: Path, names: list[str], folders: list[Path]) -> Labels:
         if listed:
             return Labels("flat validation", listed, {})
     raise ValueError(
-        f"{held} holds {len(names):,} pictures ({some(sorted(names))}) and no class folders, and nothing tells "
+        f"{held} holds {len(names):,} images ({some(sorted(names))}) and no class folders, and nothing tells "
         f"their classes: put beside it {KIT}.tar.gz, the development kit (image-net.org, 2.5 MB), Kaggle's {SOLUTION}, "
-        "or a text file of one WordNet id for each picture in the order of their names"
+        "or a text file of one WordNet id for each image in the order of their names"
     )
 
 
@@ -130,10 +130,10 @@ def _read_solution(path: Path) -> dict[str, str]:
 
 
 def _find_list(folder: Path, names: list[str]) -> dict[str, str] | None:
-    """The classes by the one text file in the folder that lists synsets for so many pictures.
+    """The classes by the one text file in the folder that lists synsets for so many images.
 
     Raises:
-        ValueError: if only lists for more or fewer pictures are there, or lists that do not agree.
+        ValueError: if only lists for more or fewer images are there, or lists that do not agree.
     """
     found: dict[Path, dict[str, str]] = {}
     others = []
@@ -147,9 +147,9 @@ def _find_list(folder: Path, names: list[str]) -> dict[str, str] | None:
         elif len(rows[0]) == 1 or any(Path(name).stem in known for name, _ in rows):
             found[path] = _listed(path, rows, names)
     if not found and others:
-        raise ValueError(f"{folder}: {len(names):,} pictures, and a list of synsets ({some(others)})")
+        raise ValueError(f"{folder}: {len(names):,} images, and a list of synsets ({some(others)})")
     if any(each != next(iter(found.values())) for each in found.values()):
-        raise ValueError(f"{folder}: {some(path.name for path in found)} do not agree on the classes of the pictures")
+        raise ValueError(f"{folder}: {some(path.name for path in found)} do not agree on the classes of the images")
     return next(iter(found.values()), None)
 
 
@@ -163,7 +163,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _is_list_of_classes(rows: list[list[str]]) -> bool:
-    """Each class once, in order: the pictures of no set lie so."""
+    """Each class once, in order: the images of no set lie so."""
     ids = [row[0] for row in rows]
     return len(rows) >= 100 and ids == sorted(set(ids)) and all(len(row) == 1 for row in rows)
 
@@ -184,14 +184,14 @@ def _matched(names: Iterable[str], told: dict[str, str], path: Path) -> dict[str
     file_of = {Path(name).stem: name for name in names}
     if len(file_of) != len(names):
         twice = sorted(set(names) - set(file_of.values()))
-        raise ValueError(f"{path} cannot tell {some(twice)} from another picture of that name but for the suffix")
+        raise ValueError(f"{path} cannot tell {some(twice)} from another image of that name but for the suffix")
     untold = [file_of[stem] for stem in sorted(file_of.keys() - told.keys())]
     if untold:
         raise ValueError(f"{path} tells no class of {some(untold)}; move them away, or complete it")
     missing = sorted(told.keys() - file_of.keys())
     if missing:
         raise ValueError(
-            f"{path} tells the classes of {len(told):,} pictures, of which {len(missing):,} are not there "
-            f"({some(missing)}): unpack the validation pictures again"
+            f"{path} tells the classes of {len(told):,} images, of which {len(missing):,} are not there "
+            f"({some(missing)}): unpack the validation images again"
         )
     return {name: told[stem] for stem, name in file_of.items()}

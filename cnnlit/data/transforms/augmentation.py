@@ -1,4 +1,4 @@
-"""What is done to pictures before the network sees them: a paper's list of steps, put to work."""
+"""What is done to images before the network sees them: a paper's list of steps, put to work."""
 
 from collections.abc import Sequence
 
@@ -74,7 +74,7 @@ class Augmentation:
         )
 
     def windows(self, sizes: Tensor, epoch: int, presentations: Tensor) -> Windows:
-        """What each presentation [N] shows of its picture, of heights and widths [N, 2]; all of `image_size`."""
+        """What each presentation [N] shows of its image, of heights and widths [N, 2]; all of `image_size`."""
         windows = Windows.whole(sizes)
         for place, step in enumerate(self.geometry):
             windows = step(windows, self._uniform(step, place, epoch, presentations), self.factor)

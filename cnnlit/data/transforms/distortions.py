@@ -1,4 +1,4 @@
-"""Distortions of small pictures, on whole batches: affine as LeCun et al. 1998 enlarged MNIST, elastic as in 2003.
+"""Distortions of small images, on whole batches: affine as LeCun et al. 1998 enlarged MNIST, elastic as in 2003.
 
 A distortion, the padding and the change of scale are one bilinear resampling. Its random numbers come from
 (seed, epoch, presentation) alone: the same pixels on any device, in any batch, with any number of workers.
@@ -18,10 +18,10 @@ INK = 1.175
 """Paper: LeCun et al. 1998, Sec. II-B. Inputs run from -0.1 (background, 0) to 1.175 (ink, 255)."""
 
 BOTTOM = 10.5
-"""Pixels from the middle of the picture down to the foot of the digit, the fixed row of the scaling.
+"""Pixels from the middle of the image down to the foot of the digit, the fixed row of the scaling.
 
 The paper states no ranges and no anchors; these, and the defaults of the ranges, are recovered from its Fig. 7,
-whose 100 pictures are affine warps of ten training digits.
+whose 100 images are affine warps of ten training digits.
 """
 
 
@@ -46,7 +46,7 @@ def pad(images: Tensor, image_size: int) -> Tensor:
 def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor | None = None) -> Tensor:
     """Resample by affine maps without rotation, pad, and bring to the paper's scale; background outside.
 
-    With both coordinates counted from the middle of the picture, X to the right and Y downwards, the result
+    With both coordinates counted from the middle of the image, X to the right and Y downwards, the result
     at (X, Y) is the original, bilinear, at
 
         x = a X + b Y + tx,    y = BOTTOM + d (Y - BOTTOM) + ty,

@@ -1,4 +1,4 @@
-"""Which views of a picture a network is tested on: steps that make several windows of each, without chance.
+"""Which views of an image a network is tested on: steps that make several windows of each, without chance.
 
 They stand in one list with the steps of geometry, and sizes are meant as there: in the pixels of the paper, for a
 network that sees squares of as many pixels as the last step says.
@@ -131,7 +131,7 @@ class Mirrored:
 
 
 class Uncropped:
-    """The whole picture, of any shape, for a network that is applied at every place of it.
+    """The whole image, of any shape, for a network that is applied at every place of it.
 
     Paper: Simonyan, Zisserman 2014, Sec. 3.2 ("densely over the rescaled test image").
 
@@ -171,14 +171,14 @@ class Shifted:
 
 
 class ViewPlan:
-    """A list of steps, put to work: the windows of each picture that a network is tested on.
+    """A list of steps, put to work: the windows of each image that a network is tested on.
 
     Args:
         steps: ViewSteps, and steps of cnnlit.data.transforms.geometry that are without chance.
         image_size: side of the images that the network was trained on, in pixels.
 
     Attributes:
-        num_views: windows of each picture.
+        num_views: windows of each image.
 
     Raises:
         ValueError: for what is no such step, and for a list that ends with neither a crop nor Uncropped.
@@ -196,14 +196,14 @@ class ViewPlan:
         sizing = [step for step in steps if not isinstance(step, Mirrored)]
         if not sizing or sizing[-1].crop_pixels is None:
             last = f"ends with {type(sizing[-1]).__name__}" if sizing else "shows nothing"
-            raise ValueError(f"protocol.views {last}; end with a crop, or with Uncropped for the whole picture")
+            raise ValueError(f"protocol.views {last}; end with a crop, or with Uncropped for the whole image")
         self.steps = list(steps)
         self.factor = image_size / sizing[-1].crop_pixels
         self.image_size = image_size
         self.num_views = math.prod(step.num_views for step in steps if isinstance(step, ViewStep))
 
     def windows(self, sizes: Tensor) -> Windows:
-        """What is shown of pictures of heights and widths [N, 2]: N * num_views windows, picture by picture."""
+        """What is shown of images of heights and widths [N, 2]: N * num_views windows, image by image."""
         windows = Windows.whole(sizes)
         for step in self.steps:
             if isinstance(step, ViewStep):
@@ -215,7 +215,7 @@ class ViewPlan:
 
     @property
     def relative_pixels(self) -> float:
-        """How many pixels the views of a square picture have, in multiples of an image that the network sees."""
+        """How many pixels the views of a square image have, in multiples of an image that the network sees."""
         size = self.windows(torch.tensor([[self.image_size, self.image_size]])).size
         return float(size.prod(dim=1).sum()) / self.image_size**2
 

@@ -1,4 +1,4 @@
-"""Which part of a picture is shown, and how large: scales, crops and reflections as arithmetic on rectangles.
+"""Which part of an image is shown, and how large: scales, crops and reflections as arithmetic on rectangles.
 
 Each step turns windows into windows, for a whole batch at once and without a pixel; the one resampling comes at the
 end. Sizes are in the pixels of the paper whose recipe it is. Where `image_size` is not the size of the recipe's last
@@ -18,22 +18,22 @@ Pixels = Annotated[int, Ge(1)]
 
 
 class Windows(NamedTuple):
-    """A rectangle in each of N pictures, and the size at which it is seen.
+    """A rectangle in each of N images, and the size at which it is seen.
 
-    What lies beyond the picture's edge is black.
+    What lies beyond the image's edge is black.
     """
 
     box: Tensor
-    """float64 [N, 4]: left, top, right, bottom in pixels of the picture; left > right is a mirrored view."""
+    """float64 [N, 4]: left, top, right, bottom in pixels of the image; left > right is a mirrored view."""
     size: Tensor
     """float64 [N, 2]: height and width in pixels, whole numbers."""
     cut: Tensor
-    """float64 [N, 4]: left, top, right, bottom of the part that was cut out of the picture, beyond which not even a
+    """float64 [N, 4]: left, top, right, bottom of the part that was cut out of the image, beyond which not even a
     filter looks; infinite where nothing was."""
 
     @classmethod
     def whole(cls, sizes: Tensor) -> Self:
-        """All of pictures of these sizes, [N, 2] heights and widths."""
+        """All of images of these sizes, [N, 2] heights and widths."""
         size = sizes.double()
         zero = torch.zeros(len(size), dtype=torch.float64)
         uncut = torch.tensor([-math.inf, -math.inf, math.inf, math.inf], dtype=torch.float64).expand(len(size), 4)
@@ -191,12 +191,12 @@ class RandomResizedCrop:
 
     Paper: Szegedy et al. 2014, Sec. 6 ("size … evenly distributed between 8% and 100% of the image area … aspect
     ratio … between 3/4 and 4/3"). Unspecified: the law of the aspect ratio; here its logarithm is uniform, and what
-    does not fit into the picture is drawn again, ten times, then the middle is taken: as torchvision has it.
+    does not fit into the image is drawn again, ten times, then the middle is taken: as torchvision has it.
     In evaluation: shorter side 256 for a square of 224, and the square in the middle.
 
     Args:
         pixels: side of the square.
-        area: range of the rectangle's area, a fraction of the picture's.
+        area: range of the rectangle's area, a fraction of the image's.
         aspect_ratio: range of width over height.
 
     Raises:
@@ -240,7 +240,7 @@ class RandomResizedCrop:
         return windows._replace(cut=torch.where(whole, cut, windows.cut))
 
     def _largest(self, height: Tensor, width: Tensor) -> Tensor:
-        """The largest part [N, 2] of the pictures in the range of shapes."""
+        """The largest part [N, 2] of the images in the range of shapes."""
         narrow, wide = self.log_ratio.exp()
         return torch.cat(
             [torch.minimum(height, (width / narrow).round()), torch.minimum(width, (height * wide).round())], 1

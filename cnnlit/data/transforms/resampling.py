@@ -1,4 +1,4 @@
-"""Pixels of windows: many resident pictures at once, or one picture that was just decoded."""
+"""Pixels of windows: many resident images at once, or one image that was just decoded."""
 
 import math
 from typing import NamedTuple, Self
@@ -12,33 +12,31 @@ from torch import Tensor
 from cnnlit.data.transforms.geometry import Windows
 
 
-def resample(pictures: Tensor, windows: Windows) -> Tensor:
-    """What windows show of pictures, resampled by a triangle that widens where they shrink, as PIL's bilinear filter.
+def resample(images: Tensor, windows: Windows) -> Tensor:
+    """What windows show of images, resampled by a triangle that widens where they shrink, as PIL's bilinear filter.
 
     Args:
-        pictures: uint8 [N, 3, H, W], on any device.
-        windows: of the pictures, on the CPU, all of one size.
+        images: uint8 [N, 3, H, W], on any device.
+        windows: of the images, on the CPU, all of one size.
 
     Returns:
-        [N, 3, h, w], 0 to 255: uint8 where each pixel of the result is one of the picture, else float32.
+        [N, 3, h, w], 0 to 255: uint8 where each pixel of the result is one of the image, else float32.
     """
-    if not len(pictures):
-        return pictures
+    if not len(images):
+        return images
     height, width = (int(side) for side in windows.size[0])
-    if height == pictures.shape[2] and width == pictures.shape[3] and _all_whole(windows.box, height, width):
-        return pictures
+    if height == images.shape[2] and width == images.shape[3] and _all_whole(windows.box, height, width):
+        return images
     extent = (windows.box[:, 2:] - windows.box[:, :2]).abs()
     if bool((extent == windows.size.flip(1)).all()) and bool((windows.box == windows.box.floor()).all()):
-        return _gather(pictures, windows.box, height, width)
+        return _gather(images, windows.box, height, width)
     parts = torch.cat([windows.box, windows.cut], dim=1)
     parts = parts[:1] if bool((parts == parts[0]).all()) else parts
     box, is_cut = parts[:, :4], bool(parts[:, 4].isfinite().any())
-    ends = parts.to(torch.float32).to(pictures.device)
-    rows = _triangles(
-        ends[:, 1::2], pictures.shape[2], height, _beyond(box[:, 1::2], pictures.shape[2], height), is_cut
-    )
-    columns = _triangles(ends[:, ::2], pictures.shape[3], width, _beyond(box[:, ::2], pictures.shape[3], width), is_cut)
-    resized = torch.matmul(pictures.float().flatten(1, 2), columns.mT)  # [N, 3 * H, w]
+    ends = parts.to(torch.float32).to(images.device)
+    rows = _triangles(ends[:, 1::2], images.shape[2], height, _beyond(box[:, 1::2], images.shape[2], height), is_cut)
+    columns = _triangles(ends[:, ::2], images.shape[3], width, _beyond(box[:, ::2], images.shape[3], width), is_cut)
+    resized = torch.matmul(images.float().flatten(1, 2), columns.mT)  # [N, 3 * H, w]
     # Channel by channel: with all at once, torch copies the weights for each.
     return torch.stack([torch.matmul(rows, channel) for channel in resized.chunk(3, dim=1)], dim=1)  # [N, 3, h, w]
 
@@ -47,16 +45,16 @@ def _all_whole(box: Tensor, height: int, width: int) -> bool:
     return bool((box == torch.tensor([0, 0, width, height], dtype=box.dtype)).all())
 
 
-def _gather(pictures: Tensor, box: Tensor, height: int, width: int) -> Tensor:
-    """Each pixel is one of the picture, or black beyond it."""
-    left, top, right, _ = box.long().to(pictures.device)[:, :, None].unbind(1)
-    y = top + torch.arange(height, device=pictures.device)  # [N, h]
-    x = torch.arange(width, device=pictures.device)
+def _gather(images: Tensor, box: Tensor, height: int, width: int) -> Tensor:
+    """Each pixel is one of the image, or black beyond it."""
+    left, top, right, _ = box.long().to(images.device)[:, :, None].unbind(1)
+    y = top + torch.arange(height, device=images.device)  # [N, h]
+    x = torch.arange(width, device=images.device)
     x = torch.where(left < right, left + x, left - 1 - x)  # [N, w]
-    inside = ((y >= 0) & (y < pictures.shape[2]))[:, :, None] & ((x >= 0) & (x < pictures.shape[3]))[:, None, :]
-    y, x = y.clamp(0, pictures.shape[2] - 1), x.clamp(0, pictures.shape[3] - 1)
-    place = (y[:, :, None] * pictures.shape[3] + x[:, None, :]).flatten(1)[:, None]  # [N, 1, h * w]
-    pixels = pictures.flatten(2).gather(2, place.expand(-1, 3, -1)).view(-1, 3, height, width)
+    inside = ((y >= 0) & (y < images.shape[2]))[:, :, None] & ((x >= 0) & (x < images.shape[3]))[:, None, :]
+    y, x = y.clamp(0, images.shape[2] - 1), x.clamp(0, images.shape[3] - 1)
+    place = (y[:, :, None] * images.shape[3] + x[:, None, :]).flatten(1)[:, None]  # [N, 1, h * w]
+    pixels = images.flatten(2).gather(2, place.expand(-1, 3, -1)).view(-1, 3, height, width)
     return pixels.mul_(inside[:, None])
 
 
@@ -72,7 +70,7 @@ def _triangles(ends: Tensor, length: int, count: int, beyond: int, is_cut: bool)
 
     Args:
         ends: float32 [N, 4], in pixels: first and last of the windows, and of the parts that were cut out.
-        length: of the picture's side.
+        length: of the image's side.
         count: of the result.
         beyond: how far the windows that reach over the side's ends see beyond them, where all is black.
         is_cut: whether any was.
@@ -99,16 +97,16 @@ def _triangles(ends: Tensor, length: int, count: int, beyond: int, is_cut: bool)
 
 
 class _Side(NamedTuple):
-    """One dimension of a window that shrinks or grows the picture."""
+    """One dimension of a window that shrinks or grows the image."""
 
     first: float
     """Where it begins and"""
     last: float
-    """ends, in pixels of the picture."""
+    """ends, in pixels of the image."""
     pixels: int
     """Its own pixels."""
     length: int
-    """Of the picture's side."""
+    """Of the image's side."""
 
     @property
     def step(self) -> float:
@@ -121,7 +119,7 @@ class _Side(NamedTuple):
 
     @property
     def seen(self) -> tuple[int, int]:
-        """The first pixel that it sees, and the one after the last; beyond the picture if it reaches over an edge."""
+        """The first pixel that it sees, and the one after the last; beyond the image if it reaches over an edge."""
         first, last = math.floor(self.first - self.reach), math.ceil(self.last + self.reach)
         return first if self.first < 0 else max(0, first), last if self.last > self.length else min(self.length, last)
 
@@ -133,7 +131,7 @@ class _Side(NamedTuple):
     def origin(self) -> tuple[int, int] | None:
         """Where to begin so that its pixels' middles lie at half steps, and how many pixels come before it then.
 
-        A window on a picture that was brought to a size lies at whole pixels of that size, counted from the picture's
+        A window on an image that was brought to a size lies at whole pixels of that size, counted from the image's
         edge; a rectangle cut out of it begins at a whole pixel. None for a window that is neither.
         """
         before = round(self.first / self.step)
@@ -148,7 +146,7 @@ def show(
     size: Tensor | NDArray[np.float64],
     cut: Tensor | NDArray[np.float64],
 ) -> NDArray[np.uint8]:
-    """What one window shows of one picture, the same pixels as `resample` but for their rounding.
+    """What one window shows of one image, the same pixels as `resample` but for their rounding.
 
     Args:
         pixels: uint8 [H, W, 3].
@@ -179,7 +177,7 @@ def show(
 
 
 def _inside(pixels: NDArray[np.uint8], rows: _Side, columns: _Side) -> NDArray[np.uint8]:
-    """A window that does not reach over the picture's edges, by torch where possible, four times as fast as PIL."""
+    """A window that does not reach over the image's edges, by torch where possible, four times as fast as PIL."""
     if pixels.strides[1:] != (3, 1):  # torch's code fails on colours that lie apart
         pixels = np.ascontiguousarray(pixels)
     if rows.step == columns.step == 1 and rows.first.is_integer() and columns.first.is_integer():
@@ -216,8 +214,8 @@ def _by_pil(pixels: NDArray[np.uint8], rows: _Side, columns: _Side) -> NDArray[n
     """Any window. The filter sees what surrounds it: beyond an edge that it reaches over, black."""
     (y, end_y), (x, end_x) = rows.seen, columns.seen
     if min(y, x) >= 0 and end_y <= rows.length and end_x <= columns.length:
-        picture = Image.fromarray(pixels[y:end_y, x:end_x])
+        image = Image.fromarray(pixels[y:end_y, x:end_x])
     else:
-        picture = Image.fromarray(pixels).crop((x, y, end_x, end_y))
+        image = Image.fromarray(pixels).crop((x, y, end_x, end_y))
     box = (columns.first - x, rows.first - y, columns.last - x, rows.last - y)
-    return np.array(picture.resize((columns.pixels, rows.pixels), Image.Resampling.BILINEAR, box=box))
+    return np.array(image.resize((columns.pixels, rows.pixels), Image.Resampling.BILINEAR, box=box))

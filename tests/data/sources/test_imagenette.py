@@ -21,7 +21,7 @@ NAME = "imagenette2-160"
 
 @pytest.fixture
 def archive(tmp_path: Path, pack: Any, jpeg: Any) -> Path:
-    """Imagenette in small: two training pictures and a validation picture of each class."""
+    """Imagenette in small: two training images and a validation image of each class."""
     members = {f"{NAME}/noisy_imagenette.csv": b"path\n"}
     for number, wnid in enumerate(IMAGENETTE):
         for split, count in (("train", 2), ("val", 1)):

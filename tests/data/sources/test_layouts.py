@@ -14,12 +14,12 @@ import pytest
 
 from cnnlit.data.sources import layouts
 from cnnlit.data.sources.class_names import IMAGENETTE
-from cnnlit.data.sources.folders import Files, Listing
+from cnnlit.data.sources.folders import ImageFiles, Listing
 from cnnlit.data.sources.layouts import find_images
 
 WNIDS = ["n00000001", "n00000002", "n00000003"]
 ANSWERS = ["n00000003", "n00000001", "n00000001", "n00000002", "n00000003", "n00000002"]
-"""The class of each validation picture."""
+"""The class of each validation image."""
 
 
 def touch(*paths: Path) -> None:
@@ -49,7 +49,7 @@ def flat(folder: Path) -> Path:
     return folder
 
 
-def by_name(files: Files | None, classes: list[str]) -> dict[str, str]:
+def by_name(files: ImageFiles | None, classes: list[str]) -> dict[str, str]:
     """The class of each file, which has to be there."""
     assert files is not None
     paths = [Path(files.path(index)) for index in range(len(files))]
@@ -63,7 +63,7 @@ def assert_flat(listing: Listing) -> None:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """Tiny ImageNet's layout without a pixel: 3 classes of 4 training and 2 validation pictures."""
+    """Tiny ImageNet's layout without a pixel: 3 classes of 4 training and 2 validation images."""
     folder = tmp_path / "tiny-imagenet-3"
     for wnid in reversed(WNIDS):
         touch(folder / "train" / wnid / f"{wnid}_boxes.txt")
@@ -103,13 +103,13 @@ def test_an_annotation_of_an_unknown_class_is_refused(tiny: Path) -> None:
         find_images(tiny)
 
 
-def test_an_annotated_picture_that_is_missing_is_refused(tiny: Path) -> None:
+def test_an_annotated_image_that_is_missing_is_refused(tiny: Path) -> None:
     (tiny / "val" / "images" / "val_3.JPEG").unlink()
     with pytest.raises(ValueError, match=r"images lacks val_3.JPEG"):
         find_images(tiny)
 
 
-def test_a_picture_that_no_annotation_names_is_refused(tiny: Path) -> None:
+def test_a_image_that_no_annotation_names_is_refused(tiny: Path) -> None:
     touch(tiny / "val" / "images" / "val_6.JPEG")
     with pytest.raises(ValueError, match=r"tells no class of val_6.JPEG"):
         find_images(tiny)
@@ -186,19 +186,19 @@ def test_training_and_validation_of_other_classes_are_refused(photographs: Path,
         find_images(tmp_path)
 
 
-def test_a_class_without_pictures_is_refused(photographs: Path, tmp_path: Path) -> None:
+def test_a_class_without_images_is_refused(photographs: Path, tmp_path: Path) -> None:
     shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "train" / WNIDS[2]).iterdir():
         path.rename(path.with_suffix(".txt"))
-    with pytest.raises(ValueError, match=r"n00000003 holds no pictures"):
+    with pytest.raises(ValueError, match=r"n00000003 holds no images"):
         find_images(tmp_path)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_pictures_beside_class_folders_are_refused(photographs: Path, tmp_path: Path, split: str) -> None:
+def test_images_beside_class_folders_are_refused(photographs: Path, tmp_path: Path, split: str) -> None:
     shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
     touch(tmp_path / split / numbered(7))
-    with pytest.raises(ValueError, match=rf"{split} holds class folders .* beside them pictures .*_val_00000007"):
+    with pytest.raises(ValueError, match=rf"{split} holds class folders .* beside them images .*_val_00000007"):
         find_images(tmp_path)
 
 
@@ -220,9 +220,7 @@ def test_the_real_photographs_are_one_folder(real_photographs: list[Path]) -> No
 def test_a_flat_validation_folder_without_labels_is_refused(tmp_path: Path) -> None:
     flat(training(tmp_path) / "val")
     for root in (tmp_path, tmp_path / "val"):
-        with pytest.raises(
-            ValueError, match=r"6 pictures .* nothing tells their classes.*ILSVRC2012_devkit_t12.tar.gz"
-        ):
+        with pytest.raises(ValueError, match=r"6 images .* nothing tells their classes.*ILSVRC2012_devkit_t12.tar.gz"):
             find_images(root)
 
 
@@ -257,7 +255,7 @@ def test_the_development_kits_archive_labels_it(tmp_path: Path, kit: Any, pack: 
 
 def test_the_folder_itself_may_be_flat_with_the_kit_beside_it(tmp_path: Path, kit: Any) -> None:
     write(tmp_path / "ILSVRC2012_devkit_t12", kit(WNIDS, ANSWERS))
-    listing = find_images(flat(tmp_path / "pictures"))
+    listing = find_images(flat(tmp_path / "images"))
     assert listing.layout == "flat validation"
     assert_flat(listing)
 
@@ -276,17 +274,17 @@ def test_a_list_of_synsets_labels_it(tmp_path: Path, pairs: bool, beside: bool) 
 
 
 @pytest.mark.parametrize("told", ["kit", "list", "pairs", "Kaggle"])
-def test_a_missing_picture_moves_no_label(tmp_path: Path, kit: Any, told: str) -> None:
+def test_a_missing_image_moves_no_label(tmp_path: Path, kit: Any, told: str) -> None:
     flat(training(tmp_path) / "val")
     tell(tmp_path, told, kit)
     assert_flat(find_images(tmp_path))
     (tmp_path / "val" / numbered(2)).unlink()
-    with pytest.raises(ValueError, match=r"5 pictures, and a list|1 are not there \(ILSVRC2012_val_00000002\)"):
+    with pytest.raises(ValueError, match=r"5 images, and a list|1 are not there \(ILSVRC2012_val_00000002\)"):
         find_images(tmp_path)
 
 
 @pytest.mark.parametrize("told", ["kit", "list", "pairs", "Kaggle"])
-def test_a_picture_of_another_name_moves_no_label(tmp_path: Path, kit: Any, told: str) -> None:
+def test_a_image_of_another_name_moves_no_label(tmp_path: Path, kit: Any, told: str) -> None:
     flat(training(tmp_path) / "val")
     tell(tmp_path, told, kit)
     (tmp_path / "val" / numbered(2)).rename(tmp_path / "val" / numbered(9))
@@ -295,7 +293,7 @@ def test_a_picture_of_another_name_moves_no_label(tmp_path: Path, kit: Any, told
 
 
 def tell(folder: Path, how: str, kit: Any) -> None:
-    """Tell the classes of the pictures in val/."""
+    """Tell the classes of the images in val/."""
     if how == "kit":
         write(folder, kit(WNIDS, ANSWERS))
     elif how == "Kaggle":
@@ -313,7 +311,7 @@ def test_lists_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         find_images(tmp_path)
 
 
-def test_a_list_of_the_classes_is_none_of_the_pictures(tmp_path: Path) -> None:
+def test_a_list_of_the_classes_is_none_of_the_images(tmp_path: Path) -> None:
     touch(*(tmp_path / "val" / numbered(number) for number in range(1, 201)))
     (tmp_path / "synsets.txt").write_text("\n".join(f"n{number:08d}" for number in range(200)))
     with pytest.raises(ValueError, match="nothing tells their classes"):
@@ -355,7 +353,7 @@ def test_kaggles_archive_is_recognised_from_any_of_its_folders(tmp_path: Path, r
     assert_flat(listing)
 
 
-def test_kaggles_archive_with_sorted_validation_pictures_is_recognised(tmp_path: Path, photographs: Path) -> None:
+def test_kaggles_archive_with_sorted_validation_images_is_recognised(tmp_path: Path, photographs: Path) -> None:
     shutil.copytree(photographs, tmp_path / "ILSVRC" / "Data" / "CLS-LOC")
     solution(tmp_path)
     listing = find_images(tmp_path)
@@ -436,7 +434,7 @@ def test_a_train_folder_that_is_none_is_no_reason_to_hang(tmp_path: Path, conten
 
 
 def list_many(classes: int, per_class: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Listing:
-    """List training pictures that are made up when their folder is read, with the real names' length."""
+    """List training images that are made up when their folder is read, with the real names' length."""
     scandir = os.scandir
 
     class Entry:

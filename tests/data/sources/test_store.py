@@ -19,9 +19,9 @@ from torch import Tensor
 
 from cnnlit.data.images import Images
 from cnnlit.data.sources import store_writer
-from cnnlit.data.sources.folders import Files, Listing
+from cnnlit.data.sources.folders import ImageFiles, Listing
 from cnnlit.data.sources.layouts import find_images
-from cnnlit.data.sources.store import PreparedPictures, find_prepared, verify
+from cnnlit.data.sources.store import StoredImages, find_prepared, verify
 from cnnlit.data.sources.store_writer import Preparation, Prepared, psnr
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 
@@ -32,8 +32,8 @@ SHARDS = ["train-00000.bin", "train-00001.bin", "train-00002.bin", "train-00003.
 
 
 @pytest.fixture(autouse=True)
-def few_pictures_in_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """24 training pictures in five shards, 12 of validation in three."""
+def few_images_in_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 training images in five shards, 12 of validation in three."""
     monkeypatch.setattr(store_writer, "LEAST_IN_SHARD", 5)
 
 
@@ -67,16 +67,16 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def exact(path: str, square: bool) -> np.ndarray:
-    """What is to be stored of a picture, by PIL: its shorter side SIDE, and the square in the middle."""
-    picture = Image.open(path).convert("RGB")
-    shorter = min(picture.size)
-    width, height = (side * SIDE // shorter for side in picture.size)
+    """What is to be stored of an image, by PIL: its shorter side SIDE, and the square in the middle."""
+    image = Image.open(path).convert("RGB")
+    shorter = min(image.size)
+    width, height = (side * SIDE // shorter for side in image.size)
     if shorter > SIDE or square:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     if square:
         left, top = round((width - SIDE) / 2), round((height - SIDE) / 2)
-        picture = picture.crop((left, top, left + SIDE, top + SIDE))
-    return np.asarray(picture)
+        image = image.crop((left, top, left + SIDE, top + SIDE))
+    return np.asarray(image)
 
 
 def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_names(
@@ -89,10 +89,10 @@ def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_name
         assert torch.equal(ours.labels, theirs.labels)
         assert ours.names.tolist() == theirs.names.tolist()
         for index in range(len(theirs)):
-            picture, expected = ours.open(index), exact(theirs.path(index), encoding == "raw")
-            pixels = picture.rgb()
+            image, expected = ours.open(index), exact(theirs.path(index), encoding == "raw")
+            pixels = image.rgb()
             assert pixels.dtype == np.uint8
-            assert pixels.shape == expected.shape == (picture.height, picture.width, 3)
+            assert pixels.shape == expected.shape == (image.height, image.width, 3)
             if encoding == "raw":
                 assert np.abs(pixels.astype(int) - expected).max() <= 2
             else:
@@ -100,7 +100,7 @@ def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_name
             assert os.fsdecode(theirs.names[index]) in ours.path(index)
 
 
-def test_a_picture_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw_square(
+def test_a_image_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw_square(
     photographs: Path, tmp_path: Path
 ) -> None:
     sides = {
@@ -137,9 +137,9 @@ def test_a_store_is_the_same_however_often_it_was_cut_off(
     photographs: Path, made: Path, tmp_path: Path, encoding: str, survived: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cut_off"
-    left, write = survived, Files.open
+    left, write = survived, ImageFiles.open
 
-    def opened(self: Files, index: int) -> Any:
+    def opened(self: ImageFiles, index: int) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
@@ -148,7 +148,7 @@ def test_a_store_is_the_same_however_often_it_was_cut_off(
 
     with monkeypatch.context() as patch:
         patch.setattr(store_writer, "SAMPLE", 1)
-        patch.setattr(Files, "open", opened)
+        patch.setattr(ImageFiles, "open", opened)
         for _ in range(2):
             left = survived
             with pytest.raises(KeyboardInterrupt):
@@ -166,11 +166,11 @@ def test_a_store_that_was_killed_is_gone_on_with(photographs: Path, tmp_path: Pa
     folder = tmp_path / "killed"
     script = (
         "import sys, time\n"
-        "from cnnlit.data import preparing\n"
-        "from cnnlit.data.sources.folders import Files\n"
+        "from cnnlit.data.sources import store_writer\n"
+        "from cnnlit.data.sources.folders import ImageFiles\n"
         "from cnnlit.data.sources.layouts import find_images\n"
-        "preparing.LEAST_IN_SHARD, store_writer.SAMPLE, opened = 5, 1, Files.open\n"
-        "Files.open = lambda self, index: (time.sleep(0.1), opened(self, index))[1]\n"
+        "store_writer.LEAST_IN_SHARD, store_writer.SAMPLE, opened = 5, 1, ImageFiles.open\n"
+        "ImageFiles.open = lambda self, index: (time.sleep(0.1), opened(self, index))[1]\n"
         "preparation = store_writer.Preparation(to=sys.argv[2], side=32, num_threads=1)\n"
         "preparation.run(find_images(sys.argv[1]))\n"
     )
@@ -195,9 +195,9 @@ def test_two_processes_do_not_make_one_store(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second: list[str] = []
-    opened = Files.open
+    opened = ImageFiles.open
 
-    def meanwhile(self: Files, index: int) -> Any:
+    def meanwhile(self: ImageFiles, index: int) -> Any:
         if not second:
             second.append("")
             with pytest.raises(ValueError, match="another process is preparing") as refused:
@@ -205,7 +205,7 @@ def test_two_processes_do_not_make_one_store(
             second.append(str(refused.value))
         return opened(self, index)
 
-    monkeypatch.setattr(Files, "open", meanwhile)
+    monkeypatch.setattr(ImageFiles, "open", meanwhile)
     store(photographs, tmp_path / "store")
     assert len(second) == 2
 
@@ -216,7 +216,7 @@ def test_other_settings_than_those_of_a_begun_store_are_refused(made: Path, phot
         ({"encoding": "raw" if encoding == "jpeg" else "jpeg"}, f"encoding={encoding}, this is"),
         *([({"quality": 80}, "quality=90, this is quality=80")] if encoding == "jpeg" else []),
     ):
-        for how in ("holds pictures that were prepared", "is half made"):
+        for how in ("holds images that were prepared", "is half made"):
             with pytest.raises(ValueError, match=rf"^prepare.to={made} {how} with {says}[^\n]*$"):
                 store(photographs, made, **{"encoding": encoding, **change})
             if (made / "prepared.json").exists():
@@ -258,7 +258,7 @@ def test_an_unreadable_photograph_stops_or_is_left_out_and_named(
     monkeypatch.setattr(store_writer, "SAMPLE", 64 if sampled else 1)
     shutil.copytree(photographs, tmp_path / "photographs")
     bad = tmp_path / "photographs" / "train" / "n00000002" / "n00000002_3.JPEG"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     listing = find_images(tmp_path / "photographs")
     preparation = Preparation(to=str(tmp_path / "store"), side=SIDE, num_threads=2)
     with pytest.raises(ValueError, match=r"n00000002_3.JPEG cannot be read"):
@@ -281,13 +281,13 @@ def flip_a_byte(path: Path, place: int) -> None:
     path.write_bytes(damaged)
 
 
-def test_a_damaged_shard_is_detected_and_its_picture_named(made: Path, encoding: str) -> None:
+def test_a_damaged_shard_is_detected_and_its_image_named(made: Path, encoding: str) -> None:
     assert verify(made) == 36
     flip_a_byte(made / "train-00001.bin", 300)
     with pytest.raises(ValueError, match=r"^damaged: n0\S+\.JPEG in \S+train-00001.bin; [^\n]*$"):
         verify(made)
     train = found(made).train
-    if encoding == "raw":  # a checksum would cost more than all else that is done to a raw picture
+    if encoding == "raw":  # a checksum would cost more than all else that is done to a raw image
         return
     messages = []
     for index in range(len(train)):
@@ -328,10 +328,10 @@ def test_a_folder_that_is_no_store_is_left_to_others(photographs: Path) -> None:
     assert find_prepared(photographs) is None
 
 
-# Shown
+# ImageBatch
 
 
-def images(root: Path, **options: Any) -> Images:
+def loaded(root: Path, **options: Any) -> Images:
     chosen: Any = {"image_size": 28, "num_classes": 3, "batch_size": 5, "num_workers": 0, "augmentation": ALEXNET}
     data = Images(source="imagenet", root=str(root), **{**chosen, **options})
     data.setup()
@@ -349,9 +349,9 @@ def shown(data: Images, epoch: int = 0) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("augmentation", [ALEXNET, (RandomResizedCrop(pixels=224), Flip())])
 def test_the_pixels_do_not_depend_on_the_number_of_workers(made: Path, augmentation: Any) -> None:
     options: Any = {"augmentation": augmentation, "val_split": 3}
-    pixels, labels = shown(images(made, **options), epoch=2)
+    pixels, labels = shown(loaded(made, **options), epoch=2)
     for num_workers in (1, 2):
-        others, other_labels = shown(images(made, num_workers=num_workers, **options), epoch=2)
+        others, other_labels = shown(loaded(made, num_workers=num_workers, **options), epoch=2)
         assert torch.equal(others, pixels)
         assert torch.equal(other_labels, labels)
 
@@ -360,8 +360,8 @@ def test_a_raw_store_shows_what_the_photographs_themselves_show(photographs: Pat
     made = store(photographs, tmp_path / "store", encoding="raw").folder
     options: Any = {"val_split": 6, "seed": 3}
     for epoch in range(2):
-        stored, stored_labels = shown(images(made, **options), epoch)
-        pixels, labels = shown(images(photographs, **options), epoch)
+        stored, stored_labels = shown(loaded(made, **options), epoch)
+        pixels, labels = shown(loaded(photographs, **options), epoch)
         assert torch.equal(stored_labels, labels)
         assert (stored.int() - pixels.int()).abs().max() <= 2
 
@@ -371,7 +371,7 @@ def test_a_store_goes_to_a_worker_process_by_its_name(made: Path) -> None:
     before = train.open(1).rgb()
     pickled = pickle.dumps(train)
     assert len(pickled) < 600
-    there: PreparedPictures = pickle.loads(pickled)
+    there: StoredImages = pickle.loads(pickled)
     assert np.array_equal(there.open(1).rgb(), before)
     assert there.labels.tolist() == [0, 0, 2]
 
@@ -387,15 +387,15 @@ def test_neighbours_on_the_disk_are_of_different_classes(made: Path) -> None:
 
 
 def test_blocks_of_neighbours_show_each_image_once(made: Path) -> None:
-    data = images(made, block_images=4, val_split=6)
+    data = loaded(made, block_images=4, val_split=6)
     for epoch in range(2):
         loader: Any = data.train_dataloader()
         assert sorted(loader.sampler.presentations(epoch).tolist()) == list(range(18))
 
 
-def test_blocks_of_pictures_that_lie_class_by_class_are_refused(photographs: Path) -> None:
+def test_blocks_of_images_that_lie_class_by_class_are_refused(photographs: Path) -> None:
     with pytest.raises(ValueError, match=r"data.block_images=4: these images lie class by class"):
-        images(photographs, block_images=4)
+        loaded(photographs, block_images=4)
 
 
 def test_a_store_without_a_place_is_refused() -> None:
