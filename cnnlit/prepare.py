@@ -30,9 +30,13 @@ def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, G
     """
     with config.refusing():
         preparation = config.build(prepare)
-        photographs = config.build(data)
-        photographs.prepare_data()
-        store = preparation.run(photographs.find(), data["on_unreadable"])
+        images = config.build(data)
+        if not hasattr(images, "find"):
+            raise ValueError(
+                "data: these images are in no files that could be prepared; use data=imagenet or data=folder"
+            )
+        images.prepare_data()
+        store = preparation.run(images.find(), data.get("on_unreadable", "stop"))
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False)

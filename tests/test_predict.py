@@ -9,7 +9,7 @@ from PIL import Image
 from test_evaluate import TRAINING, command
 
 from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.images import Images
+from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.predict import main
 
 
@@ -19,9 +19,9 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     outcome = command("train", folder, *TRAINING, f"hydra.run.dir={folder / 'run'}")
     assert outcome.returncode == 0, outcome.stderr
-    data = Images(num_classes=3, image_size=24, drawn_images=102, batch_size=1)
+    data = SyntheticImages(num_classes=3, image_size=24, drawn_images=102, batch_size=1)
     data.setup()
-    labels = data._splits["test"][1].tolist()
+    labels = data._splits["test"].labels.tolist()
     for number, (picture, label) in enumerate(zip(data.test_images, labels, strict=True)):
         path = folder / "given" / data.class_names[label] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

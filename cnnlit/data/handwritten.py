@@ -142,6 +142,7 @@ class HandwrittenDigits(ResumableData):
         self.save_hyperparameters(logger=False, ignore=["views"])
         if views is not None and (len(views) != 1 or not isinstance(views[0], Shifted)):
             raise ValueError("protocol: digits have no crops to be tested by; use protocol=single_crop or shifts")
+        self.source = source
         self._views: Shifted | None = views[0] if views else None
         self.published_errors = PUBLISHED_ERRORS if source == "mnist" else None
         self._splits: dict[str, Batch] = {}
@@ -194,7 +195,7 @@ class HandwrittenDigits(ResumableData):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         passes: int = self.hparams["passes_per_epoch"]
-        batches = self._training_batches(versions=self._versions, passes_per_epoch=passes)
+        batches = self.training_batches(versions=self._versions, passes_per_epoch=passes)
         return DataLoader(self._resident("train", self._distortion), batch_size=None, sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
@@ -205,14 +206,14 @@ class HandwrittenDigits(ResumableData):
             return self._eval_dataloader(self.tested)
         per_step = max(1, self.hparams["eval_batch_size"] // self._views.num_views)
         digits = self._resident(self.tested, views=self._views)
-        return DataLoader(digits, batch_size=None, sampler=self._eval_batches(self.tested, per_step))
+        return DataLoader(digits, batch_size=None, sampler=self.eval_batches(self.tested, per_step))
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
         return batch  # which is there already
 
     def curvature_sample(self, count: int, epoch: int, replica: int = 0) -> Batch:
         """Training images as a replica will see them in this epoch, drawn at random, and their labels."""
-        indices = self._curvature_indices(count, epoch, replica)
+        indices = self.curvature_indices(count, epoch, replica)
         first = replica * self.num_images["train"] * self._versions  # of its presentations, see LockstepSampler
         return self._resident("train", self._distortion)[epoch, first + indices]
 
@@ -235,7 +236,7 @@ class HandwrittenDigits(ResumableData):
         return "dark on bright: inverted" if is_dark_on_bright(image) else None
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        return DataLoader(self._resident(split), batch_size=None, sampler=self._eval_batches(split))
+        return DataLoader(self._resident(split), batch_size=None, sampler=self.eval_batches(split))
 
     def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> DigitsInMemory:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
 from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.decoded_images import DecodedImageData
 from cnnlit.data.findings import Finding, Speed
-from cnnlit.data.images import Images
+from cnnlit.data.images import ImageData
+from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
@@ -64,7 +66,7 @@ class Inspection:
             FileNotFoundError: if there is nothing to look at.
             ValueError: if what is there is incomplete or contradicts itself.
         """
-        if not isinstance(data, Images) or data.hparams["source"] == "synthetic":
+        if not isinstance(data, ImageData) or isinstance(data, SyntheticImages):
             return _in_memory(data)
         finding = self._examine(data)
         found, asked = len(finding.class_names), data.hparams["num_classes"]
@@ -74,11 +76,11 @@ class Inspection:
             finding.problems.append("There are no training images, only such to test with.")
         return finding
 
-    def _examine(self, data: Images) -> Finding:
+    def _examine(self, data: ImageData[Any]) -> Finding:
         try:
             listing = data.find()
         except FileNotFoundError:
-            for folder in places(data.hparams["root"], data.hparams["source"]):
+            for folder in places(data.hparams["root"], data.source):
                 if archives := unextracted(folder):
                     return _archived(folder, archives)
             raise
@@ -118,8 +120,8 @@ class Inspection:
         kept[bad] = False
         return files.subset(kept.nonzero()[:, 0])
 
-    def _measure(self, data: Images, files: ImageSet, finding: Finding) -> None:
-        if data.hparams["source"] == "tiny_imagenet":
+    def _measure(self, data: ImageData[Any], files: ImageSet, finding: Finding) -> None:
+        if not isinstance(data, DecodedImageData):
             finding.notes.append("Training reads all images into memory once: no accelerator waits for them.")
         elif self.seconds and len(files):
             try:
@@ -127,13 +129,13 @@ class Inspection:
             except ValueError as error:  # which was not scanned
                 finding.notes.append(f"The speed was not measured: {error}")
 
-    def _speed(self, data: Images, files: ImageSet) -> Speed:
+    def _speed(self, data: DecodedImageData, files: ImageSet) -> Speed:
         """Of photographs drawn at random, as training draws them: most of a large set are not in memory yet."""
         random = torch.randint(len(files), (1_000_000,), generator=generator(1))
         with _one_thread():
-            one_core = _rate(_shown(data.photographs(files), random), self.seconds)
+            one_core = _rate(_decoded(data.decoded(files), random), self.seconds)
             workers = max(1, data.num_workers)
-            repeated = data.photographs(files.subset(random))
+            repeated = data.decoded(files.subset(random))
             batches = BatchSampler(len(repeated), BATCH, order="sequential")
             loader = data.loader(repeated, batches)
             of_all = _rate((len(batch.labels) for batch in loader), self.seconds)
@@ -145,9 +147,9 @@ def _in_memory(data: ResumableData) -> Finding:
     data.setup("fit")
     counts = data.num_images
     return Finding(
-        f"{data.hparams['source']}, in memory",
-        "" if data.hparams["source"] in ("sklearn", "synthetic") else str(Path(data.hparams["root"]).absolute()),
-        list(data.class_names),  # type: ignore[attr-defined]
+        f"{data.source}, in memory",
+        str(Path(data.hparams["root"]).absolute()) if data.source == "mnist" else "",
+        list(data.class_names),
         Counter({"": counts["train"] + counts["val"]}),
         Counter({"": counts["test"]}),
         notes=["Training has all images in memory: no accelerator waits for them."],
@@ -190,9 +192,10 @@ def _reason(files: ImageSet, index: int) -> str | None:
     return None
 
 
-def _shown(photographs: DecodedImages, order: Tensor) -> Iterator[int]:
+def _decoded(images: DecodedImages, order: Tensor) -> Iterator[int]:
+    """The number of images in each batch, once it is decoded."""
     for batch in torch.split(order, BATCH):
-        yield len(photographs.noted(photographs[0, batch]).labels)
+        yield len(images.accept(images[0, batch]).labels)
 
 
 def _rate(counts: Iterator[int], seconds: float) -> float:

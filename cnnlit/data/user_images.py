@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cnnlit.data.loading.multi_view import ViewGroup
 from cnnlit.data.sources.folders import LEFT_BY_OTHERS, SUFFIXES
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
-
-Group = tuple[Tensor, Tensor]
 
 SIDE, INK_BOX = 28, 20
 """Pixels of MNIST's images, and of the box that their digits are brought to."""
@@ -48,7 +47,7 @@ def _left_over(path: Path) -> bool:
     return any(part.startswith(".") or part in LEFT_BY_OTHERS for part in path.parts)
 
 
-def cut(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[Group]:
+def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[ViewGroup]:
     """What windows show of images, by size.
 
     Args:

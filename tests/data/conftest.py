@@ -4,9 +4,11 @@ import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from data.presented import drawn, photographed
 from PIL import Image
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -105,3 +107,9 @@ def development_kit(wnids: list[str], answers: list[str]) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def kit() -> Callable[..., dict[str, bytes]]:
     return development_kit
+
+
+@pytest.fixture(params=["drawn", "photographed"])
+def source(request: pytest.FixtureRequest, photographs: Path) -> Any:
+    """Both ways in which images come."""
+    return drawn if request.param == "drawn" else lambda **options: photographed(photographs, **options)

@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 
 from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageFolder
+from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.sources.digits import read_digits
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Mirrored
 from cnnlit.data.transforms.geometry import CenterCrop, RandomCrop, ShorterSide
@@ -49,10 +50,10 @@ def test_a_digit_enters_as_in_the_test():
 @pytest.mark.parametrize("augmentation", [[], [RandomCrop(pixels=24, padding=4)]])
 def test_a_image_in_memory_enters_as_in_the_test(augmentation):
     options = {"image_size": 24, "drawn_images": 30, "batch_size": 4, "augmentation": augmentation}
-    data = Images(**options)
+    data = SyntheticImages(**options)
     data.setup()
     images, _ = next(iter(data.test_dataloader()))
-    assert torch.equal(Images(**options).as_input(list(data.test_images)), images)
+    assert torch.equal(SyntheticImages(**options).as_input(list(data.test_images)), images)
 
 
 @pytest.mark.parametrize("views", [None, [ShorterSide(pixels=32), FiveCrops(pixels=24), Mirrored()]])
@@ -61,16 +62,16 @@ def test_a_photograph_enters_as_in_the_test_in_each_of_its_views(tmp_path, views
         for number in range(4):
             write(tmp_path / kind / f"{number}.png", photograph(number + 10 * (kind == "b"), 50, 60 + number))
     options = {
-        "source": "folder", "root": str(tmp_path), "num_classes": 2, "image_size": 24, "batch_size": 1,
+        "root": str(tmp_path), "num_classes": 2, "image_size": 24, "batch_size": 1,
         "num_workers": 0, "test_split": 4, "views": views,
         "augmentation": [ShorterSide(pixels=32), CenterCrop(pixels=24)],
     }  # fmt: skip
-    data = Images(**options)
+    data = ImageFolder(**options)
     data.setup()
     shown, _ = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
     tested = data._splits["test"]
     given = [torch.from_numpy(tested.open(index).rgb()).movedim(-1, 0) for index in range(len(tested))]
-    entered = Images(**options).as_input(given)
+    entered = ImageFolder(**options).as_input(given)
     if views is None:
         assert torch.equal(entered, shown)
         return

@@ -4,25 +4,18 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
-from torch import Tensor
-
-from cnnlit.files import progress
 
 # PIL says what it thinks of a file's palette, EXIF data or size, once for each worker, in the middle of a progress bar.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-T = TypeVar("T")
 
 
 class UnreadableError(ValueError):
@@ -123,45 +116,9 @@ def check(path: str) -> str | None:
     return None
 
 
-def read_all(paths: Sequence[str]) -> Tensor:
-    """Many small images of one size, decoded by as many threads as there are cores.
-
-    Args:
-        paths: of N images.
-
-    Returns:
-        uint8 [N, 3, H, W].
-
-    Raises:
-        ValueError: one line that names the file, if one cannot be read or is of another size than the first.
-    """
-    first = open_picture(paths[0]).rgb()
-    images = np.empty((len(paths), *first.shape), np.uint8)
-
-    def read(numbers: range) -> None:
-        for number in numbers:
-            pixels = open_picture(paths[number]).rgb()
-            if pixels.shape != first.shape:
-                (height, width, _), (others_height, others_width, _) = pixels.shape, first.shape
-                raise ValueError(
-                    f"{paths[number]} has {width}x{height} pixels where {paths[0]} has {others_width}x{others_height}"
-                )
-            images[number] = pixels
-
-    chunks = list(_chunks(len(paths), 500))
-    with ThreadPoolExecutor(num_cores()) as threads:
-        for _ in progress(threads.map(read, chunks), "reading images", len(chunks)):
-            pass
-    return torch.from_numpy(images).movedim(3, 1).contiguous()
-
-
 def num_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _chunks(count: int, size: int) -> Iterator[range]:
-    return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _plain_jpeg(content: bytes) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ damaged, is refused. `LAYOUTS` are tried in order.
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +27,6 @@ from cnnlit.data.sources.folders import (
 from cnnlit.data.sources.store import find_prepared
 from cnnlit.data.sources.validation_labels import Labels, find_kit, find_labels
 
-Source = Literal["imagenet", "imagenette", "tiny_imagenet", "folder"]
-
 
 class Sought(NamedTuple):
     """A set of images that is looked for."""
@@ -39,7 +37,7 @@ class Sought(NamedTuple):
     """Where it comes from, for who has not got it."""
 
 
-SOUGHT: dict[Source, Sought] = {
+SOUGHT: dict[str, Sought] = {
     "imagenet": Sought(
         # But not imagenette, which is another set.
         ("imagenet", "imagenet[!t]*", "ImageNet*", "ILSVRC*"),
@@ -73,7 +71,7 @@ SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 """Folders that are parts of a set, never classes of it."""
 
 
-def find_images(root: str | Path, source: Source = "imagenet") -> Listing:
+def find_images(root: str | Path, source: str = "imagenet") -> Listing:
     """Images and their classes, from a folder of any layout that is known.
 
     Args:
@@ -98,7 +96,7 @@ def find_images(root: str | Path, source: Source = "imagenet") -> Listing:
     raise FileNotFoundError(f"{_found(Path(root))}; expected {EXPECTED}; {SOUGHT[source].obtain}")
 
 
-def places(root: str | Path, source: Source) -> list[Path]:
+def places(root: str | Path, source: str) -> list[Path]:
     """Folders to look for a set in: the root, and those below it that are named after the set."""
     root = Path(root).expanduser().absolute()
     patterns = SOUGHT[source].below if root.is_dir() else ()

@@ -10,8 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as torchvision
 
-from cnnlit.data.images import Images
-from cnnlit.data.loading.multi_view import MultiViewImages, ViewBatch
+from cnnlit.data.image_folders import ImageNet
+from cnnlit.data.images import ImageData
+from cnnlit.data.images_in_memory import SyntheticImages
+from cnnlit.data.loading.image_set import LoadedImages
+from cnnlit.data.loading.multi_view import ViewBatch, ViewsInMemory
 from cnnlit.data.transforms.colours import PCAColour
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Grid, Mirrored, Scales, ThreeSquares, Uncropped, ViewPlan
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, ShorterSide
@@ -130,13 +133,13 @@ def in_views(viewed: ViewBatch, count: int) -> list[Tensor]:
     return [found[number] for number in range(len(found))]
 
 
-def photographed(root: Path, steps: Any, **options: Any) -> Images:
-    data = Images(source="imagenet", root=str(root), num_classes=3, batch_size=1, num_workers=0, views=steps, **options)
+def photographed(root: Path, steps: Any, **options: Any) -> ImageNet:
+    data = ImageNet(root=str(root), num_classes=3, batch_size=1, num_workers=0, views=steps, **options)
     data.setup()
     return data
 
 
-def views_of(data: Images) -> list[Tensor]:
+def views_of(data: ImageData[Any]) -> list[Tensor]:
     """All views of the test, one after the other."""
     assert data._views is not None
     shown = [in_views(batch, data._views.num_views) for batch in data.test_dataloader()]
@@ -176,7 +179,7 @@ def test_resident_and_decoded_images_are_viewed_alike(tmp_path: Path, draw: Any,
     decoded = photographed(tmp_path, PROTOCOLS[name], image_size=32)
     paths = sorted((tmp_path / "val").rglob("*.png"))
     pixels = torch.stack([torchvision.pil_to_tensor(Image.open(path)) for path in paths])
-    resident = MultiViewImages((pixels, torch.arange(3)), ViewPlan(PROTOCOLS[name], image_size=32))
+    resident = ViewsInMemory(LoadedImages(pixels, torch.arange(3)), ViewPlan(PROTOCOLS[name], image_size=32))
     viewed = resident[0, torch.arange(3)]
     assert viewed.labels.tolist() == [0, 1, 2]
     for one, other in zip(views_of(decoded), in_views(viewed, resident.views.num_views), strict=True):
@@ -197,11 +200,13 @@ def test_the_view_of_the_validation_spelt_out_is_the_view_of_the_validation(phot
 def test_a_step_has_no_more_views_than_its_batch_size_and_each_image_comes_once(
     name: str, eval_batch_size: int
 ) -> None:
-    data = Images(drawn_images=60, num_classes=5, image_size=24, views=PROTOCOLS[name], eval_batch_size=eval_batch_size)
+    data = SyntheticImages(
+        drawn_images=60, num_classes=5, image_size=24, views=PROTOCOLS[name], eval_batch_size=eval_batch_size
+    )
     data.hparams["batch_size"] = 1
     data.setup()
     batches = list(data.test_dataloader())
-    assert torch.equal(torch.cat([batch.labels for batch in batches]), data._splits["test"][1])
+    assert torch.equal(torch.cat([batch.labels for batch in batches]), data._splits["test"].labels)
     for batch in batches:
         pixels = sum(images[:, 0].numel() for images, _ in batch.groups)
         assert pixels <= max(eval_batch_size, data._views.relative_pixels) * 24**2  # type: ignore[union-attr]
@@ -209,17 +214,17 @@ def test_a_step_has_no_more_views_than_its_batch_size_and_each_image_comes_once(
 
 def test_a_share_of_no_images_is_empty(photographs: Path) -> None:
     nothing = torch.empty(0, dtype=torch.long)
-    for data in (photographed(photographs, TEN), Images(drawn_images=60, batch_size=1, views=TEN)):
+    for data in (photographed(photographs, TEN), SyntheticImages(drawn_images=60, batch_size=1, views=TEN)):
         data.setup()
         assert data._views is not None
-        viewed = MultiViewImages(data._splits["test"], data._views)[0, nothing]
+        viewed = data._several_views(data._splits["test"], data._views)[0, nothing]
         assert viewed.groups == []
         assert len(viewed.labels) == 0
-        assert len(data._dataset("test", data._evaluation)[0, nothing][0]) == 0
+        assert len(data._augmented("test", data._evaluation)[0, nothing][0]) == 0
 
 
 def test_of_views_of_another_size_the_mean_colour_of_the_mean_image_is_subtracted() -> None:
-    data = Images(drawn_images=60, batch_size=1, image_size=24, views=DENSE, normalization="mean_image")
+    data = SyntheticImages(drawn_images=60, batch_size=1, image_size=24, views=DENSE, normalization="mean_image")
     data.setup()
     (viewed, *_) = data.test_dataloader()
     mean = data._normalize.mean_image

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.sources import archives
 from cnnlit.data.sources.archives import alone, count_archived, extract_archives, unextracted
 from cnnlit.data.sources.layouts import find_images
@@ -70,7 +70,7 @@ def test_extracting_again_does_nothing(official: Path) -> None:
 
 
 def test_the_data_module_extracts_before_it_looks(official: Path) -> None:
-    data = Images(source="imagenet", root=str(official), num_classes=3, image_size=8, batch_size=4)
+    data = ImageNet(root=str(official), num_classes=3, image_size=8, batch_size=4)
     data.prepare_data()
     data.setup()
     assert data.num_images == {"train": 15, "val": 0, "test": 6}
@@ -291,7 +291,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused() -> None:
 def test_training_images_are_extracted_where_the_validation_images_were_by_hand(official: Path) -> None:
     with tarfile.open(official / "ILSVRC2012_img_val.tar") as tar:
         tar.extractall(official / "val", filter="data")
-    data = Images(source="imagenet", root=str(official), num_classes=3, image_size=8, batch_size=4)
+    data = ImageNet(root=str(official), num_classes=3, image_size=8, batch_size=4)
     data.prepare_data()
     assert (len(data.find().train), len(data.find().test or ())) == (15, 6)
 

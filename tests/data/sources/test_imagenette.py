@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import Imagenette
 from cnnlit.data.sources import imagenette
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.imagenette import Archive, obtain_imagenette
@@ -90,9 +90,7 @@ def hidden(folder: Path) -> list[str]:
 
 def test_it_is_downloaded_and_recognised(server: Server, tmp_path: Path) -> None:
     root = tmp_path / "some" / "where"
-    data = Images(
-        source="imagenette", imagenette_size="160px", root=str(root), image_size=8, batch_size=4, num_workers=0
-    )
+    data = Imagenette(imagenette_size="160px", root=str(root), image_size=8, batch_size=4, num_workers=0)
     data.prepare_data()
     data.setup()
     assert data.num_images == {"train": 20, "val": 0, "test": 10}
@@ -105,7 +103,7 @@ def test_it_is_downloaded_and_recognised(server: Server, tmp_path: Path) -> None
 
 def test_it_is_found_in_the_root_itself(server: Server, tmp_path: Path) -> None:
     obtain_imagenette(tmp_path, "160px")
-    data = Images(source="imagenette", root=str(tmp_path / NAME), num_classes=10)
+    data = Imagenette(root=str(tmp_path / NAME), num_classes=10)
     data.prepare_data()
     assert len(data.find().train) == 20
     assert len(server.asked) == 1

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.sources import store_writer
 from cnnlit.data.sources.folders import ImageFiles, Listing
 from cnnlit.data.sources.layouts import find_images
@@ -331,14 +331,14 @@ def test_a_folder_that_is_no_store_is_left_to_others(photographs: Path) -> None:
 # ImageBatch
 
 
-def loaded(root: Path, **options: Any) -> Images:
+def loaded(root: Path, **options: Any) -> ImageNet:
     chosen: Any = {"image_size": 28, "num_classes": 3, "batch_size": 5, "num_workers": 0, "augmentation": ALEXNET}
-    data = Images(source="imagenet", root=str(root), **{**chosen, **options})
+    data = ImageNet(root=str(root), **{**chosen, **options})
     data.setup()
     return data
 
 
-def shown(data: Images, epoch: int = 0) -> tuple[Tensor, Tensor]:
+def shown(data: ImageNet, epoch: int = 0) -> tuple[Tensor, Tensor]:
     loader: Any = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
     batches = [(batch.images, batch.labels) for batch in loader]
