@@ -8,13 +8,13 @@ import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from cnnlit.data.sources.folders import WNID
 from cnnlit.data.sources.validation_labels import find_labels
-from cnnlit.files import progress
+from cnnlit.files import Lock, progress
 
 Split = Literal["train", "val"]
 
@@ -79,20 +79,19 @@ def count_archived(archive: Path, split: Split) -> Counter[str]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out while this one writes to a folder; they wait. Ends with the process, however it ends."""
-    import fcntl
-
+    """Keep other processes waiting while this one writes to a folder."""
+    lock = Lock(folder)
     try:
-        lock = (folder / ".cnnlit.lock").open("w")
+        lock.take(wait=True)
     except OSError as error:
         raise OSError(
             f"{folder} cannot be written to ({error.strerror}); point data.root to a folder of your own, with links to "
             "what is there"
         ) from None
-    with lock:
-        with suppress(OSError):  # a disk over the network may know no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.give_back()
 
 
 def _extract_train(archive: Path, aside: Path) -> None:

@@ -2,8 +2,6 @@
 
 import gzip
 import hashlib
-import os
-import tempfile
 import urllib.request
 import zlib
 from collections.abc import Sequence
@@ -14,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from cnnlit.files import write_whole
 
 
 class IdxFile(NamedTuple):
@@ -97,7 +97,8 @@ def obtain_mnist(root: str | Path, mirrors: Sequence[str] = MIRRORS) -> None:
         except (OSError, ValueError, EOFError, zlib.error, HTTPException) as error:
             reasons.append(f"{mirror} ({getattr(error, 'reason', error)})")
         else:
-            _store(packed, Path(root) / "MNIST" / "raw")
+            for file, content in zip(FILES, packed, strict=True):
+                write_whole(Path(root) / "MNIST" / "raw" / f"{file.name}.gz", content)
             return
     raise FileNotFoundError(
         f"{missing}; no download from {', '.join(reasons)}; "
@@ -118,15 +119,6 @@ def _download(mirror: str) -> list[bytes]:
                 packed.append(stream.read())
         _check(gzip.decompress(packed[-1]), file, mirror)
     return packed
-
-
-def _store(packed: list[bytes], folder: Path) -> None:
-    """Each file appears whole or not at all, also where several processes download at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, content in zip(FILES, packed, strict=True):
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file.name}-", delete=False) as aside:
-            aside.write(content)
-        os.replace(aside.name, folder / f"{file.name}.gz")
 
 
 def _check(content: bytes, file: IdxFile, where: str | Path) -> None:

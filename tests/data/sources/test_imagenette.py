@@ -85,7 +85,7 @@ def server(archive: Path, publish: Any) -> Iterator[Server]:
 
 
 def hidden(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".cnnlit.lock")
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".lock")
 
 
 def test_it_is_downloaded_and_recognised(server: Server, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from cnnlit.data.image_folders import ImageNet
-from cnnlit.data.sources import store_writer
+from cnnlit.data.sources import store_folder, store_writer
 from cnnlit.data.sources.folders import ImageFiles, Listing
 from cnnlit.data.sources.layouts import find_images
 from cnnlit.data.sources.store import StoredImages, find_prepared, verify
-from cnnlit.data.sources.store_writer import Preparation, Prepared, psnr
+from cnnlit.data.sources.store_writer import Preparation, PreparedStore, psnr
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 
 ROOT = Path(__file__).parents[3]
@@ -34,10 +34,10 @@ SHARDS = ["train-00000.bin", "train-00001.bin", "train-00002.bin", "train-00003.
 @pytest.fixture(autouse=True)
 def few_images_in_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     """24 training images in five shards, 12 of validation in three."""
-    monkeypatch.setattr(store_writer, "LEAST_IN_SHARD", 5)
+    monkeypatch.setattr(store_folder, "LEAST_IN_SHARD", 5)
 
 
-def store(root: Path, to: Path, **options: Any) -> Prepared:
+def store(root: Path, to: Path, **options: Any) -> PreparedStore:
     return Preparation(to=str(to), **{"side": SIDE, "num_threads": 1, **options}).run(find_images(root))
 
 
@@ -153,7 +153,7 @@ def test_a_store_is_the_same_however_often_it_was_cut_off(
             left = survived
             with pytest.raises(KeyboardInterrupt):
                 store(photographs, folder, encoding=encoding)
-            assert not list(folder.glob(".*"))
+            assert not list(folder.glob(".*.part"))
             survived = min(survived, 4)  # the second time, so few that no further shard is finished
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.bin")}
     store(photographs, folder, encoding=encoding)
@@ -166,10 +166,10 @@ def test_a_store_that_was_killed_is_gone_on_with(photographs: Path, tmp_path: Pa
     folder = tmp_path / "killed"
     script = (
         "import sys, time\n"
-        "from cnnlit.data.sources import store_writer\n"
+        "from cnnlit.data.sources import store_folder, store_writer\n"
         "from cnnlit.data.sources.folders import ImageFiles\n"
         "from cnnlit.data.sources.layouts import find_images\n"
-        "store_writer.LEAST_IN_SHARD, store_writer.SAMPLE, opened = 5, 1, ImageFiles.open\n"
+        "store_folder.LEAST_IN_SHARD, store_writer.SAMPLE, opened = 5, 1, ImageFiles.open\n"
         "ImageFiles.open = lambda self, index: (time.sleep(0.1), opened(self, index))[1]\n"
         "preparation = store_writer.Preparation(to=sys.argv[2], side=32, num_threads=1)\n"
         "preparation.run(find_images(sys.argv[1]))\n"
@@ -196,18 +196,25 @@ def test_two_processes_do_not_make_one_store(
 ) -> None:
     second: list[str] = []
     opened = ImageFiles.open
+    script = (
+        "import sys\n"
+        "from cnnlit.data.sources.layouts import find_images\n"
+        "from cnnlit.data.sources.store_writer import Preparation\n"
+        "Preparation(to=sys.argv[2], side=32).run(find_images(sys.argv[1]))\n"
+    )
 
     def meanwhile(self: ImageFiles, index: int) -> Any:
         if not second:
-            second.append("")
-            with pytest.raises(ValueError, match="another process is preparing") as refused:
-                store(photographs, tmp_path / "store")
-            second.append(str(refused.value))
+            line = [sys.executable, "-c", script, str(photographs), str(tmp_path / "store")]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            outcome = subprocess.run(line, capture_output=True, text=True, env=environment)
+            second.append(outcome.stderr)
         return opened(self, index)
 
     monkeypatch.setattr(ImageFiles, "open", meanwhile)
     store(photographs, tmp_path / "store")
-    assert len(second) == 2
+    assert "another process is preparing" in second[0]
+    assert not (tmp_path / "store" / ".lock").exists()
 
 
 def test_other_settings_than_those_of_a_begun_store_are_refused(made: Path, photographs: Path, encoding: str) -> None:
@@ -248,7 +255,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(OSError, match=r"are needed and 0.0 GB are free"):
         store(photographs, tmp_path / "store")
-    assert [path.name for path in (tmp_path / "store").iterdir()] == ["preparing.json"]
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [".lock", "preparing.json"]
 
 
 @pytest.mark.parametrize("sampled", [True, False])
@@ -393,8 +400,8 @@ def test_blocks_of_neighbours_show_each_image_once(made: Path) -> None:
         assert sorted(loader.sampler.presentations(epoch).tolist()) == list(range(18))
 
 
-def test_blocks_of_images_that_lie_class_by_class_are_refused(photographs: Path) -> None:
-    with pytest.raises(ValueError, match=r"data.block_images=4: these images lie class by class"):
+def test_blocks_of_images_stored_class_by_class_are_refused(photographs: Path) -> None:
+    with pytest.raises(ValueError, match=r"data.block_images=4: these images are stored class by class"):
         loaded(photographs, block_images=4)
 
 
