@@ -48,7 +48,7 @@ def test_a_digit_enters_as_in_the_test():
 
 
 @pytest.mark.parametrize("augmentation", [[], [RandomCrop(pixels=24, padding=4)]])
-def test_a_image_in_memory_enters_as_in_the_test(augmentation):
+def test_an_image_in_memory_enters_as_in_the_test(augmentation):
     options = {"image_size": 24, "drawn_images": 30, "batch_size": 4, "augmentation": augmentation}
     data = SyntheticImages(**options)
     data.setup()

@@ -38,7 +38,7 @@ def test_a_protocol_has_the_papers_number_of_views(name: str, count: int) -> Non
     assert len(views.windows(torch.tensor([[375, 500], [500, 400], [64, 64]])).box) == 3 * count
 
 
-def test_the_views_of_a_image_follow_one_another_whatever_the_others() -> None:
+def test_the_views_of_an_image_follow_one_another_whatever_the_others() -> None:
     views = ViewPlan(GOOGLENET, image_size=64)
     sizes = torch.tensor([[375, 500], [500, 400], [64, 64]])
     together = views.windows(sizes)

@@ -61,7 +61,7 @@ def test_a_link_in_a_loop_below_a_class_ends(photographs: Path, tmp_path: Path) 
     assert len(find_images(tmp_path).train) == 2
 
 
-def test_what_is_named_like_a_image_and_is_none_is_refused_by_its_path_when_it_is_opened(tmp_path: Path) -> None:
+def test_what_is_named_like_an_image_and_is_none_is_refused_by_its_path_when_it_is_opened(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "1.JPEG", tmp_path / "b" / "1.JPEG")
     (tmp_path / "b" / "2.JPEG").mkdir()
     (tmp_path / "b" / "3.JPEG").symlink_to("3.JPEG")

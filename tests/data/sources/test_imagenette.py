@@ -15,6 +15,7 @@ from cnnlit.data.image_folders import Imagenette
 from cnnlit.data.sources import imagenette
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.imagenette import Archive, obtain_imagenette
+from cnnlit.data.sources.store_writer import Preparation
 
 NAME = "imagenette2-160"
 
@@ -99,6 +100,16 @@ def test_it_is_downloaded_and_recognised(server: Server, tmp_path: Path) -> None
     assert hidden(root) == []
     data.prepare_data()
     assert server.asked == [None]
+
+
+def test_a_store_of_it_is_found_in_the_root_and_nothing_is_downloaded(server: Server, tmp_path: Path) -> None:
+    obtain_imagenette(tmp_path, "160px")
+    listing = Imagenette(root=str(tmp_path / NAME), num_classes=10).find()
+    store = Preparation(to=str(tmp_path / "store"), side=8).run(listing)
+    data = Imagenette(root=str(store.folder), num_classes=10)
+    data.prepare_data()
+    assert data.find().layout == "prepared"
+    assert len(server.asked) == 1
 
 
 def test_it_is_found_in_the_root_itself(server: Server, tmp_path: Path) -> None:

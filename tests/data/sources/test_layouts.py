@@ -109,7 +109,7 @@ def test_an_annotated_image_that_is_missing_is_refused(tiny: Path) -> None:
         find_images(tiny)
 
 
-def test_a_image_that_no_annotation_names_is_refused(tiny: Path) -> None:
+def test_an_image_that_no_annotation_names_is_refused(tiny: Path) -> None:
     touch(tiny / "val" / "images" / "val_6.JPEG")
     with pytest.raises(ValueError, match=r"tells no class of val_6.JPEG"):
         find_images(tiny)
@@ -284,7 +284,7 @@ def test_a_missing_image_moves_no_label(tmp_path: Path, kit: Any, told: str) -> 
 
 
 @pytest.mark.parametrize("told", ["kit", "list", "pairs", "Kaggle"])
-def test_a_image_of_another_name_moves_no_label(tmp_path: Path, kit: Any, told: str) -> None:
+def test_an_image_of_another_name_moves_no_label(tmp_path: Path, kit: Any, told: str) -> None:
     flat(training(tmp_path) / "val")
     tell(tmp_path, told, kit)
     (tmp_path / "val" / numbered(2)).rename(tmp_path / "val" / numbered(9))

@@ -100,7 +100,7 @@ def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_name
             assert os.fsdecode(theirs.names[index]) in ours.path(index)
 
 
-def test_a_image_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw_square(
+def test_an_image_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw_square(
     photographs: Path, tmp_path: Path
 ) -> None:
     sides = {

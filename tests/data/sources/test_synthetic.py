@@ -16,7 +16,7 @@ def test_any_number_of_classes_and_size_can_be_drawn(num_classes: int, image_siz
     assert len(set(class_names(num_classes))) == num_classes
 
 
-def test_a_image_depends_on_its_number_and_seed_and_split_alone() -> None:
+def test_an_image_depends_on_its_number_and_seed_and_split_alone() -> None:
     options = {"num_classes": 10, "image_size": 300}  # of which five are drawn at once
     few, _ = draw_images(7, seed=1, split=0, **options)
     many, _ = draw_images(12, seed=1, split=0, **options)

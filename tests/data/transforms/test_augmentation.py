@@ -100,7 +100,7 @@ def test_padding_is_in_proportion_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "flip", "cifar"])
-def test_a_image_of_the_right_size_is_tested_as_it_is(name: str) -> None:
+def test_an_image_of_the_right_size_is_tested_as_it_is(name: str) -> None:
     used = augmentation(*LISTS[name], image_size=64).for_evaluation()
     assert used.windows(torch.tensor([[64, 64]]), 0, torch.tensor([5])).box.tolist() == [[0, 0, 64, 64]]
 
