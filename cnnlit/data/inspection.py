@@ -1,4 +1,4 @@
-"""What a set of images holds, what of it cannot be read, and how fast: known before hours are spent on it."""
+"""Inspect a set of images before hours are spent on it: its classes, unreadable files, loading speed."""
 
 import os
 import time
@@ -30,7 +30,7 @@ from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import progress
 
 BATCH = 32
-"""Photographs that are decoded between two looks at the clock."""
+"""Images that are decoded between two looks at the clock."""
 
 CHUNK = 64
 """Files that a thread reads before the progress bar moves."""
@@ -40,10 +40,10 @@ class Inspection:
     """How closely to look.
 
     Args:
-        scan: files to read whole: `none`; `sample`, some from everywhere; `all`.
-        sample: how many are some.
-        seconds: to measure the speed for, each of one core and of all workers; 0 for not at all.
-        images_per_second: what the accelerator trains at, if that is known.
+        scan: which files to decode: `none`; `sample`, a random choice; `all`.
+        sample: number of files in a sample, of each split.
+        seconds: how long to measure the speed of one core, and that of all workers; 0 not to measure.
+        images_per_second: how fast the accelerator trains, if that is known.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Inspection:
         self.images_per_second = images_per_second
 
     def examine(self, data: ResumableData) -> Finding:
-        """Look at the set that a data module is configured for; changes nothing on the disk.
+        """Inspect the set of a data module; changes nothing on the disk.
 
         Raises:
-            FileNotFoundError: if there is nothing to look at.
+            FileNotFoundError: if nothing is found.
             ValueError: if what is there is incomplete or contradicts itself.
         """
         if not isinstance(data, ImageData) or isinstance(data, SyntheticImages):
@@ -73,7 +73,7 @@ class Inspection:
         if found != asked:
             finding.problems.append(f"{found:,} classes, and data.num_classes={asked}: say data.num_classes={found}")
         if not finding.train:
-            finding.problems.append("There are no training images, only such to test with.")
+            finding.problems.append("There are no training images, only images to test with.")
         return finding
 
     def _examine(self, data: ImageData[Any]) -> Finding:
@@ -102,7 +102,7 @@ class Inspection:
         return finding
 
     def _scan(self, files: ImageSet, finding: Finding) -> ImageSet:
-        """Read files, write down those that cannot be read, and give back those that can, or were not read."""
+        """Decode files, record those that cannot be read, and return all others."""
         if self.scan == "none":
             return files
         count = len(files) if self.scan == "all" else min(self.sample, len(files))
@@ -126,11 +126,11 @@ class Inspection:
         elif self.seconds and len(files):
             try:
                 finding.speed = self._speed(data, files)
-            except ValueError as error:  # which was not scanned
+            except ValueError as error:  # from a file that was not scanned
                 finding.notes.append(f"The speed was not measured: {error}")
 
     def _speed(self, data: DecodedImageData, files: ImageSet) -> Speed:
-        """Of photographs drawn at random, as training draws them: most of a large set are not in memory yet."""
+        """Measured on images in random order, as in training: most files of a large set are not cached yet."""
         random = torch.randint(len(files), (1_000_000,), generator=generator(1))
         with _one_thread():
             one_core = _rate(_decoded(data.decoded(files), random), self.seconds)
@@ -143,7 +143,7 @@ class Inspection:
 
 
 def _in_memory(data: ResumableData) -> Finding:
-    """Of sets that training has in memory, as the data module splits them."""
+    """The counts of a set in memory, as the data module splits it."""
     data.setup("fit")
     counts = data.num_images
     return Finding(
@@ -157,7 +157,7 @@ def _in_memory(data: ResumableData) -> Finding:
 
 
 def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
-    """Of ImageNet's official archives, before they are extracted."""
+    """The counts in ImageNet's official archives, before they are extracted."""
     counts: dict[Split, Counter[str]] = {}
     for split in ("train", "val"):
         if split in archives:
@@ -199,7 +199,7 @@ def _decoded(images: DecodedImages, order: Tensor) -> Iterator[int]:
 
 
 def _rate(counts: Iterator[int], seconds: float) -> float:
-    """ImageSet per second, after the first batch, which waits for what is begun."""
+    """Images per second, not counting the first batch, which waits for workers to start."""
     next(counts)
     began, total = time.perf_counter(), 0
     for count in counts:

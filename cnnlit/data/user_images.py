@@ -1,4 +1,4 @@
-"""Images from anywhere, that a trained network is to be asked about: found, and shown as its test showed them."""
+"""Images from anywhere for a trained network: found, and presented as in its test."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
 
 SIDE, INK_BOX = 28, 20
-"""Pixels of MNIST's images, and of the box that their digits are brought to."""
+"""Sides of MNIST's images and of the box that their digits are scaled to, in pixels."""
 
 FAINTEST = 32
-"""Less ink than this is paper, when the digit in an image is looked for."""
+"""Less ink than this counts as paper when the digit in an image is located."""
 
 
 def find_given(places: Iterable[str]) -> list[str]:
-    """The image files that are named, and all in the folders that are, sorted folder by folder.
+    """The named image files, and all images in named folders, sorted folder by folder.
 
     Raises:
-        FileNotFoundError: for a place that there is not, or a folder without an image.
+        FileNotFoundError: for a place that does not exist, or a folder without an image.
     """
     files: list[str] = []
     for place in map(Path, places):
@@ -48,15 +48,15 @@ def _left_over(path: Path) -> bool:
 
 
 def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[ViewGroup]:
-    """What windows show of images, by size.
+    """Resample the windows of images, grouped by size.
 
     Args:
         images: N of uint8 [3, H, W].
-        windows: for each image its V.
-        exactly: as images that lie in memory are shown, or rounded to bytes, as photographs.
+        windows: V for each image.
+        exactly: as for images in memory; otherwise rounded to bytes, as for images that are decoded.
 
     Returns:
-        For each size: images [M, 3, h, w], 0 to 255, and int64 [M], which of the N * V they are.
+        For each size the views [M, 3, h, w], 0 to 255, and int64 [M], which of the N * V views they are.
     """
     seen: dict[tuple[int, ...], tuple[list[Tensor], list[int]]] = {}
     place = 0
@@ -74,17 +74,18 @@ def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: boo
 
 
 def is_dark_on_bright(image: Tensor) -> bool:
-    """Whether the edge of an image, uint8 [3, H, W], is paper: most of it brighter than middle grey."""
+    """Whether the edge of an image, uint8 [3, H, W], is bright paper: its median above middle grey."""
     grey = _grey(image)
     edge = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     return bool(edge.median() > 127)
 
 
 def as_digit(image: Tensor) -> Tensor:
-    """An image of one digit as MNIST has them: white ink on black, 28x28.
+    """An image of one digit in the form of MNIST: white ink on black, 28x28 pixels.
 
-    One of 28x28 pixels stays as it is. Of any other the digit is brought to a box of 20x20, its proportions kept, and
-    its centre of mass to the middle. Source: LeCun et al. 1998, Sec. III-A. Dark ink on bright paper is inverted.
+    An image of 28x28 pixels is kept. In any other the digit is scaled to fit a box of 20x20 pixels, its proportions
+    kept, and centred by its centre of mass. Dark ink on bright paper is inverted. Source: LeCun et al. 1998,
+    Sec. III-A.
 
     Args:
         image: uint8 [3, H, W].
@@ -111,13 +112,13 @@ def as_digit(image: Tensor) -> Tensor:
 
 
 def _start(mass: Tensor, side: int) -> int:
-    """Where a side begins, so that its centre of mass is in the middle, if that leaves it inside."""
+    """Where a side begins so that its centre of mass is in the middle, as far as it stays inside."""
     centre = float((mass * (torch.arange(side) + 0.5)).sum() / mass.sum())
     return min(max(0, round(SIDE / 2 - centre)), SIDE - side)
 
 
 def _grey(image: Tensor) -> Tensor:
-    """float32 [H, W], 0 to 255; exact where the three colours are equal."""
+    """Luminance, float32 [H, W], 0 to 255; exact where the three colours are equal."""
     red, green, blue = image.float()
     grey: Tensor = green + 0.299 * (red - green) + 0.114 * (blue - green)
     return grey

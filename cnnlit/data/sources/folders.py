@@ -1,4 +1,4 @@
-"""ImageSet in folders: where they lie, which class each is of, and what the classes are called."""
+"""Images in folders: listed with their classes."""
 
 import os
 import re
@@ -20,16 +20,16 @@ WNID = re.compile(r"n\d{8}")
 """A WordNet id, as ImageNet and its relatives name their classes."""
 
 LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found"}
-"""Folders that archivers and disks leave everywhere; what begins with a dot is passed over too."""
+"""Folders that archivers and file systems leave behind; they are ignored, as are names that begin with a dot."""
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """ImageSet that are files of their own. See ImageSet."""
+    """Images in one file each. See ImageSet."""
 
     folder: Path
     names: NDArray[np.bytes_]
-    """[N], paths below the folder. An array, for a list of a million strings costs each worker its own copy."""
+    """[N], paths below the folder. An array, as each worker would get a copy of its own of a list of strings."""
     labels: Tensor
     """int64 [N]."""
 
@@ -47,30 +47,31 @@ class ImageFiles:
 
 
 class Listing(NamedTuple):
-    """A set of images as it was found."""
+    """A set of images as it was found on the disk."""
 
     layout: str
-    """How it lies on the disk, in a few words: `class folders`, `Kaggle`."""
+    """How its files are laid out, in a few words: `class folders`, `Kaggle`."""
     train: ImageSet
-    """Empty where there is a validation set alone."""
+    """Empty if there is only a validation set."""
     test: ImageSet | None
-    """The official validation set: the test sets' labels were never published. None where a set has no such part."""
+    """The official validation set, as the labels of the test sets were never published; None if there is none."""
     classes: list[str]
-    """The id of each class, sorted: the label is the place."""
+    """The id of each class, sorted: a label is an index into this list."""
     class_names: list[str]
+    """What each class is called."""
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones; links to folders count."""
+    """Sorted names of the folders in a folder, links to folders included, hidden ones not."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if _is_folder(entry) and not _is_passed_over(entry.name))
 
 
 def images_in(folder: Path) -> list[str]:
-    """Names in a folder that are those of images, sorted, without hidden ones.
+    """Sorted names in a folder that end as those of images do, hidden ones not included.
 
-    What is named so and is none, a folder or a broken link, is found when it is opened, and is not passed over here:
-    it would be missing without a word.
+    A folder or a broken link of such a name is listed too: it is reported when it is opened, where leaving it out here
+    would go unnoticed.
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
@@ -78,10 +79,10 @@ def images_in(folder: Path) -> list[str]:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The classes that are folders in a folder, sorted.
+    """The sorted class folders in a folder.
 
     Raises:
-        ValueError: if images lie beside them, which have no class then.
+        ValueError: if there are images beside them, which would have no class.
     """
     classes = folders_in(folder)
     loose = sorted(set(images_in(folder)) - set(classes))
@@ -94,11 +95,11 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def list_images(folder: Path, places: Iterable[tuple[str, str]]) -> ImageFiles:
-    """All images of classes, class by class.
+    """List the images of classes, class by class.
 
     Args:
-        folder: that the names of files are given below.
-        places: of each class, in the order of its label, its name and its folder below `folder`.
+        folder: the one that paths are relative to.
+        places: the name of each class and its folder below `folder`, in the order of labels.
 
     Raises:
         ValueError: if a class has no images.
@@ -116,12 +117,12 @@ def list_images(folder: Path, places: Iterable[tuple[str, str]]) -> ImageFiles:
 
 
 def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> ImageFiles:
-    """ImageSet that lie in one folder, in the order of their names.
+    """List the images of one folder, in the order of their names.
 
     Args:
         folder: that holds them.
-        class_of: the class of each, by the file's name.
-        classes: sorted; all of `class_of` are among them.
+        class_of: file name -> class.
+        classes: all classes, sorted.
     """
     label_of = {name: label for label, name in enumerate(classes)}
     names = sorted(class_of)
@@ -130,7 +131,7 @@ def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> 
 
 
 def some(names: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first three names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 

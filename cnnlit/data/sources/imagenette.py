@@ -36,7 +36,7 @@ PUBLISHED: dict[Size, Archive] = {
         "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz", "e793b78cc4c9e9a4ccc0c1155377a412"
     ),
 }
-"""The images as they are in ImageNet, or with a shorter side of so many pixels. Source: github.com/fastai/imagenette."""
+"""By the shorter side of the images; full: as they are in ImageNet. Source: github.com/fastai/imagenette."""
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30

@@ -1,7 +1,7 @@
-"""Recognise how a set of images lies in a folder, or say what is there instead.
+"""Recognise how a set of images is laid out in a folder, or say what is there instead.
 
-A layout is a function from a folder to a `Listing`, or to None where the folder is no such thing; one that is, and is
-damaged, is refused. `LAYOUTS` are tried in order.
+A layout is a function from a folder to a `Listing`, or to None if the folder is not laid out so; if it is, but damaged,
+it is refused. `LAYOUTS` are tried in order.
 """
 
 from collections.abc import Callable
@@ -32,9 +32,9 @@ class Sought(NamedTuple):
     """A set of images that is looked for."""
 
     below: tuple[str, ...]
-    """Folders below the root in which it may lie, by pattern."""
+    """Patterns of folders below the root that may hold it."""
     obtain: str
-    """Where it comes from, for who has not got it."""
+    """How to obtain it."""
 
 
 SOUGHT: dict[str, Sought] = {
@@ -65,18 +65,18 @@ EXPECTED = (
 )
 
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
-"""Where the images lie in a folder: in itself, or as Kaggle's archive has them."""
+"""Where the images may be in a folder: in itself, or where Kaggle's archive has them."""
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-"""Folders that are parts of a set, never classes of it."""
+"""Names of folders that are parts of a set, never classes."""
 
 
 def find_images(root: str | Path, source: str = "imagenet") -> Listing:
-    """Images and their classes, from a folder of any layout that is known.
+    """Images and their classes, from a folder of any known layout.
 
     Args:
-        root: the folder that holds them, or one in which a folder named after the set does.
-        source: the set, which decides where else is looked, and what is said where nothing is found.
+        root: the folder that holds them, or one with a folder named after the set that does.
+        source: a key of SOUGHT, which says where else to look, and what to advise if nothing is found.
 
     Raises:
         FileNotFoundError: if nothing is recognised; says what was found, what is expected, and how to obtain it.
@@ -97,7 +97,7 @@ def find_images(root: str | Path, source: str = "imagenet") -> Listing:
 
 
 def places(root: str | Path, source: str) -> list[Path]:
-    """Folders to look for a set in: the root, and those below it that are named after the set."""
+    """The folders in which to look for a set: the root, and those below it that are named after the set."""
     root = Path(root).expanduser().absolute()
     patterns = SOUGHT[source].below if root.is_dir() else ()
     below = [folder for pattern in patterns for folder in sorted(root.glob(pattern)) if folder.is_dir()]
@@ -111,7 +111,7 @@ def tiny_imagenet(folder: Path) -> Listing | None:
         return None
     classes = _training_classes(folder / "train")
     train = list_images(folder / "train", ((name, f"{name}/images") for name in classes))
-    # Lines of a name, a class, and a box, by tabulators.
+    # Lines of a name, a class and a box, separated by tabs.
     rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
     for row in rows:
         if len(row) != 2 or row[1] not in classes:
@@ -127,7 +127,7 @@ def tiny_imagenet(folder: Path) -> Listing | None:
 
 
 def train_and_validation(folder: Path) -> Listing | None:
-    """Class folders in train/, and a validation set in class folders or told of elsewhere, or none to be held out."""
+    """Class folders in train/; a validation set in class folders, or with labels elsewhere, or none."""
     if not (folder / "train").is_dir():
         return None
     classes = _training_classes(folder / "train")
@@ -167,7 +167,7 @@ def one_folder(folder: Path) -> Listing | None:
 
 
 def validation_alone(folder: Path) -> Listing | None:
-    """Validation images, to test with, and nothing to train on: in class folders, or in one folder and told of."""
+    """Validation images alone, to test with: in class folders, or in one folder with labels elsewhere."""
     if "train" in unextracted(folder):
         return None
     none = ImageFiles(folder, np.array([], np.bytes_), torch.empty(0, dtype=torch.int64))
@@ -203,7 +203,7 @@ def _training_classes(train: Path) -> list[str]:
 
 
 def _validation_folder(folder: Path) -> Path | None:
-    """The one that holds the validation set; a test set counts if it tells its classes, which ImageNet's does not."""
+    """The folder of the validation set; a test set will do if it has class folders, which ImageNet's has not."""
     found = [folder / name for name in ("val", "validation") if (folder / name).is_dir()]
     if len(found) > 1:
         raise ValueError(f"{folder} has both val and validation; move one away")
@@ -219,12 +219,12 @@ def _labels_of(held: Path) -> Labels:
 
 
 def _above(folder: Path) -> list[Path]:
-    """The folder, and of Kaggle's CLS-LOC those above it, where its lists lie."""
+    """The folder, and for Kaggle's CLS-LOC those above it, where its lists are."""
     return [folder, *(folder.absolute().parents[:3] if folder.name == "CLS-LOC" else ())]
 
 
 def _agree(folder: Path, classes: list[str], others: list[str], name: str) -> None:
-    """Refuse training and validation sets of other classes."""
+    """Refuse training and validation sets whose classes differ."""
     alone = sorted(set(classes) ^ set(others))
     if alone:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""MNIST: the four original files, found, checked, or downloaded."""
+"""MNIST: the four original files, found or downloaded, and checked."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ from cnnlit.files import write_whole
 
 
 class IdxFile(NamedTuple):
-    """One of the four files: its name, the md5 of its content unpacked, and the shape that it holds."""
+    """One of the four files: its name, the md5 of its unpacked content, and the shape of its array."""
 
     name: str
     md5: str
@@ -30,10 +30,10 @@ FILES = (
     IdxFile("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10_000, 28, 28)),
     IdxFile("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10_000,)),
 )
-"""The files as published; their order is that of `read_mnist`'s results."""
+"""The files as published, in the order of the results of `read_mnist`."""
 
 FOLDERS = ("", "MNIST/raw", "raw", "MNIST", "mnist")
-"""Where the files may lie below the root: as given, as torchvision keeps them, and what people make of it."""
+"""Where the files may be below the root: in itself, where torchvision keeps them, and in similar places."""
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -52,7 +52,7 @@ PUBLISHED_ERRORS = {
     9009: 2, 9015: 2, 9679: 5, 9692: 7, 9698: 1, 9729: 6, 9770: 0, 9792: 9, 9904: 8,
 }
 # fmt: on
-"""Test index -> LeNet-5's answer, for its 82 errors of 1998. Paper: Fig. 8, matched to the test set."""
+"""Test index -> answer of LeNet-5, for its 82 errors of 1998. Paper: Fig. 8, matched to the test set."""
 
 
 def find_mnist(root: str | Path) -> list[Path]:
@@ -83,7 +83,7 @@ def obtain_mnist(root: str | Path, mirrors: Sequence[str] = MIRRORS) -> None:
     """Make sure that the four files are below `root`: find them, or else download all of them.
 
     Raises:
-        FileNotFoundError: if they are not there and no mirror has them; one line that says what was tried.
+        FileNotFoundError: if they are neither there nor on any mirror; one line that says what was tried.
     """
     try:
         find_mnist(root)

@@ -1,4 +1,4 @@
-"""Images that the program draws: nothing to download, any number of classes, any size, and something to learn."""
+"""Synthetic images: nothing to download, any number of classes, any size, and something to learn."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cnnlit.data.transforms.random_numbers import generator, uniform
 
-CHUNK_PIXELS = 500_000  # drawn at once, with one generator for their noise; more would not stay in the cache
+CHUNK_PIXELS = 500_000  # drawn at once, with one generator for their noise; more would not fit into the cache
 SHAPES = ("disc", "ring", "square", "diamond", "cross")
 NOISE = 0.08  # standard deviation, of 0 to 1
 
@@ -22,10 +22,10 @@ def class_names(num_classes: int) -> list[str]:
 
 
 def draw_images(count: int, *, num_classes: int, image_size: int, seed: int, split: int) -> tuple[Tensor, Tensor]:
-    """One striped shape on each image: kind, colour, and the stripes' angle and width are its class's.
+    """Draw one striped shape in each image, whose kind, colour, and angle and width of the stripes are its class's.
 
-    Where it lies, how large it is, its stripes' phase, the shade of its colour, the background and the noise are
-    random. Image i is of class i % num_classes and depends on nothing but i, the seed and the split, and the size.
+    Its position and size, the phase of its stripes, the shade of its colour, the background and the noise are random.
+    Image i has class i % num_classes and depends only on i, the seed, the split and the size.
 
     Args:
         count: number of images.
@@ -44,7 +44,7 @@ def draw_images(count: int, *, num_classes: int, image_size: int, seed: int, spl
         chunk = slice(start, min(start + size, count))
         drawn = uniform(torch.arange(start, chunk.stop), 8, seed, split, 4).float()
         clean = _draw(labels[chunk], drawn, image_size)
-        # The whole chunk's noise, also for the last: an image does not depend on their number.
+        # The noise of a whole chunk, even for the last: an image must not depend on how many there are.
         noise = torch.randn(size, 3, image_size, image_size, generator=generator(seed, split, 5, number))
         clean.add_(noise[: len(clean)], alpha=NOISE)
         images[chunk] = clean.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
@@ -73,7 +73,7 @@ def _draw(labels: Tensor, drawn: Tensor, image_size: int) -> Tensor:
 
 
 def _distance(x: Tensor, y: Tensor, shapes: Tensor) -> Tensor:
-    """A function [N, H, H] of x [N, 1, H] and y [N, H, 1] that is below 1 inside of each shape [N]."""
+    """A function [N, H, H] of x [N, 1, H] and y [N, H, 1] that is below 1 inside each shape [N]."""
     x, y = x.abs(), y.abs()
     distance = torch.empty(len(shapes), y.shape[1], x.shape[2])
     for number, shape in enumerate(SHAPES):
@@ -95,10 +95,10 @@ def _distance_to(shape: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _spread(labels: Tensor, dimension: int) -> Tensor:
-    """Numbers 0 to 1 that lie evenly for any number of classes: fractions of multiples of irrational numbers."""
+    """Numbers from 0 to 1, evenly spread for any number of classes: fractions of multiples of an irrational."""
     return (labels.double() * (5**0.5 - 1, 2**0.5, 3**0.5)[dimension] / 2).frac().float()
 
 
 def _colour(hue: Tensor) -> Tensor:
-    """Full colours [N, 3] of hues [N], 0 to 1."""
+    """Saturated colours [N, 3] of hues [N], 0 to 1."""
     return (((hue[:, None] * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6 - 3).abs() - 1).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""Classes of validation images that lie in one folder, as they are told elsewhere; never guessed.
+"""The labels of validation images in one folder, read from lists beside them and never guessed.
 
-All are told by name or by number, and every image has to be told of and to be there: one that is missing would move
-all labels after it.
+Labels are matched by name or by number, and every image must have a label and every label an image: one that is missing
+would shift all labels after it.
 """
 
 import csv
@@ -21,40 +21,43 @@ META = "data/meta.mat"
 SOLUTION = "LOC_val_solution.csv"
 NUMBERED = re.compile(r"ILSVRC2012_val_\d{8}\.\w+", re.IGNORECASE)
 MOST_BYTES = 10_000_000
-"""Of a text file that may be a list of synsets; ImageNet's have 0.5 MB and 2 MB."""
+"""The largest text file that may be a list of synsets; ImageNet's have 0.5 MB and 2 MB."""
 
 
 class Labels(NamedTuple):
-    """The classes of images, by the names of their files."""
+    """The classes of validation images."""
 
     layout: str
+    """See Listing."""
     class_of: dict[str, str]
+    """File name -> id of the class."""
     names: dict[str, str]
-    """What the classes are called, by id, as far as that is told too."""
+    """Id of a class -> its name, as far as these are listed too."""
 
 
 class Kit(NamedTuple):
-    """What the development kit tells."""
+    """What the development kit says about the validation images."""
 
     path: Path
     wnids: list[str]
-    """Of each validation image, by its number."""
+    """The class of each validation image, in the order of their numbers."""
     names: dict[str, str]
+    """Id of a class -> its name."""
 
 
 def find_labels(held: Path, names: list[str], folders: list[Path]) -> Labels:
     """The classes of ImageNet's validation images.
 
-    They are told by Kaggle's LOC_val_solution.csv; by the development kit, unpacked or not; or by a list of synsets, a
-    text file of one WordNet id for each image, in the order of their names, or of `name id` pairs.
+    They are read from Kaggle's LOC_val_solution.csv; from the development kit, unpacked or not; or from a list of
+    synsets, a text file of one WordNet id for each image, in the order of their names, or of `name id` pairs.
 
     Args:
         held: the folder or archive that holds the images.
-        names: of their files.
-        folders: to look in.
+        names: the names of their files.
+        folders: where to look for labels.
 
     Raises:
-        ValueError: if nothing tells them, or not of all, or of more than there are.
+        ValueError: if there are no labels, or labels for only some images, or for images that are missing.
     """
     for folder in folders:
         if (folder / SOLUTION).is_file():
@@ -103,7 +106,7 @@ def find_kit(folder: Path) -> Kit | None:
 
 
 def _kit(path: Path, ground_truth: str, meta: bytes) -> Kit:
-    """Its numbers of classes are its own: not the order of WordNet ids, which the labels here are."""
+    """Read the kit, which numbers classes in an order of its own, where labels here follow the WordNet ids."""
     from numpy import atleast_1d
     from scipy.io import loadmat
 
@@ -130,10 +133,10 @@ def _read_solution(path: Path) -> dict[str, str]:
 
 
 def _find_list(folder: Path, names: list[str]) -> dict[str, str] | None:
-    """The classes by the one text file in the folder that lists synsets for so many images.
+    """The classes from the text file in the folder that lists synsets for so many images.
 
     Raises:
-        ValueError: if only lists for more or fewer images are there, or lists that do not agree.
+        ValueError: if there are only lists for more or fewer images, or lists that contradict each other.
     """
     found: dict[Path, dict[str, str]] = {}
     others = []
@@ -154,7 +157,7 @@ def _find_list(folder: Path, names: list[str]) -> dict[str, str] | None:
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    """The lines of a list of synsets, `id` or `name id`; nothing, if that is not what the file holds."""
+    """The lines of a list of synsets, `id` or `name id`; none if the file is no such list."""
     if path.stat().st_size > MOST_BYTES:
         return
     rows = [line.replace(",", " ").split() for line in path.read_text(errors="replace").splitlines() if line.strip()]
@@ -163,7 +166,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _is_list_of_classes(rows: list[list[str]]) -> bool:
-    """Each class once, in order: the images of no set lie so."""
+    """Whether each class comes once, in order, as the images of no set do."""
     ids = [row[0] for row in rows]
     return len(rows) >= 100 and ids == sorted(set(ids)) and all(len(row) == 1 for row in rows)
 
@@ -178,7 +181,7 @@ def _listed(path: Path, rows: list[list[str]], names: list[str]) -> dict[str, st
 
 
 def _matched(names: Iterable[str], told: dict[str, str], path: Path) -> dict[str, str]:
-    """The classes of the files, told by their names with or without what follows the dot."""
+    """The classes of the files, matched by name, with or without the suffix."""
     told = {Path(name).stem: wnid for name, wnid in told.items()}
     names = list(names)
     file_of = {Path(name).stem: name for name in names}

@@ -104,8 +104,8 @@ def test_the_work_of_a_protocol_is_counted_in_images() -> None:
 @pytest.mark.parametrize(
     ("steps", "says"),
     [
-        ((RandomCrop(pixels=8),), "protocol.views: RandomCrop draws at random; a test is without chance"),
-        ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip draws at random"),
+        ((RandomCrop(pixels=8),), "protocol.views: RandomCrop is random; a test must not be"),
+        ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip is random"),
         (
             (CenterCrop(pixels=8), PCAColour()),
             "PCAColour is no view of photographs; see transforms.evaluation_crops and .geometry",
