@@ -148,7 +148,8 @@ class Normalize:
     `mean_std`: minus ImageNet's mean colour, over its standard deviation, as torchvision's weights expect.
     `mean_rgb`: minus the mean colour of the training images. Paper: Simonyan, Zisserman 2014, Sec. 2.1.
     `mean_image`: minus the mean of the training images, pixel by pixel. Paper: Krizhevsky et al. 2012, Sec. 2; He et
-    al. 2015, Sec. 3.4. Unspecified: what is subtracted from images of another size, in a dense test; here the mean colour.
+    al. 2015, Sec. 3.4. Unspecified: what is subtracted from images of another size, in a dense test; here the mean
+    colour.
     The latter two give -255 to 255, as in the papers, whose initial weights are scaled for that.
 
     Args:

@@ -189,7 +189,7 @@ class ViewPlan:
             kind = type(step).__name__
             if not isinstance(step, Geometry | ViewStep):
                 raise ValueError(
-                    f"protocol.views: {kind} is no view of photographs; see transforms.evaluation_crops and .geometry"
+                    f"protocol.views: {kind} is no view of images; see transforms.evaluation_crops and .geometry"
                 )
             if isinstance(step, Geometry) and step.num_draws:
                 raise ValueError(f"protocol.views: {kind} is random; a test must not be")
