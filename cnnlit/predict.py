@@ -155,7 +155,7 @@ def _answer(
     """The answers to the pictures that can be read, and a line on each of the others."""
     import torch
 
-    from cnnlit.data.loading.decoding import open_picture
+    from cnnlit.data.loading.decoding import open_image
     from cnnlit.drawings.top_predictions import thumbnail
     from cnnlit.files import progress
 
@@ -166,7 +166,7 @@ def _answer(
         pictures: list[tuple[str, Tensor]] = []
         for path in files[start : start + BATCH]:
             try:
-                pictures.append((path, torch.from_numpy(open_picture(path).rgb()).movedim(-1, 0)))
+                pictures.append((path, torch.from_numpy(open_image(path).rgb()).movedim(-1, 0)))
             except ValueError as error:
                 refused.append(str(error))
         if not pictures:

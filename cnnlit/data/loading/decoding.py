@@ -87,7 +87,7 @@ class EncodedImage:
         return pixels
 
 
-def open_picture(path: str) -> EncodedImage:
+def open_image(path: str) -> EncodedImage:
     """Read an image file.
 
     Raises:
@@ -110,7 +110,7 @@ def open_picture(path: str) -> EncodedImage:
 def check(path: str) -> str | None:
     """Why an image file cannot be decoded, in one line that names it; None if it can."""
     try:
-        open_picture(path).rgb()
+        open_image(path).rgb()
     except ValueError as error:
         return str(error)
     return None

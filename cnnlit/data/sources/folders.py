@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnlit.data.loading.decoding import DecodableImage, open_picture
+from cnnlit.data.loading.decoding import DecodableImage, open_image
 from cnnlit.data.loading.image_set import ImageSet
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -40,7 +40,7 @@ class ImageFiles:
         return os.path.join(self.folder, os.fsdecode(self.names[index]))
 
     def open(self, index: int) -> DecodableImage:
-        return open_picture(self.path(index))
+        return open_image(self.path(index))
 
     def subset(self, indices: Tensor) -> "ImageFiles":
         return ImageFiles(self.folder, self.names[indices.numpy()], self.labels[indices])

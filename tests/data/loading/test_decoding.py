@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cnnlit.data.loading.decoding import EncodedImage, check, open_picture
+from cnnlit.data.loading.decoding import EncodedImage, check, open_image
 
 Draw = Callable[..., Image.Image]
 
@@ -125,7 +125,7 @@ def test_harmless_extra_bytes_stay_harmless(draw: Draw) -> None:
 
 def test_real_photographs_are_to_the_bit_what_pil_makes_of_them(real_photographs: list[Path]) -> None:
     for path in real_photographs[::11]:
-        assert np.array_equal(open_picture(str(path)).rgb(), by_pil(path.read_bytes()))
+        assert np.array_equal(open_image(str(path)).rgb(), by_pil(path.read_bytes()))
 
 
 # What cannot
