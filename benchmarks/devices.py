@@ -30,7 +30,7 @@ from benchmarks.timing import Claim, Clock, Cost, Costs, interleaved, ratio, sec
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
-from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.transforms.distortions import pad
 from cnnlit.parallel.strategies import strategy_for
 from cnnlit.parallel.trainer import build_trainer
@@ -78,7 +78,7 @@ class Devices(Epochs):
     def bare_replicas(self, network: nn.Module) -> Cost:
         """The same steps in a loop around DistributedDataParallel that measures and writes nothing."""
         rank, world = distributed.get_rank(), distributed.get_world_size()
-        batches = Batches(
+        batches = BatchSampler(
             len(self.images), self.recipe.batch_size, order="fresh", seed=0, rank=rank, num_replicas=world
         )
         replica = DistributedDataParallel(network)

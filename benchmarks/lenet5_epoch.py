@@ -45,7 +45,7 @@ from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.config.hydra_internals import DEFAULTS
-from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.sources.mnist import find_mnist, read_mnist
 from cnnlit.data.transforms.distortions import pad
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
@@ -192,7 +192,7 @@ class Epochs:
         return stopwatch.cost
 
     def bare(self, network: nn.Module) -> Cost:
-        batches = Batches(len(self.images), self.recipe.batch_size, order="fresh", seed=self.settings["seed"])
+        batches = BatchSampler(len(self.images), self.recipe.batch_size, order="fresh", seed=self.settings["seed"])
         optimizer = self.recipe.optimizer(network.parameters())
         schedule = self.recipe.schedule(optimizer, steps_per_epoch=self.steps, epochs=1)
         # Set by Lightning on import; every optimizer step then looks for NVIDIA's library again.

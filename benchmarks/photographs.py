@@ -27,10 +27,10 @@ from torchvision.datasets.folder import pil_loader
 from torchvision.transforms import functional
 
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds, timed
-from cnnlit.data.loading.batch_sampler import Batches, Presentations
-from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.loading.batch_sampler import BatchSampler, Presentations
+from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.threads import ThreadLoader
-from cnnlit.data.sources.folders import Files
+from cnnlit.data.sources.folders import ImageFiles
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import MEAN, STD, Normalize
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
@@ -54,10 +54,10 @@ def measure(root: str) -> list[Claim]:
     claims = []
     for name, (steps, bound) in TRANSFORMS.items():
         augmentation = Augmentation(steps, image_size=SIDE, normalize=Normalize("mean_std"), seed=0)
-        batches = Batches(len(files), BATCH, order="fresh", passes_per_epoch=PASSES)
+        batches = BatchSampler(len(files), BATCH, order="fresh", passes_per_epoch=PASSES)
         apart = difference(files, augmentation)
         with one_core():
-            dataset = Photographs(files, augmentation)
+            dataset = DecodedImages(files, augmentation)
             shown = dataset[0, torch.arange(BATCH)]
             costs = interleaved(
                 {
@@ -79,14 +79,14 @@ def measure(root: str) -> list[Claim]:
     return claims
 
 
-def photographs(folder: Path) -> Files:
+def photographs(folder: Path) -> ImageFiles:
     """The photographs in the class folders of `folder`."""
     names = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*.JPEG"))
     if not names:
         raise FileNotFoundError(f"no photographs <class>/*.JPEG in {folder}")
     classes = {name: label for label, name in enumerate(sorted({os.path.dirname(name) for name in names}))}
     labels = torch.tensor([classes[os.path.dirname(name)] for name in names])
-    return Files(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
+    return ImageFiles(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
 
 
 class Reference(Dataset[tuple[Tensor, Tensor]]):
@@ -97,7 +97,7 @@ class Reference(Dataset[tuple[Tensor, Tensor]]):
         augmentation: one of TRANSFORMS; the random numbers are its, the pixels torchvision's.
     """
 
-    def __init__(self, files: Files, augmentation: Augmentation) -> None:
+    def __init__(self, files: ImageFiles, augmentation: Augmentation) -> None:
         self.files = files
         self.augmentation = augmentation
 
@@ -148,7 +148,7 @@ class Loading:
         batches: the order.
     """
 
-    def __init__(self, dataset: Any, batches: Batches) -> None:
+    def __init__(self, dataset: Any, batches: BatchSampler) -> None:
         self.loader: DataLoader[Any] = DataLoader(
             Stamped(dataset), batch_size=None, sampler=batches, num_workers=1, persistent_workers=True
         )
@@ -164,7 +164,7 @@ class Loading:
         return Cost(cost.cpu + self.worker - before, cost.wall)
 
 
-def threaded(dataset: Photographs, batches: Batches) -> Callable[[], Cost]:
+def threaded(dataset: DecodedImages, batches: BatchSampler) -> Callable[[], Cost]:
     """A variant: one epoch of a loader with one thread."""
     loader = ThreadLoader(dataset, batches, num_threads=1, pin_memory=False)
 
@@ -189,10 +189,10 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def difference(files: Files, augmentation: Augmentation) -> int:
+def difference(files: ImageFiles, augmentation: Augmentation) -> int:
     """The greatest difference of a pixel, of 255, from PIL's decoder and PIL's filter, over one epoch."""
     greatest = 0
-    dataset = Photographs(files, augmentation)
+    dataset = DecodedImages(files, augmentation)
     for index in range(len(files)):
         (shown,) = dataset[0, torch.tensor([index])].images
         picture = pil_loader(files.path(index))

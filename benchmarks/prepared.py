@@ -27,11 +27,11 @@ from benchmarks.photographs import (
     threaded,
 )
 from benchmarks.timing import Claim, Clock, Cost, interleaved, ratio, seconds
-from cnnlit.data.loading.batch_sampler import Batches
-from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.image_set import ImageSet
-from cnnlit.data.sources.folders import Files, Listing
-from cnnlit.data.sources.store import PreparedPictures
+from cnnlit.data.sources.folders import ImageFiles, Listing
+from cnnlit.data.sources.store import StoredImages
 from cnnlit.data.sources.store_writer import Preparation, psnr
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize
@@ -65,19 +65,19 @@ def measure(root: str) -> list[Claim]:
     return claims
 
 
-def _compare(transform: str, augmentation: Augmentation, files: Files, stores: dict[str, Any]) -> list[Claim]:
+def _compare(transform: str, augmentation: Augmentation, files: ImageFiles, stores: dict[str, Any]) -> list[Claim]:
     """The claims on one transform."""
 
-    def batches(name: str) -> Batches:
-        return Batches(len(files), BATCH, order="fresh", passes_per_epoch=PASSES[name.split()[0]])
+    def batches(name: str) -> BatchSampler:
+        return BatchSampler(len(files), BATCH, order="fresh", passes_per_epoch=PASSES[name.split()[0]])
 
     variants: dict[str, Callable[[], Cost]] = {
         "torchvision": Loading(Reference(files, augmentation), batches("torchvision"))
     }
     for name, (pictures, _) in stores.items():
-        dataset = Photographs(pictures, augmentation)
+        dataset = DecodedImages(pictures, augmentation)
         variants[name] = threaded(dataset, batches(name)) if name.startswith("raw") else Loading(dataset, batches(name))
-    batch = Photographs(files, augmentation)[0, torch.arange(BATCH)]
+    batch = DecodedImages(files, augmentation)[0, torch.arange(BATCH)]
     variants["normalisation"] = _repeated(lambda: augmentation.finish(batch.images, batch.draws))
     with one_core():
         costs = interleaved(variants, ROUNDS)
@@ -96,13 +96,13 @@ def _compare(transform: str, augmentation: Augmentation, files: Files, stores: d
     ]
 
 
-def _store(files: ImageSet, folder: Path, **how: Any) -> tuple[PreparedPictures, float]:
+def _store(files: ImageSet, folder: Path, **how: Any) -> tuple[StoredImages, float]:
     """The photographs, prepared, and the gigabytes for ImageNet's training set."""
     names = [str(label) for label in range(int(files.labels.max()) + 1)]
     first = files.subset(torch.arange(1))
     store = Preparation(to=str(folder), **how).run(Listing("class folders", files, first, names, names))
     train = store.about["splits"]["train"]
-    return PreparedPictures(store.folder, "train"), train["bytes"] / train["images"] * IMAGENET / 1e9
+    return StoredImages(store.folder, "train"), train["bytes"] / train["images"] * IMAGENET / 1e9
 
 
 def _repeated(function: Callable[[], object]) -> Callable[[], Cost]:
@@ -118,7 +118,7 @@ def _repeated(function: Callable[[], object]) -> Callable[[], Cost]:
 
 def _fidelity(files: ImageSet, store: ImageSet, augmentation: Augmentation) -> str:
     everything = torch.arange(len(files))
-    exact, stored = (Photographs(each, augmentation)[0, everything].images.numpy() for each in (files, store))
+    exact, stored = (DecodedImages(each, augmentation)[0, everything].images.numpy() for each in (files, store))
     if (exact == stored).all():
         return "the same pixels"
     apart = abs(exact.astype(int) - stored).max()

@@ -1,4 +1,4 @@
-"""python -m cnnlit.doctor: what lies in data.root, what of it cannot be read, and whether it is read fast enough.
+"""python -m cnnlit.doctor: what is in data.root, what of it cannot be read, and whether it is read fast enough.
 
 What can be configured is in conf/doctor.yaml and the groups that it names; --help lists it.
 """
@@ -21,11 +21,11 @@ def doctor(
     format: Literal["text", "json", "markdown"],  # noqa: A002  the word for it
     seed: Annotated[int, Ge(0)],
 ) -> None:
-    """Print what is found about a set of pictures.
+    """Print what an inspection of a set of images finds.
 
     Args:
         data: a LightningDataModule.
-        recipe: read for what the data takes from it, the augmentation.
+        recipe: read for what the data take from it, the augmentation.
         doctor: a cnnlit.data.inspection.Inspection.
         format: text for a terminal; json, one object; markdown.
         seed: of the augmentation.

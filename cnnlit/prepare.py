@@ -1,4 +1,4 @@
-"""python -m cnnlit.prepare: photographs brought once to a chosen size, and stored so that they stream.
+"""python -m cnnlit.prepare: images resized once and stored so that they stream.
 
 What can be configured is in conf/prepare.yaml and the groups that it names; --help lists it.
 """
@@ -11,7 +11,7 @@ from cnnlit import config
 from cnnlit.config import Node, Values
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from cnnlit.data.sources.store_writer import Prepared
+    from cnnlit.data.sources.store_writer import PreparedStore
 
 IMAGENET = 1_281_167
 """Training images of ILSVRC 2012."""
@@ -20,19 +20,23 @@ WORDS = {"train": "training", "val": "validation"}
 
 
 def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, Ge(0)]) -> None:
-    """Make a store of photographs, or what is missing of it, and say what it came to.
+    """Make a store of images, or what is missing of it, and print a summary.
 
     Args:
-        data: the photographs; data.root then names the store in their place.
-        recipe: read by the data; changes nothing here.
+        data: the images; afterwards data.root may name the store in their place.
+        recipe: read by the data; has no effect here.
         prepare: a cnnlit.data.sources.store_writer.Preparation.
-        seed: of the data; changes nothing here.
+        seed: of the data; has no effect here.
     """
     with config.refusing():
         preparation = config.build(prepare)
-        photographs = config.build(data)
-        photographs.prepare_data()
-        store = preparation.run(photographs.find(), data["on_unreadable"])
+        images = config.build(data)
+        if not hasattr(images, "find"):
+            raise ValueError(
+                "data: these images are in no files that could be prepared; use data=imagenet or data=folder"
+            )
+        images.prepare_data()
+        store = preparation.run(images.find(), data.get("on_unreadable", "stop"))
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False)
@@ -40,8 +44,8 @@ def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, G
         console.print(line)
 
 
-def _report(store: "Prepared") -> list[str]:
-    """What a person wants to know of a store."""
+def _report(store: "PreparedStore") -> list[str]:
+    """The lines of the summary."""
     about, sample = store.about, store.about["sample"]
     splits = about["splits"].values()
     lines = [
@@ -62,7 +66,7 @@ def _report(store: "Prepared") -> list[str]:
         f"({per_image * IMAGENET / 1e9:,.0f} GB for 1.28 million)"
     )
     if unreadable := [each for split in splits for each in split["unreadable"]]:
-        lines.append(f"left out, for they cannot be read: {len(unreadable):,}, which prepared.json names")
+        lines.append(f"left out because they cannot be read: {len(unreadable):,}, listed in prepared.json")
     if store.num_verified is not None:
         lines.append(f"verified: {store.num_verified:,} images are as they were written")
     return [*lines, f"Train on them with data.root={store.folder}"]

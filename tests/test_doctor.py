@@ -112,7 +112,7 @@ def test_a_flat_validation_folder_is_refused(doctor: Any, tmp_path_factory: pyte
         (folder / f"ILSVRC2012_val_{number:08d}.JPEG").touch()
     code, _, err = doctor("data=imagenet", f"data.root={folder}")
     assert code == 2
-    assert "3 pictures" in err
+    assert "3 images" in err
     assert "nothing tells their classes" in err
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnlit.data.images import Images
+from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.transforms.colours import Normalize
 from cnnlit.evaluate import main
 from cnnlit.models.resnet import CifarResNet
@@ -56,17 +56,17 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(trained):
     """Labels, and the average of the softmax over ten crops that are cut here, of 27 pixels to which 24 are resized."""
-    data = Images(num_classes=3, image_size=24, drawn_images=102, batch_size=1)
+    data = SyntheticImages(num_classes=3, image_size=24, drawn_images=102, batch_size=1)
     data.setup()
     state = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     model = CifarResNet(depth=8, num_classes=3, image_size=24).eval()
     model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
-    pixels, labels = data._splits["test"]
-    larger = torch.nn.functional.interpolate(pixels.float(), 27, mode="bilinear")
+    tested = data._splits["test"]
+    larger = torch.nn.functional.interpolate(tested.pixels.float(), 27, mode="bilinear")
     crops = [larger[:, :, y : y + 24, x : x + 24] for y, x in ((0, 0), (0, 3), (3, 0), (3, 3), (2, 2))]
     with torch.no_grad():
         each = [model(Normalize("mean_std")(view)).softmax(dim=1) for crop in crops for view in (crop, crop.flip(3))]
-    return labels, torch.stack(each).mean(dim=0)
+    return tested.labels, torch.stack(each).mean(dim=0)
 
 
 def assert_ten_crops(trained, expected):
@@ -135,7 +135,7 @@ def test_the_validation_images_are_tested_too(trained):
         (["run={run}", "model.width=2.0"], ["it is tested as it was trained; leave out model.width=2.0"]),
         (["run={run}", "protocol=ten_crops"], ["protocol=ten_crops: no such choice; did you mean ten_crop?"]),
         (["run={run}", "split=train"], ["split=train: must be one of test, val"]),
-        (["run={run}", "data.num_classes=4", "data.source=tiny_imagenet", "data.root=nowhere"], ["nowhere"]),
+        (["run={run}", "data.root=nowhere"], ["data.root", "no such option"]),
         (
             ["model=alexnet", "model.variant=torchvision", "model.weights=IMAGENET1K_V1", "data=synthetic"],
             ["data.normalization=mean_image", "recipe=modern_images"],

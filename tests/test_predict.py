@@ -9,7 +9,7 @@ from PIL import Image
 from test_evaluate import TRAINING, command
 
 from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.images import Images
+from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.predict import main
 
 
@@ -19,9 +19,9 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     outcome = command("train", folder, *TRAINING, f"hydra.run.dir={folder / 'run'}")
     assert outcome.returncode == 0, outcome.stderr
-    data = Images(num_classes=3, image_size=24, drawn_images=102, batch_size=1)
+    data = SyntheticImages(num_classes=3, image_size=24, drawn_images=102, batch_size=1)
     data.setup()
-    labels = data._splits["test"][1].tolist()
+    labels = data._splits["test"].labels.tolist()
     for number, (picture, label) in enumerate(zip(data.test_images, labels, strict=True)):
         path = folder / "given" / data.class_names[label] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named_and_the_others_answered(pictures, predicte
     one = next((folder / "given").rglob("00.png"))
     code, out, err = predicted(f"run={folder}/run", f"images={broken},{one}", "protocol=ten_crop", "top=2")
     assert code == 1
-    assert err == f"cnnlit: {broken} cannot be read as a picture: in no format that PIL knows\n"
+    assert err == f"cnnlit: {broken} cannot be read as an image: in no format that PIL knows\n"
     assert "00.png" in out
     assert out.endswith("predictions.png\n")
     assert Image.open(tmp_path / "predictions.png").width > 200

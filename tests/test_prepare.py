@@ -62,11 +62,12 @@ def test_photographs_are_prepared_and_a_network_is_trained_on_them(folder: Path)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["data.root=photographs"], "prepare.to=FOLDER must say where the prepared pictures go"),
+        (["data.root=photographs"], "prepare.to=FOLDER must say where the prepared images go"),
         (["data.root=nowhere", "prepare.to=store"], "nowhere"),
         (["prepare.to=store", "prepare.encoding=png"], "prepare.encoding=png: must be one of jpeg, raw"),
         (["prepare.to=store", "prepare.sise=3"], "prepare.sise: no such option; did you mean prepare.side?"),
-        (["data=synthetic", "prepare.to=store"], "data.source=synthetic: these pictures are drawn in memory"),
+        (["data=digits", "prepare.to=store"], "data: these images are in no files that could be prepared"),
+        (["data=synthetic", "prepare.to=store"], "data=synthetic: these images are drawn in memory"),
     ],
 )
 def test_what_is_wrong_is_one_line(folder: Path, arguments: list[str], says: str) -> None:

@@ -1,1 +1,1 @@
-"""Images: where they come from, what is done to them, how they travel."""
+"""Images: where they come from, how they are transformed, how they are loaded."""

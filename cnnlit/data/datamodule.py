@@ -1,4 +1,4 @@
-"""What every source has in common: batches in an order that a run which was cut off finds its place in again."""
+"""The base of every data set: what a DataModule offers so that runs resume, seeds train in lock-step, figures draw."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,22 +7,43 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from cnnlit.data.loading.batch_sampler import Batches, Lockstep
+from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.transforms.random_numbers import generator
 
 
 class ResumableData(LightningDataModule):
-    """A data module whose training goes on with the batch after the last one of the run that it resumes.
+    """A DataModule whose resumed training goes on with the batch after the last one.
 
-    Subclasses have the hyperparameters `batch_size`, `eval_batch_size`, `order` and `seed`, and `num_images`.
+    A subclass lists its options as keyword-only, annotated parameters of its constructor, which are the schema of
+    conf/data/<name>.yaml, and keeps them with `save_hyperparameters(logger=False)`. It has to offer:
+
+    - the hyperparameters `batch_size`, `eval_batch_size`, `num_classes`, `image_size`, `in_channels`, `seed`, and
+      `order`, the `order` of BatchSampler: `fresh` or `constant`;
+    - `setup`, after which `num_images` counts the images of `train`, `val` and `test`; it may be called twice;
+    - `train_dataloader`, whose sampler is `training_batches()`, and `val_dataloader` and `test_dataloader`, whose
+      samplers are `eval_batches(split)`; without validation images, `val_dataloader` returns an empty list. The test is
+      taken on the split `tested`. A batch reaches the network as `(images, labels)`;
+    - `test_images`, of which figures are drawn.
+
+    It may leave out everything below that has a default. Methods without one are needed by some commands alone:
+    `curvature_sample` by recipe/optimizer=sdlm, `as_input` and `as_seen` by cnnlit.predict.
 
     Attributes:
-        tested: the split that a test is taken on.
-        replicas: how many seeds train in lock-step, from `seed` on; more than one where `takes_replicas`. To be set
-            before `setup`. A batch of training then holds one of each, one after the other.
+        tested: the split that is tested.
+        replicas: how many seeds train in lock-step, from `seed` on; above one only if `takes_replicas`. Set before
+            `setup`. A training batch then holds the batch of each seed, one after the other.
+        takes_replicas: whether it can serve several seeds at once.
+        source: what the set is called.
+        class_names: what each class is called; empty if its number has to do.
+        class_folders: the folder that holds each class's images, by which cnnlit.predict recognises a label; or empty.
+        published_errors: test index -> answer of each error of a published network, to be compared with; or None.
     """
 
     takes_replicas = False
+    source: str = ""
+    class_names: Sequence[str] = ()
+    class_folders: Sequence[str] = ()
+    published_errors: dict[int, int] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,65 +61,83 @@ class ResumableData(LightningDataModule):
         """Images per split, after `setup`."""
         raise NotImplementedError
 
-    def when_waiting(self) -> str | None:
-        """What to turn when training waits for data; None for data that lie on the device, where it cannot."""
-        return None
+    @property
+    def test_images(self) -> Any:
+        """The tested images as they are drawn, in order: a sequence of uint8 [H, W] or [3, H, W]."""
+        raise NotImplementedError
 
     @property
     def unreadable(self) -> list[str]:
-        """Paths of the photographs that this process has had to leave out so far, sorted."""
+        """Sorted paths of the images that this process has had to leave out so far."""
         return []
 
-    def as_input(self, pictures: Sequence[Tensor]) -> Any:
-        """Pictures from anywhere as a test shows them to the network; needs no data and no `setup`.
+    def when_waiting(self) -> str | None:
+        """What to change if training waits for data; None if it cannot, because all data lie on the device."""
+        return None
 
-        Args:
-            pictures: N of uint8 [3, H, W], each of any size.
+    def curvature_sample(self, count: int, epoch: int) -> tuple[Tensor, Tensor]:
+        """Training images as the network will see them in this epoch, and their labels. See `curvature_indices`.
 
-        Returns:
-            float32 [N, C, image_size, image_size], on the CPU.
+        Where `takes_replicas`, a third argument is the number of the replica.
         """
         raise NotImplementedError
 
-    def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
-        """The one view of each that validation has, to be drawn: uint8 [N, 3, side, side], or [N, side, side]."""
+    def as_input(self, images: Sequence[Tensor]) -> Any:
+        """Images from anywhere as a test presents them to the network; needs no data and no `setup`.
+
+        Args:
+            images: N of uint8 [3, H, W], each of any size.
+
+        Returns:
+            float32 [N, C, image_size, image_size], on the CPU; or, where a test has several views, a list of pairs:
+            views of one size, and int64 [M], which of all views they are.
+        """
         raise NotImplementedError
 
-    def remark(self, picture: Tensor) -> str | None:
-        """What `as_input` does to a picture, uint8 [3, H, W], that its owner may not expect."""
+    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
+        """The single view of each that validation uses, to be drawn: uint8 [N, 3, side, side] or [N, side, side]."""
+        raise NotImplementedError
+
+    def remark(self, image: Tensor) -> str | None:
+        """What `as_input` does to an image, uint8 [3, H, W], that its owner may not expect."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the epoch, in batches."""
+        """The number of batches of the current epoch that are done."""
         assert self.trainer is not None
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        return {"batches_done": done % len(self.trainer.fit_loop._combined_loader or [0])}
+        return {"batches_done": int(done % max(1, self.trainer.num_training_batches))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._batches_to_skip = state_dict["batches_done"]
 
-    def _training_batches(self, **presentations: Any) -> Batches | Lockstep:
-        """The batches of training, from the place where a resumed run goes on; see Batches for `presentations`."""
+    def training_batches(self, **presentations: Any) -> BatchSampler | LockstepSampler:
+        """The sampler of training, from where a resumed run goes on.
+
+        Args:
+            **presentations: versions, passes and blocks, see BatchSampler.
+        """
         hparams = self.hparams
         presentations |= {"order": hparams["order"]}
         each = [self._batches("train", hparams["batch_size"], seed=seed, **presentations) for seed in self.seeds]
-        batches = each[0] if len(each) == 1 else Lockstep(each)
+        batches = each[0] if len(each) == 1 else LockstepSampler(each)
         batches.skip(self._batches_to_skip)
         if self.trainer:
-            # Lightning does so too, but workers begin before that, with what a resumed run would show first of all.
+            # Lightning sets the epoch too, but only after the workers have begun to fetch the first epoch's batches.
             batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return batches
 
-    def _eval_batches(self, split: str, batch_size: int | None = None) -> Batches:
+    def eval_batches(self, split: str, batch_size: int | None = None) -> BatchSampler:
+        """The sampler of validation or test: every image once, in order, by default `eval_batch_size` at a time."""
         return self._batches(split, batch_size or self.hparams["eval_batch_size"], order="sequential")
 
-    def _curvature_indices(self, count: int, epoch: int, replica: int = 0) -> Tensor:
-        """Training images drawn at random in each epoch, for each replica by its seed, int64 [count]."""
+    def curvature_indices(self, count: int, epoch: int, replica: int = 0) -> Tensor:
+        """Which training images estimate the curvature: drawn at random for each epoch and replica, int64 [count]."""
         random = generator(self.seeds[replica], epoch, 2)
         return torch.randperm(self.num_images["train"], generator=random)[:count]
 
-    def _batches(self, split: str, batch_size: int, **order: Any) -> Batches:
+    def _batches(self, split: str, batch_size: int, **order: Any) -> BatchSampler:
         strategy = self.trainer.strategy if self.trainer else None
-        # A replica may be several devices, so this is not the processes' rank and number.
+        # A replica may span several devices, so its rank and number are not those of the processes.
         replica = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
-        return Batches(self.num_images[split], batch_size, **{"seed": self.hparams["seed"], **replica, **order})
+        return BatchSampler(self.num_images[split], batch_size, **{"seed": self.hparams["seed"], **replica, **order})

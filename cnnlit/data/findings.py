@@ -1,4 +1,4 @@
-"""What an inspection of a set of pictures comes to."""
+"""The results of inspecting a set of images."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -7,20 +7,20 @@ from typing import Any
 
 @dataclass
 class Finding:
-    """What was found. Counts of images are per class, by the class's id."""
+    """What was found. Images are counted by the id of their class."""
 
     layout: str
     folder: str
     class_names: list[str]
     train: Counter[str]
     val: Counter[str]
-    """The official validation set, which the test is taken on."""
+    """The official validation set, which serves as the test set."""
     scanned: int = 0
-    """Files that were read whole."""
+    """Number of files that were read and decoded."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Why, by path."""
+    """Path -> reason."""
     problems: list[str] = field(default_factory=list)
-    """What a run would be refused for."""
+    """What a run would be refused for, one sentence each."""
     notes: list[str] = field(default_factory=list)
     speed: "Speed | None" = None
 
@@ -45,13 +45,13 @@ class Finding:
 
 @dataclass
 class Speed:
-    """Photographs per second, decoded and augmented as training shows them."""
+    """Images per second, decoded and augmented as in training."""
 
     one_core: float
     workers: float
     num_workers: int
     needed: float | None
-    """By the accelerator, as far as that is known."""
+    """Images per second that the accelerator trains on, if that is known."""
 
     @property
     def keeps_up(self) -> bool | None:

@@ -1,4 +1,4 @@
-"""Handwritten digits: the scikit-learn set or MNIST, whole on the device that trains."""
+"""Handwritten digits: the scikit-learn set or MNIST, entirely in the memory of the device that trains."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -22,8 +22,8 @@ Range = Annotated[list[float], Len(2, 2)]
 Batch = tuple[Tensor, Tensor]
 
 
-class ResidentDigits(Dataset[Batch]):
-    """Images that lie in the memory of one device, from which a batch is taken by index.
+class DigitsInMemory(Dataset[Batch]):
+    """Digits in the memory of one device, from which batches are taken by index.
 
     `dataset[epoch, presentations]` is `(images, labels)`: float32 [batch, 1, image_size, image_size] in -0.1
     (background) to 1.175 (ink), and int64 [batch].
@@ -32,8 +32,8 @@ class ResidentDigits(Dataset[Batch]):
         images: uint8 [N, H, H], 0 is background.
         labels: int64 [N].
         image_size: side of the images that the network sees, in pixels.
-        distortion: of each presentation, or None.
-        views: of each image, in place of a distortion; these are then cnnlit.training.protocol.ViewGroups. Or None.
+        distortion: applied to each presentation; or None.
+        views: several of each image, in place of a distortion; a batch then has groups of views, see `seen`. Or None.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ResidentDigits(Dataset[Batch]):
 
 
 def seen(images: Tensor, image_size: int, views: Shifted) -> Batch:
-    """All views of N images as the network sees them, float32 [N * V, 1, image_size, image_size], and their numbers.
+    """All views of N images, float32 [N * V, 1, image_size, image_size], and their numbers, int64 [N * V].
 
     Args:
         images: uint8 [N, H, H], 0 is background.
@@ -91,7 +91,7 @@ class HandwrittenDigits(ResumableData):
         in_channels: one, for the model to refer to.
         val_split: images held out of the training set for validation, stratified; 0 for none.
         split_seed: which ones; the same for every `seed`.
-        passes_per_epoch: how often an epoch shows each image; a small set needs more steps between two validations.
+        passes_per_epoch: how often an epoch presents each image; a small set needs more steps between validations.
         order: a new random order each epoch (`fresh`) or the same random order each epoch (`constant`).
         seed: of the order and the distortions.
         distortion: `affine1998`, the distortions of LeCun et al. 1998; `elastic2003`, these with the elastic fields of
@@ -103,8 +103,9 @@ class HandwrittenDigits(ResumableData):
         distortion_elastic_strength: alpha of elastic2003, in pixels.
         distortion_elastic_smoothness_pixels: its sigma.
         distortion_copies: distorted versions of each image beside the original, drawn once (the paper: 9);
-            null for a fresh distortion at every presentation.
-        views: of each test image, transforms.evaluation_crops.Shifted; null for the one that validation has.
+            None for a fresh distortion at every presentation.
+        views: of each test image, a list of one transforms.evaluation_crops.Shifted; None for the single view that
+            validation has.
 
     Raises:
         ValueError: for other views.
@@ -142,18 +143,19 @@ class HandwrittenDigits(ResumableData):
         self.save_hyperparameters(logger=False, ignore=["views"])
         if views is not None and (len(views) != 1 or not isinstance(views[0], Shifted)):
             raise ValueError("protocol: digits have no crops to be tested by; use protocol=single_crop or shifts")
+        self.source = source
         self._views: Shifted | None = views[0] if views else None
         self.published_errors = PUBLISHED_ERRORS if source == "mnist" else None
         self._splits: dict[str, Batch] = {}
         self._distortion: AffineDistortion | None = None
 
     def prepare_data(self) -> None:
-        """Find or download the files; raises FileNotFoundError, in one line, where there is neither."""
+        """Find or download the files; raises FileNotFoundError, in one line, if neither succeeds."""
         if self.hparams["source"] == "mnist":
             obtain_mnist(self.hparams["root"])
 
     def setup(self, stage: str = "fit") -> None:
-        """Read and split the set, once; raises ValueError where the sizes do not fit together."""
+        """Read and split the set, once; raises ValueError if the sizes do not fit together."""
         if self._splits:
             return
         hparams = self.hparams
@@ -189,12 +191,12 @@ class HandwrittenDigits(ResumableData):
 
     @property
     def test_images(self) -> Tensor:
-        """What is tested, as it is drawn, uint8 [N, 28, 28]."""
+        """See ResumableData: uint8 [N, 28, 28]."""
         return self._splits[self.tested][0]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         passes: int = self.hparams["passes_per_epoch"]
-        batches = self._training_batches(versions=self._versions, passes_per_epoch=passes)
+        batches = self.training_batches(versions=self._versions, passes_per_epoch=passes)
         return DataLoader(self._resident("train", self._distortion), batch_size=None, sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
@@ -205,46 +207,46 @@ class HandwrittenDigits(ResumableData):
             return self._eval_dataloader(self.tested)
         per_step = max(1, self.hparams["eval_batch_size"] // self._views.num_views)
         digits = self._resident(self.tested, views=self._views)
-        return DataLoader(digits, batch_size=None, sampler=self._eval_batches(self.tested, per_step))
+        return DataLoader(digits, batch_size=None, sampler=self.eval_batches(self.tested, per_step))
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
-        return batch  # which is there already
+        return batch  # it is there already
 
     def curvature_sample(self, count: int, epoch: int, replica: int = 0) -> Batch:
-        """Training images as a replica will see them in this epoch, drawn at random, and their labels."""
-        indices = self._curvature_indices(count, epoch, replica)
-        first = replica * self.num_images["train"] * self._versions  # of its presentations, see Lockstep
+        """See ResumableData."""
+        indices = self.curvature_indices(count, epoch, replica)
+        first = replica * self.num_images["train"] * self._versions  # of its presentations, see LockstepSamplerSampler
         return self._resident("train", self._distortion)[epoch, first + indices]
 
-    def as_input(self, pictures: Sequence[Tensor]) -> Tensor | list[Batch]:
-        """See ResumableData, and as_digit; a list of the views by size, where a test has several."""
-        digits = torch.stack([as_digit(picture) for picture in pictures])
+    def as_input(self, images: Sequence[Tensor]) -> Tensor | list[Batch]:
+        """See ResumableData and as_digit."""
+        digits = torch.stack([as_digit(image) for image in images])
         if self._views is None:
             return pad(digits, self.hparams["image_size"])
         return [seen(digits, self.hparams["image_size"], self._views)]
 
-    def as_seen(self, pictures: Sequence[Tensor]) -> Tensor:
+    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
-        digits = torch.stack([as_digit(picture) for picture in pictures])
+        digits = torch.stack([as_digit(image) for image in images])
         edge = (self.hparams["image_size"] - digits.shape[-1]) // 2
         right = self.hparams["image_size"] - digits.shape[-1] - edge
         return functional.pad(digits, (edge, right, edge, right))
 
-    def remark(self, picture: Tensor) -> str | None:
+    def remark(self, image: Tensor) -> str | None:
         """See ResumableData."""
-        return "dark on bright: inverted" if is_dark_on_bright(picture) else None
+        return "dark on bright: inverted" if is_dark_on_bright(image) else None
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        return DataLoader(self._resident(split), batch_size=None, sampler=self._eval_batches(split))
+        return DataLoader(self._resident(split), batch_size=None, sampler=self.eval_batches(split))
 
-    def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> ResidentDigits:
+    def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> DigitsInMemory:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         images, labels = self._splits[split]
-        return ResidentDigits(images.to(device), labels.to(device), self.hparams["image_size"], distortion, **views)
+        return DigitsInMemory(images.to(device), labels.to(device), self.hparams["image_size"], distortion, **views)
 
     @property
     def _versions(self) -> int:
-        """Different presentations of an image in a sweep: itself, and its distortions."""
+        """Number of versions of an image in a sweep: the original and its distortions."""
         copies = self.hparams["distortion_copies"]
         if self.hparams["distortion"] == "none" or copies is None:
             passes: int = self.hparams["passes_per_epoch"]

@@ -1,4 +1,4 @@
-"""What a set of pictures holds, what of it cannot be read, and how fast: known before hours are spent on it."""
+"""Inspect a set of images before hours are spent on it: its classes, unreadable files, loading speed."""
 
 import os
 import time
@@ -7,28 +7,30 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
 from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.decoded_images import DecodedImageData
 from cnnlit.data.findings import Finding, Speed
-from cnnlit.data.images import Images
-from cnnlit.data.loading.batch_sampler import Batches
-from cnnlit.data.loading.datasets import Photographs
+from cnnlit.data.images import ImageData
+from cnnlit.data.images_in_memory import SyntheticImages
+from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.sources.archives import Split, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
-from cnnlit.data.sources.folders import class_folders, pictures_in
+from cnnlit.data.sources.folders import class_folders, images_in
 from cnnlit.data.sources.layouts import places
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import progress
 
 BATCH = 32
-"""Photographs that are decoded between two looks at the clock."""
+"""Images that are decoded between two looks at the clock."""
 
 CHUNK = 64
 """Files that a thread reads before the progress bar moves."""
@@ -38,10 +40,10 @@ class Inspection:
     """How closely to look.
 
     Args:
-        scan: files to read whole: `none`; `sample`, some from everywhere; `all`.
-        sample: how many are some.
-        seconds: to measure the speed for, each of one core and of all workers; 0 for not at all.
-        images_per_second: what the accelerator trains at, if that is known.
+        scan: which files to decode: `none`; `sample`, a random choice; `all`.
+        sample: number of files in a sample, of each split.
+        seconds: how long to measure the speed of one core, and that of all workers; 0 not to measure.
+        images_per_second: how fast the accelerator trains, if that is known.
     """
 
     def __init__(
@@ -58,27 +60,27 @@ class Inspection:
         self.images_per_second = images_per_second
 
     def examine(self, data: ResumableData) -> Finding:
-        """Look at the set that a data module is configured for; changes nothing on the disk.
+        """Inspect the set of a data module; changes nothing on the disk.
 
         Raises:
-            FileNotFoundError: if there is nothing to look at.
+            FileNotFoundError: if nothing is found.
             ValueError: if what is there is incomplete or contradicts itself.
         """
-        if not isinstance(data, Images) or data.hparams["source"] == "synthetic":
+        if not isinstance(data, ImageData) or isinstance(data, SyntheticImages):
             return _in_memory(data)
         finding = self._examine(data)
         found, asked = len(finding.class_names), data.hparams["num_classes"]
         if found != asked:
             finding.problems.append(f"{found:,} classes, and data.num_classes={asked}: say data.num_classes={found}")
         if not finding.train:
-            finding.problems.append("There are no training images, only such to test with.")
+            finding.problems.append("There are no training images, only images to test with.")
         return finding
 
-    def _examine(self, data: Images) -> Finding:
+    def _examine(self, data: ImageData[Any]) -> Finding:
         try:
             listing = data.find()
         except FileNotFoundError:
-            for folder in places(data.hparams["root"], data.hparams["source"]):
+            for folder in places(data.hparams["root"], data.source):
                 if archives := unextracted(folder):
                     return _archived(folder, archives)
             raise
@@ -100,7 +102,7 @@ class Inspection:
         return finding
 
     def _scan(self, files: ImageSet, finding: Finding) -> ImageSet:
-        """Read files, write down those that cannot be read, and give back those that can, or were not read."""
+        """Decode files, record those that cannot be read, and return all others."""
         if self.scan == "none":
             return files
         count = len(files) if self.scan == "all" else min(self.sample, len(files))
@@ -108,7 +110,7 @@ class Inspection:
         with ThreadPoolExecutor(num_cores()) as threads:
             chunks = torch.split(chosen, CHUNK)
             read = threads.map(lambda chunk: [_reason(files, index) for index in chunk.tolist()], chunks)
-            reasons = [each for chunk in progress(read, "reading pictures", len(chunks)) for each in chunk]
+            reasons = [each for chunk in progress(read, "reading images", len(chunks)) for each in chunk]
         bad = [index for index, reason in zip(chosen.tolist(), reasons, strict=True) if reason]
         finding.scanned += count
         finding.unreadable |= {
@@ -118,51 +120,51 @@ class Inspection:
         kept[bad] = False
         return files.subset(kept.nonzero()[:, 0])
 
-    def _measure(self, data: Images, files: ImageSet, finding: Finding) -> None:
-        if data.hparams["source"] == "tiny_imagenet":
-            finding.notes.append("Training reads all pictures into memory once: no accelerator waits for them.")
+    def _measure(self, data: ImageData[Any], files: ImageSet, finding: Finding) -> None:
+        if not isinstance(data, DecodedImageData):
+            finding.notes.append("Training reads all images into memory once: no accelerator waits for them.")
         elif self.seconds and len(files):
             try:
                 finding.speed = self._speed(data, files)
-            except ValueError as error:  # which was not scanned
+            except ValueError as error:  # from a file that was not scanned
                 finding.notes.append(f"The speed was not measured: {error}")
 
-    def _speed(self, data: Images, files: ImageSet) -> Speed:
-        """Of photographs drawn at random, as training draws them: most of a large set are not in memory yet."""
+    def _speed(self, data: DecodedImageData, files: ImageSet) -> Speed:
+        """Measured on images in random order, as in training: most files of a large set are not cached yet."""
         random = torch.randint(len(files), (1_000_000,), generator=generator(1))
         with _one_thread():
-            one_core = _rate(_shown(data.photographs(files), random), self.seconds)
+            one_core = _rate(_decoded(data.decoded(files), random), self.seconds)
             workers = max(1, data.num_workers)
-            repeated = data.photographs(files.subset(random))
-            batches = Batches(len(repeated), BATCH, order="sequential")
+            repeated = data.decoded(files.subset(random))
+            batches = BatchSampler(len(repeated), BATCH, order="sequential")
             loader = data.loader(repeated, batches)
             of_all = _rate((len(batch.labels) for batch in loader), self.seconds)
         return Speed(round(one_core, 1), round(of_all, 1), workers, self.images_per_second)
 
 
 def _in_memory(data: ResumableData) -> Finding:
-    """Of sets that training has in memory, as the data module splits them."""
+    """The counts of a set in memory, as the data module splits it."""
     data.setup("fit")
     counts = data.num_images
     return Finding(
-        f"{data.hparams['source']}, in memory",
-        "" if data.hparams["source"] in ("sklearn", "synthetic") else str(Path(data.hparams["root"]).absolute()),
-        list(data.class_names),  # type: ignore[attr-defined]
+        f"{data.source}, in memory",
+        str(Path(data.hparams["root"]).absolute()) if data.source == "mnist" else "",
+        list(data.class_names),
         Counter({"": counts["train"] + counts["val"]}),
         Counter({"": counts["test"]}),
-        notes=["Training has all pictures in memory: no accelerator waits for them."],
+        notes=["Training has all images in memory: no accelerator waits for them."],
     )
 
 
 def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
-    """Of ImageNet's official archives, before they are extracted."""
+    """The counts in ImageNet's official archives, before they are extracted."""
     counts: dict[Split, Counter[str]] = {}
     for split in ("train", "val"):
         if split in archives:
             counts[split] = count_archived(archives[split], split)
         elif (folder / split).is_dir():
             places = {name: folder / split / name for name in class_folders(folder / split)}
-            counts[split] = Counter({name: len(pictures_in(place)) for name, place in places.items()})
+            counts[split] = Counter({name: len(images_in(place)) for name, place in places.items()})
     classes = sorted(set().union(*counts.values()))
     size = sum(path.stat().st_size for path in archives.values())
     return Finding(
@@ -182,7 +184,7 @@ def _counts(files: ImageSet | None, classes: list[str]) -> Counter[str]:
 
 
 def _reason(files: ImageSet, index: int) -> str | None:
-    """Why a picture cannot be read."""
+    """Why an image cannot be read."""
     try:
         files.open(index).rgb()
     except ValueError as error:
@@ -190,13 +192,14 @@ def _reason(files: ImageSet, index: int) -> str | None:
     return None
 
 
-def _shown(photographs: Photographs, order: Tensor) -> Iterator[int]:
+def _decoded(images: DecodedImages, order: Tensor) -> Iterator[int]:
+    """The number of images in each batch, once it is decoded."""
     for batch in torch.split(order, BATCH):
-        yield len(photographs.noted(photographs[0, batch]).labels)
+        yield len(images.accept(images[0, batch]).labels)
 
 
 def _rate(counts: Iterator[int], seconds: float) -> float:
-    """ImageSet per second, after the first batch, which waits for what is begun."""
+    """Images per second, not counting the first batch, which waits for workers to start."""
     next(counts)
     began, total = time.perf_counter(), 0
     for count in counts:

@@ -1,22 +1,22 @@
-"""Which images are held out."""
+"""Hold images out of a training set."""
 
 import torch
 from torch import Tensor
 
 
 def hold_out(labels: Tensor, share: float, seed: int, key: str = "data.val_split") -> tuple[Tensor, Tensor]:
-    """Indices of the images to train on and of those held out.
+    """The indices of the images to train on and of those held out.
 
-    They are stratified by label; at random alone where a class has a single image, which cannot be on both sides.
+    The split is stratified by label, unless a class has a single image, which cannot be on both sides.
 
     Args:
         labels: int64 [N].
-        share: how many are held out, or which fraction of them if it is below 1; 0 for none.
-        seed: which ones.
-        key: that the share is configured by, for refusals.
+        share: the number of images to hold out, or their fraction, rounded, if it is below 1; 0 for none.
+        seed: of the choice.
+        key: the option that sets the share, for messages.
 
     Raises:
-        ValueError: if a class would be left without an image on one side, or a side without any.
+        ValueError: if a class would have no image on one side, or a side would be empty.
     """
     everything = torch.arange(len(labels))
     count = round(share * len(labels)) if share < 1 else int(share)

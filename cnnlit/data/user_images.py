@@ -1,4 +1,4 @@
-"""Pictures from anywhere, that a trained network is to be asked about: found, and shown as its test showed them."""
+"""Images from anywhere for a trained network: found, and presented as in its test."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,24 +7,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cnnlit.data.loading.multi_view import ViewGroup
 from cnnlit.data.sources.folders import LEFT_BY_OTHERS, SUFFIXES
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
 
-Group = tuple[Tensor, Tensor]
-
 SIDE, INK_BOX = 28, 20
-"""Pixels of MNIST's images, and of the box that their digits are brought to."""
+"""Sides of MNIST's images and of the box that their digits are scaled to, in pixels."""
 
 FAINTEST = 32
-"""Less ink than this is paper, when the digit in a picture is looked for."""
+"""Less ink than this counts as paper when the digit in an image is located."""
 
 
 def find_given(places: Iterable[str]) -> list[str]:
-    """The picture files that are named, and all in the folders that are, sorted folder by folder.
+    """The named image files, and all images in named folders, sorted folder by folder.
 
     Raises:
-        FileNotFoundError: for a place that there is not, or a folder without a picture.
+        FileNotFoundError: for a place that does not exist, or a folder without an image.
     """
     files: list[str] = []
     for place in map(Path, places):
@@ -39,7 +38,7 @@ def find_given(places: Iterable[str]) -> list[str]:
             if path.suffix.lower() in SUFFIXES and not _left_over(path.relative_to(place)) and not path.is_dir()
         ]
         if not inside:
-            raise FileNotFoundError(f"images={place}: holds no picture ({', '.join(SUFFIXES)})")
+            raise FileNotFoundError(f"images={place}: holds no image ({', '.join(SUFFIXES)})")
         files += map(str, inside)
     return files
 
@@ -48,53 +47,54 @@ def _left_over(path: Path) -> bool:
     return any(part.startswith(".") or part in LEFT_BY_OTHERS for part in path.parts)
 
 
-def cut(pictures: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[Group]:
-    """What windows show of pictures, by size.
+def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[ViewGroup]:
+    """Resample the windows of images, grouped by size.
 
     Args:
-        pictures: N of uint8 [3, H, W].
-        windows: for each picture its V.
-        exactly: as pictures that lie in memory are shown, or rounded to bytes, as photographs.
+        images: N of uint8 [3, H, W].
+        windows: V for each image.
+        exactly: as for images in memory; otherwise rounded to bytes, as for images that are decoded.
 
     Returns:
-        For each size: images [M, 3, h, w], 0 to 255, and int64 [M], which of the N * V they are.
+        For each size the views [M, 3, h, w], 0 to 255, and int64 [M], which of the N * V views they are.
     """
     seen: dict[tuple[int, ...], tuple[list[Tensor], list[int]]] = {}
     place = 0
-    for picture, its in zip(pictures, windows, strict=True):
+    for image, its in zip(images, windows, strict=True):
         for window in zip(*its, strict=True):
             if exactly:
-                image = resample(picture[None], Windows(*(part[None] for part in window)))[0].float()
+                view = resample(image[None], Windows(*(part[None] for part in window)))[0].float()
             else:
-                image = torch.from_numpy(show(picture.movedim(0, -1).contiguous().numpy(), *window)).movedim(-1, 0)
-            images, places = seen.setdefault(tuple(image.shape), ([], []))
-            images.append(image)
+                view = torch.from_numpy(show(image.movedim(0, -1).contiguous().numpy(), *window)).movedim(-1, 0)
+            views, places = seen.setdefault(tuple(view.shape), ([], []))
+            views.append(view)
             places.append(place)
             place += 1
-    return [(torch.stack(images), torch.tensor(places)) for images, places in seen.values()]
+    return [(torch.stack(views), torch.tensor(places)) for views, places in seen.values()]
 
 
-def is_dark_on_bright(picture: Tensor) -> bool:
-    """Whether the edge of a picture, uint8 [3, H, W], is paper: most of it brighter than middle grey."""
-    grey = _grey(picture)
+def is_dark_on_bright(image: Tensor) -> bool:
+    """Whether the edge of an image, uint8 [3, H, W], is bright paper: its median above middle grey."""
+    grey = _grey(image)
     edge = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     return bool(edge.median() > 127)
 
 
-def as_digit(picture: Tensor) -> Tensor:
-    """A picture of one digit as MNIST has them: white ink on black, 28x28.
+def as_digit(image: Tensor) -> Tensor:
+    """An image of one digit in the form of MNIST: white ink on black, 28x28 pixels.
 
-    One of 28x28 pixels stays as it is. Of any other the digit is brought to a box of 20x20, its proportions kept, and
-    its centre of mass to the middle. Source: LeCun et al. 1998, Sec. III-A. Dark ink on bright paper is inverted.
+    An image of 28x28 pixels is kept. In any other the digit is scaled to fit a box of 20x20 pixels, its proportions
+    kept, and centred by its centre of mass. Dark ink on bright paper is inverted. Source: LeCun et al. 1998,
+    Sec. III-A.
 
     Args:
-        picture: uint8 [3, H, W].
+        image: uint8 [3, H, W].
 
     Returns:
         uint8 [28, 28].
     """
-    ink = _grey(picture)
-    if is_dark_on_bright(picture):
+    ink = _grey(image)
+    if is_dark_on_bright(image):
         ink = 255 - ink
     if ink.shape == (SIDE, SIDE):
         return ink.round().to(torch.uint8)
@@ -112,13 +112,13 @@ def as_digit(picture: Tensor) -> Tensor:
 
 
 def _start(mass: Tensor, side: int) -> int:
-    """Where a side begins, so that its centre of mass is in the middle, if that leaves it inside."""
+    """Where a side begins so that its centre of mass is in the middle, as far as it stays inside."""
     centre = float((mass * (torch.arange(side) + 0.5)).sum() / mass.sum())
     return min(max(0, round(SIDE / 2 - centre)), SIDE - side)
 
 
-def _grey(picture: Tensor) -> Tensor:
-    """float32 [H, W], 0 to 255; exact where the three colours are equal."""
-    red, green, blue = picture.float()
+def _grey(image: Tensor) -> Tensor:
+    """Luminance, float32 [H, W], 0 to 255; exact where the three colours are equal."""
+    red, green, blue = image.float()
     grey: Tensor = green + 0.299 * (red - green) + 0.114 * (blue - green)
     return grey

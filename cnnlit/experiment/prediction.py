@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlit.data.datamodule import ResumableData
-from cnnlit.data.loading.decoding import open_picture
+from cnnlit.data.loading.decoding import open_image
 from cnnlit.drawings.top_predictions import thumbnail
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.files import progress
@@ -98,7 +98,7 @@ class Predictor:
     def _read(files: Sequence[str], refusals: list[str]) -> Iterator[tuple[str, Tensor]]:
         for path in files:
             try:
-                yield path, torch.from_numpy(open_picture(path).rgb()).movedim(-1, 0)
+                yield path, torch.from_numpy(open_image(path).rgb()).movedim(-1, 0)
             except ValueError as error:
                 refusals.append(str(error))
 

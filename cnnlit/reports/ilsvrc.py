@@ -17,6 +17,7 @@ from cnnlit.runs.records import RunRecord
 
 TOP5 = Measure("test/top5_error")
 BARS, BLOCK = "chart", "\N{FULL BLOCK}"
+IMAGENET = "cnnlit.data.image_folders.ImageNet"
 TITLE = "ILSVRC: top-5 error of classification, 1,000 classes"
 
 
@@ -114,7 +115,7 @@ def standing(records: Sequence[RunRecord], by: Sequence[str] = ()) -> Standing:
 
 def _of_imagenet(record: RunRecord) -> bool:
     data = record.config.get("data", {})
-    return data.get("source") == "imagenet" and data.get("num_classes") == 1000 and TOP5.metric in record.test
+    return data.get("_target_") == IMAGENET and data.get("num_classes") == 1000 and TOP5.metric in record.test
 
 
 def _sentence(entry: Entry) -> str:

@@ -18,14 +18,29 @@ MODULES = {
 STATES = {"DataWaiting": "DataWait"}
 """Callbacks of 0.1.0 that have a state in checkpoints, and their names now."""
 
+IMAGES = "cnnlit.data.images.Images"
+"""The class of 0.1.0 for colour images from anywhere, which its option `source` told apart."""
+
+DRAWN, LOADED = {"drawn_images"}, {"block_images", "num_workers", "on_unreadable"}
+SOURCES: dict[str, tuple[str, set[str]]] = {
+    "imagenet": ("cnnlit.data.image_folders.ImageNet", DRAWN | {"imagenette_size"}),
+    "imagenette": ("cnnlit.data.image_folders.Imagenette", DRAWN),
+    "folder": ("cnnlit.data.image_folders.ImageFolder", DRAWN | {"imagenette_size"}),
+    "tiny_imagenet": ("cnnlit.data.images_in_memory.TinyImageNet", DRAWN | LOADED | {"imagenette_size"}),
+    "synthetic": ("cnnlit.data.images_in_memory.SyntheticImages", LOADED | {"imagenette_size", "root", "test_split"}),
+}
+"""The class of each source now, and the options of `Images` that it does not have."""
+
 
 def update_config(node: Any) -> Any:
-    """A configuration, or a part of one, with every `_target_` as it is called now; plain containers."""
+    """A configuration, or a part of one, as it would be written now; plain containers."""
     if isinstance(node, list):
         return [update_config(each) for each in node]
     if not isinstance(node, dict):
         return node
     updated = {key: update_config(value) for key, value in node.items()}
+    if updated.get("_target_") == IMAGES:
+        return _of_its_source(updated, updated["source"])
     if isinstance(target := updated.get("_target_"), str):
         module, _, name = target.rpartition(".")
         updated["_target_"] = f"{MODULES.get(module, module)}.{name}"
@@ -36,4 +51,17 @@ def update_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint with its configuration and the names of its states as they are now."""
     callbacks = {STATES.get(name, name): state for name, state in checkpoint.get("callbacks", {}).items()}
     known = {"callbacks": callbacks} if "callbacks" in checkpoint else {}
-    return {**checkpoint, **known, "config": update_config(checkpoint.get("config"))}
+    updated = {**checkpoint, **known, "config": update_config(checkpoint.get("config"))}
+    if "Images" in updated:
+        options = updated["datamodule_hyper_parameters"]
+        target, _ = SOURCES[options["source"]]
+        updated[target.rpartition(".")[2]] = updated.pop("Images")
+        updated["datamodule_hyper_parameters"] = _of_its_source(options, options["source"])
+    return updated
+
+
+def _of_its_source(options: dict[str, Any], source: str) -> dict[str, Any]:
+    """The options of `Images` that the class of a source has, and that class if they name one."""
+    target, dropped = SOURCES[source]
+    kept = {key: value for key, value in options.items() if key not in dropped | {"source"}}
+    return kept | {"_target_": target} if "_target_" in kept else kept

@@ -12,9 +12,7 @@ import yaml
 from cnnlit import config
 
 CONF = config.conf_dir()
-GROUPS = [
-    path for path in sorted(CONF.glob("**/*.yaml")) if path.parent.relative_to(CONF).name not in ("experiment", "data")
-]
+GROUPS = [path for path in sorted(CONF.glob("**/*.yaml")) if path.parent.relative_to(CONF).name != "experiment"]
 
 
 class Choice(NamedTuple):

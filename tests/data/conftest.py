@@ -1,12 +1,14 @@
-"""Pictures that the tests of data share."""
+"""Images that the tests of data share."""
 
 import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from data.presented import drawn, photographed
 from PIL import Image
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -28,7 +30,7 @@ def real_photographs() -> list[Path]:
     return sorted((SHARED / "imagenet-sample").glob("*/*.JPEG"))
 
 
-def picture(width: int, height: int, seed: int = 0) -> Image.Image:
+def image(width: int, height: int, seed: int = 0) -> Image.Image:
     """Smooth colours with some noise, as photographs have them."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -38,12 +40,12 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., Image.Image]:
-    return picture
+    return image
 
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ImageNet's class folders in small: 3 classes, 8 training and 4 validation pictures of each, of many sizes."""
+    """ImageNet's class folders in small: 3 classes, 8 training and 4 validation images of each, of many sizes."""
     root = tmp_path_factory.mktemp("photographs")
     number = 0
     for split, count in (("train", 8), ("val", 4)):
@@ -51,7 +53,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / split / wnid).mkdir(parents=True)
             for index in range(count):
                 number += 1
-                shown = picture(40 + 7 * index, 60 - 5 * index, seed=number)
+                shown = image(40 + 7 * index, 60 - 5 * index, seed=number)
                 shown.save(root / split / wnid / f"{wnid}_{index}.JPEG", quality=95)
     return root
 
@@ -59,7 +61,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encoded(seed: int = 0) -> bytes:
     """A JPEG file of a few pixels."""
     stream = io.BytesIO()
-    picture(9, 8, seed).save(stream, "JPEG")
+    image(9, 8, seed).save(stream, "JPEG")
     return stream.getvalue()
 
 
@@ -89,7 +91,7 @@ def development_kit(wnids: list[str], answers: list[str]) -> dict[str, bytes]:
 
     Args:
         wnids: the classes, in the order of the kit's numbers.
-        answers: the class of each validation picture.
+        answers: the class of each validation image.
     """
     from scipy.io import savemat
 
@@ -105,3 +107,9 @@ def development_kit(wnids: list[str], answers: list[str]) -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def kit() -> Callable[..., dict[str, bytes]]:
     return development_kit
+
+
+@pytest.fixture(params=["drawn", "photographed"])
+def source(request: pytest.FixtureRequest, photographs: Path) -> Any:
+    """Both ways in which images come."""
+    return drawn if request.param == "drawn" else lambda **options: photographed(photographs, **options)

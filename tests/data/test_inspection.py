@@ -8,18 +8,18 @@ import pytest
 
 from cnnlit.data import inspection
 from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.inspection import Inspection
 
 
 def examined(root: Path, **options: Any) -> dict[str, Any]:
-    data = Images(source="imagenet", root=str(root), num_classes=3, image_size=16, batch_size=4, num_workers=0)
+    data = ImageNet(root=str(root), num_classes=3, image_size=16, batch_size=4, num_workers=0)
     return Inspection(**{"seconds": 0.0, **options}).examine(data).as_json()
 
 
 @pytest.fixture
 def damaged(photographs: Path, tmp_path: Path) -> Path:
-    """Three pictures that cannot be read, of 36."""
+    """Three images that cannot be read, of 36."""
     shutil.copytree(photographs, tmp_path / "damaged")
     folder = tmp_path / "damaged"
     whole = (folder / "train" / "n00000001" / "n00000001_0.JPEG").read_bytes()
@@ -83,7 +83,7 @@ def test_a_rate_counts_what_comes_after_the_first_batch(monkeypatch: pytest.Monk
 
 
 def test_another_number_of_classes_is_a_problem_and_no_refusal(photographs: Path) -> None:
-    data = Images(source="imagenet", root=str(photographs), num_classes=1000)
+    data = ImageNet(root=str(photographs), num_classes=1000)
     found = Inspection(scan="none", seconds=0).examine(data)
     assert found.problems == ["3 classes, and data.num_classes=1000: say data.num_classes=3"]
 

@@ -1,11 +1,12 @@
-"""Pictures from anywhere enter a network as those of its test did."""
+"""Images from anywhere enter a network as those of its test did."""
 
 import pytest
 import torch
 from PIL import Image
 
 from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageFolder
+from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.sources.digits import read_digits
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Mirrored
 from cnnlit.data.transforms.geometry import CenterCrop, RandomCrop, ShorterSide
@@ -25,14 +26,14 @@ def photograph(seed, height=50, width=70):
 def test_folders_are_searched_with_all_below_them_and_files_are_taken_at_their_word(tmp_path):
     for name in ("b/2.png", "b/1.png", "a.JPG", "b/.hidden/3.png"):
         write(tmp_path / "folder" / name, photograph(0))
-    (tmp_path / "folder" / "notes.txt").write_text("no picture")
+    (tmp_path / "folder" / "notes.txt").write_text("no image")
     single = write(tmp_path / "single.tiff", photograph(0))
     found = find_given([str(single), str(tmp_path / "folder")])
     assert found == [str(single), *(str(tmp_path / "folder" / name) for name in ("a.JPG", "b/1.png", "b/2.png"))]
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty"])
-def test_a_place_without_pictures_is_named(tmp_path, name):
+def test_a_place_without_images_is_named(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=f"images=.*{name}"):
         find_given([str(tmp_path / name)])
@@ -47,12 +48,12 @@ def test_a_digit_enters_as_in_the_test():
 
 
 @pytest.mark.parametrize("augmentation", [[], [RandomCrop(pixels=24, padding=4)]])
-def test_a_picture_in_memory_enters_as_in_the_test(augmentation):
+def test_an_image_in_memory_enters_as_in_the_test(augmentation):
     options = {"image_size": 24, "drawn_images": 30, "batch_size": 4, "augmentation": augmentation}
-    data = Images(**options)
+    data = SyntheticImages(**options)
     data.setup()
     images, _ = next(iter(data.test_dataloader()))
-    assert torch.equal(Images(**options).as_input(list(data.test_images)), images)
+    assert torch.equal(SyntheticImages(**options).as_input(list(data.test_images)), images)
 
 
 @pytest.mark.parametrize("views", [None, [ShorterSide(pixels=32), FiveCrops(pixels=24), Mirrored()]])
@@ -61,16 +62,16 @@ def test_a_photograph_enters_as_in_the_test_in_each_of_its_views(tmp_path, views
         for number in range(4):
             write(tmp_path / kind / f"{number}.png", photograph(number + 10 * (kind == "b"), 50, 60 + number))
     options = {
-        "source": "folder", "root": str(tmp_path), "num_classes": 2, "image_size": 24, "batch_size": 1,
+        "root": str(tmp_path), "num_classes": 2, "image_size": 24, "batch_size": 1,
         "num_workers": 0, "test_split": 4, "views": views,
         "augmentation": [ShorterSide(pixels=32), CenterCrop(pixels=24)],
     }  # fmt: skip
-    data = Images(**options)
+    data = ImageFolder(**options)
     data.setup()
     shown, _ = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
     tested = data._splits["test"]
     given = [torch.from_numpy(tested.open(index).rgb()).movedim(-1, 0) for index in range(len(tested))]
-    entered = Images(**options).as_input(given)
+    entered = ImageFolder(**options).as_input(given)
     if views is None:
         assert torch.equal(entered, shown)
         return
@@ -89,9 +90,9 @@ def test_dark_ink_on_bright_paper_is_inverted_and_that_is_said():
 
 
 def test_a_large_digit_is_brought_to_the_box_of_mnist_by_its_centre_of_mass():
-    picture = torch.full((3, 300, 200), 255, dtype=torch.uint8)
-    picture[:, 40:240, 20:120] = 0  # twice as high as wide, off the middle
-    digit = as_digit(picture)
+    image = torch.full((3, 300, 200), 255, dtype=torch.uint8)
+    image[:, 40:240, 20:120] = 0  # twice as high as wide, off the middle
+    digit = as_digit(image)
     expected = torch.zeros(28, 28, dtype=torch.uint8)
     expected[4:24, 9:19] = 255
     assert torch.equal(digit, expected)

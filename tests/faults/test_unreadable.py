@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from training import ROOT, TWO, assert_same_end, run
 
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageFolder
 from cnnlit.runs.metrics_file import read_metrics
 from cnnlit.runs.reading import read
 
@@ -56,7 +56,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def of_the_second_process_in_the_second_epoch(root: Path) -> Path:
     """A photograph of the second batch's share that the second of two processes has."""
-    data = Images(source="folder", root=str(root), num_classes=2, image_size=24, val_split=8, batch_size=BATCH)
+    data = ImageFolder(root=str(root), num_classes=2, image_size=24, val_split=8, batch_size=BATCH)
     data.setup()
     loader: Any = data.train_dataloader()
     presented = loader.sampler.presentations(1)[BATCH:][1]
@@ -92,7 +92,7 @@ def test_it_stops_the_run_which_goes_on_when_the_file_is_whole_again(
         path.write_bytes(content)
     assert outcome.returncode == 1, outcome.stderr
     assert "Traceback" not in outcome.stderr
-    said = f"{path} cannot be read as a picture: data are missing"
+    said = f"{path} cannot be read as an image: data are missing"
     assert outcome.stderr.splitlines()[-1].startswith("cnnlit: ")
     assert said in outcome.stderr.splitlines()[-1]
     record = read(folder)

@@ -13,7 +13,7 @@ from cnnlit.runs.records import find
 
 
 def imagenet_run(folder, top5, **changes):
-    settings = {"data__source": "imagenet", "data__num_classes": 1000} | changes
+    settings = {"data___target_": ilsvrc.IMAGENET, "data__num_classes": 1000} | changes
     return made_run(folder, test={"test/top5_error": top5}, **settings)
 
 

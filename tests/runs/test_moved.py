@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
-from cnnlit.config import check
-from cnnlit.runs.moved import MODULES, update_config
+from cnnlit.config import check, conf_dir
+from cnnlit.config.hydra_internals import DEFAULTS
+from cnnlit.runs.moved import MODULES, SOURCES, update_checkpoint, update_config
 from cnnlit.runs.origin import describe_device
 from cnnlit.runs.reading import read, read_config
 from cnnlit.train import train
@@ -112,3 +115,50 @@ def test_every_module_that_moved_is_where_the_table_says() -> None:
     assert update_config({"a": [{"_target_": "cnnlit.data.views.Grid", "count": 5}]}) == {
         "a": [{"_target_": "cnnlit.data.transforms.evaluation_crops.Grid", "count": 5}]
     }
+
+
+IMAGES_OF_0_1_0 = {
+    "_target_": "cnnlit.data.images.Images", "source": "synthetic", "root": "data", "imagenette_size": "320px",
+    "batch_size": 128, "eval_batch_size": 250, "image_size": 224, "num_classes": 10, "in_channels": 3,
+    "val_split": 100, "test_split": 0.1, "split_seed": 0, "drawn_images": 1000, "order": "fresh", "block_images": 1,
+    "seed": 0, "augmentation": [], "views": None, "normalization": "mean_std", "num_workers": None,
+    "on_unreadable": "stop",
+}  # fmt: skip
+"""The node of data=synthetic as 0.1.0 composed it."""
+
+CHOICES = {
+    "synthetic": {},
+    "folder": {"val_split": 0.1},
+    "imagenet": {"num_classes": 1000, "val_split": 0.02},
+    "imagenette": {"val_split": 0.1},
+    "tiny_imagenet": {"image_size": 64, "num_classes": 200, "val_split": 0.1},
+}
+"""What the other choices of 0.1.0 changed in it."""
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_images_of_0_1_0_become_todays_configuration_of_their_source(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CNNLIT_DATA", raising=False)
+    before = {**IMAGES_OF_0_1_0, "source": source, **CHOICES[source]}
+    with hydra.initialize_config_dir(str(conf_dir()), **DEFAULTS):
+        words = [f"data={source}", "recipe.batch_size=128", "recipe.order=fresh", "recipe.normalization=mean_std"]
+        composed = hydra.compose("train", overrides=[*words, "recipe.augmentation=[]"])
+    assert update_config(before) == OmegaConf.to_container(composed.data, resolve=True)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_state_of_images_is_found_under_their_class(source: str) -> None:
+    node = {**IMAGES_OF_0_1_0, "source": source, **CHOICES[source]}
+    options = {key: value for key, value in node.items() if key not in ("_target_", "augmentation", "views")}
+    state = {"batches_done": 3}
+    before = {"Images": state, "datamodule_hyper_parameters": options, "config": {"data": node}}
+    updated = update_checkpoint(before)
+    target = updated["config"]["data"]["_target_"]
+    assert hydra.utils.get_class(target).__qualname__ in updated
+    assert updated[target.rpartition(".")[2]] == state
+    assert "Images" not in updated
+    kept = updated["config"]["data"].keys() - {"_target_", "augmentation", "views"}
+    assert updated["datamodule_hyper_parameters"].keys() == kept
+    assert before["Images"] == state

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 from torch.utils.data import DataLoader
 
-from cnnlit.data.handwritten import HandwrittenDigits, ResidentDigits
-from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.handwritten import DigitsInMemory, HandwrittenDigits
+from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.training.losses import MaximumAPosteriori
 from cnnlit.training.module import ImageClassification
@@ -60,8 +60,8 @@ def digits() -> HandwrittenDigits:
 def test_eight_digits_overfit(tmp_path: Path, digits: HandwrittenDigits, knobs: Any, loss: nn.Module) -> None:
     torch.manual_seed(0)
     images, labels = (part[:8] for part in digits._splits["train"])
-    eight = ResidentDigits(images, labels, 32, None)
-    batches = Batches(8, 8, order="fresh", versions=100, passes_per_epoch=100)
+    eight = DigitsInMemory(images, labels, 32, None)
+    batches = BatchSampler(8, 8, order="fresh", versions=100, passes_per_epoch=100)
     model = LeNet5(**knobs)
     task = task_of(model, recipe_of(lambda parameters: AdamW(parameters, lr=0.001), loss=loss))
     seen = DataLoader(eight, batch_size=None, sampler=batches)
@@ -74,7 +74,7 @@ def test_eight_digits_overfit(tmp_path: Path, digits: HandwrittenDigits, knobs: 
 def directly(model: nn.Module, loss: nn.Module, data: HandwrittenDigits, split: str) -> tuple[float, float]:
     """Loss and error over a whole split in one batch."""
     images, labels = data._splits[split]
-    everything, _ = ResidentDigits(images, labels, 32, None)[0, torch.arange(len(labels))]
+    everything, _ = DigitsInMemory(images, labels, 32, None)[0, torch.arange(len(labels))]
     with torch.no_grad():
         logits = model(everything)
     return loss(logits, labels).item(), (logits.argmax(dim=1) != labels).double().mean().item()

@@ -1,1 +1,1 @@
-"""How images travel: decoding, order of presentation, data sets, threads."""
+"""Loading images: decoding, order of presentation, data sets, threads."""

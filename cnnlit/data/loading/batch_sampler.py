@@ -1,4 +1,4 @@
-"""The order of presentation: which images make up each batch, as a pure function of seed and epoch."""
+"""The order of presentation: which images make up a batch, as a pure function of seed and epoch."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -13,34 +13,34 @@ Order = Literal["fresh", "constant", "sequential"]
 Presentations = tuple[int, Tensor]
 
 MIXED_BLOCKS = 16
-"""Blocks of neighbours whose images are mixed with one another."""
+"""Blocks of neighbours whose images are shuffled together."""
 
 
-class Batches(Sampler[Presentations]):
-    """Batches of presentations: yields `(epoch, presentations)`, the second int64 [batch].
+class BatchSampler(Sampler[Presentations]):
+    """Samples whole batches: yields `(epoch, presentations)`, the second int64 [batch].
 
-    Presentation number p shows image p % num_images in version p // num_images. All versions of all images, in
-    a random order, make up a sweep; sweep follows sweep, and each epoch takes its share of them. With one
-    version and one pass per epoch, a sweep is an epoch.
+    Presentation p is image p % num_images in version p // num_images. All versions of all images, in random order,
+    make up a sweep; sweep follows sweep, and each epoch takes the next presentations. With one version and one pass per
+    epoch, a sweep is an epoch.
 
-    Nothing but seed and epoch decides the order, so a run that is cut off finds its place again with `skip`,
-    whatever the number of workers. The last batch holds what is left.
+    The order depends on seed and epoch alone, so an interrupted run finds its place again with `skip`, whatever the
+    number of workers. The last batch holds the remainder.
 
     Args:
         num_images: number of images.
         batch_size: presentations per batch, over all replicas.
-        order: a new random order each sweep, the same random one each sweep, or as the images lie.
-        block_images: 1 for any image after any other. Otherwise the random order is one of blocks of so many images
-            that lie next to each other on the disk, MIXED_BLOCKS of them at a time mixed: the disk reads in long
-            strides, and a batch is as mixed as so many blocks are.
-        places: int64 [num_images], the place of each image on the disk; None if they lie in their order.
+        order: a new random order each sweep, the same random order each sweep, or the order of the images.
+        block_images: 1 to shuffle single images. More shuffles blocks of so many neighbours on the disk, and then the
+            images of MIXED_BLOCKS blocks at a time: the disk reads in long strides, and a batch is as diverse as so
+            many blocks.
+        places: int64 [num_images], the rank of each image on the disk; None if they are stored in their order.
         seed: of the random orders.
-        versions: different versions of each image.
+        versions: number of different versions of each image.
         passes_per_epoch: presentations per epoch, in multiples of `num_images`.
-        rank: which of the replicas this is, from 0; it takes every `num_replicas`-th of a batch.
-        num_replicas: number of replicas that share each batch. Where a batch is too short for all of them, one that
-            has no share of it is given the batch's first presentation, so that all take as many steps; `share` says
-            that it does not count.
+        rank: the number of this replica, from 0; it takes every `num_replicas`-th presentation of a batch.
+        num_replicas: number of replicas that share each batch. If a batch is too short for all of them, those without
+            a share are given its first presentation, so that all take the same number of steps; `share` tells that it
+            does not count.
     """
 
     def __init__(
@@ -74,25 +74,25 @@ class Batches(Sampler[Presentations]):
         return -(-self.epoch_length // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch of the next iteration, from 0; Lightning calls this."""
+        """Set the epoch of the next iteration, from 0; called by Lightning."""
         self.epoch = epoch
 
     def share(self, number: int) -> tuple[int, int]:
-        """How many presentations of an epoch's batch `number`, from 0, are this replica's, and how many all have."""
+        """How many presentations of batch `number` of an epoch are for this replica, and how many for all replicas."""
         everyone = min(self.batch_size, self.epoch_length - number * self.batch_size)
         return len(range(self.rank, everyone, self.num_replicas)), everyone
 
     def positions(self, number: int) -> Tensor:
-        """Where in the epoch this replica's presentations of batch `number` stand, int64 [its share]."""
+        """The positions in the epoch of this replica's share of batch `number`, int64 [its share]."""
         first = number * self.batch_size
         return torch.arange(first, first + self.share(number)[1])[self.rank :: self.num_replicas]
 
     def skip(self, batches: int) -> None:
-        """Leave out this many batches at the beginning of the next iteration, once."""
+        """Skip so many batches at the beginning of the next iteration, once."""
         self._skipped = batches
 
     def presentations(self, epoch: int) -> Tensor:
-        """All presentations of an epoch in their order, int64 [num_images * passes_per_epoch]."""
+        """All presentations of an epoch in order, int64 [num_images * passes_per_epoch]."""
         first, offset = divmod(epoch * self.epoch_length, self.sweep_length)
         last = (offset + self.epoch_length - 1) // self.sweep_length + first
         sweeps = torch.cat([self._sweep(number) for number in range(first, last + 1)])
@@ -113,7 +113,7 @@ class Batches(Sampler[Presentations]):
         return torch.cat([part[torch.randperm(len(part), generator=random)] for part in mixed])
 
     def _neighbours(self) -> Tensor:
-        """All presentations of a sweep as their images lie on the disk."""
+        """All presentations of a sweep in the order of their images on the disk."""
         images = torch.arange(self.num_images) if self.places is None else self.places.argsort()
         versions = torch.arange(self.sweep_length // self.num_images)
         return (images[:, None] + self.num_images * versions).flatten()
@@ -126,17 +126,17 @@ class Batches(Sampler[Presentations]):
             yield epoch, share if len(share) else batch[:1]
 
 
-class Lockstep(Sampler[Presentations]):
-    """The batches of several seeds, step by step as one: yields `(epoch, presentations)`, int64 [seeds * batch].
+class LockstepSampler(Sampler[Presentations]):
+    """Samples the batches of several seeds together: yields `(epoch, presentations)`, int64 [seeds * batch].
 
-    Seed follows seed; presentation p of seed number s is s * sweep_length + p, so that its image is still the
-    remainder by `num_images`, and what is drawn for it lies in a table of all seeds.
+    The seeds follow one another in a batch. Presentation p of seed number s is s * sweep_length + p: its image is still
+    the remainder by `num_images`, and its random numbers are a row of one table for all seeds.
 
     Args:
-        each: the batches of each seed, which differ in nothing else.
+        each: the sampler of each seed; they differ in nothing else.
     """
 
-    def __init__(self, each: Sequence[Batches]) -> None:
+    def __init__(self, each: Sequence[BatchSampler]) -> None:
         self.each = each
         self._skipped = 0
 
@@ -144,12 +144,12 @@ class Lockstep(Sampler[Presentations]):
         return len(self.each[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """See Batches."""
+        """See BatchSampler."""
         for batches in self.each:
             batches.set_epoch(epoch)
 
     def skip(self, batches: int) -> None:
-        """See Batches."""
+        """See BatchSampler."""
         self._skipped = batches
 
     def __iter__(self) -> Iterator[Presentations]:

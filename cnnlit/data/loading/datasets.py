@@ -1,4 +1,4 @@
-"""Sets of pictures, in the memory of one device or in files, from which batches are taken by number."""
+"""Data sets of colour images, in the memory of one device or in files, that return whole batches."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -8,23 +8,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlit.data.loading.batch_sampler import Batches, Presentations
-from cnnlit.data.loading.decoding import Picture, UnreadableError
-from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.loading.batch_sampler import Presentations
+from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
+from cnnlit.data.loading.image_set import ImageSet, LoadedImages
 from cnnlit.data.transforms.augmentation import Augmentation
-from cnnlit.data.transforms.colours import principal_components
-from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.data.transforms.resampling import resample, show
-from cnnlit.files import progress
 
 Batch = tuple[Tensor, Tensor]
 
-MEAN_SAMPLE = 10_000
-"""Photographs that their statistics are estimated from."""
 
-
-class Shown(NamedTuple):
-    """Presentations with their geometry done and their colours as they were."""
+class ImageBatch(NamedTuple):
+    """Presentations that have been cropped and resized, their colours still untouched."""
 
     images: Tensor
     """[N, 3, image_size, image_size], 0 to 255; uint8, or float32 where a device resampled them."""
@@ -33,55 +27,54 @@ class Shown(NamedTuple):
     draws: Tensor
     """float32 [N, k], random numbers for Augmentation.finish."""
     unreadable: dict[str, str]
-    """ImageSet of the batch that are missing from it, their paths, and a line on each that says why."""
+    """Images missing from the batch: for each path one line that says why."""
 
 
-class ResidentPictures(Dataset[Batch]):
-    """ImageSet of one size that lie in the memory of one device.
+class ImagesInMemory(Dataset[Batch]):
+    """Images of one size in the memory of one device.
 
     `dataset[epoch, presentations]` is `(images, labels)`: float32 [N, 3, image_size, image_size], on the scale of the
     network's input, and int64 [N], both on that device.
 
     Args:
-        pixels: uint8 [N, 3, H, W].
-        labels: int64 [N], on the same device.
-        augmentation: what is done to them.
+        images: all of them.
+        augmentation: applied to each presentation.
     """
 
-    def __init__(self, pixels: Tensor, labels: Tensor, augmentation: Augmentation) -> None:
-        self.pixels = pixels
-        self.labels = labels
+    def __init__(self, images: LoadedImages, augmentation: Augmentation) -> None:
+        self.images = images
         self.augmentation = augmentation
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.images)
 
     def __getitem__(self, batch: Presentations) -> Batch:
-        images, labels, draws, _ = self.shown(batch)
+        images, labels, draws, _ = self.before_colours(batch)
         return self.augmentation.finish(images, draws), labels
 
-    def shown(self, batch: Presentations) -> Shown:
-        """The batch before its colours are touched."""
+    def before_colours(self, batch: Presentations) -> ImageBatch:
+        """The batch with its geometry alone."""
         epoch, presentations = batch
-        device = self.pixels.device
-        indices = (presentations % len(self)).to(device)
-        sizes = torch.tensor(self.pixels.shape[2:]).expand(len(presentations), 2)
+        pixels = self.images.pixels
+        indices = (presentations % len(self)).to(pixels.device)
+        sizes = torch.tensor(pixels.shape[2:]).expand(len(presentations), 2)
         windows = self.augmentation.windows(sizes, epoch, presentations)
-        images = resample(self.pixels.index_select(0, indices), windows)
-        draws = self.augmentation.draws(epoch, presentations).to(device)
-        return Shown(images, self.labels.index_select(0, indices), draws, {})
+        images = resample(pixels.index_select(0, indices), windows)
+        draws = self.augmentation.draws(epoch, presentations).to(pixels.device)
+        return ImageBatch(images, self.images.labels.index_select(0, indices), draws, {})
 
 
-class Photographs(Dataset[Shown]):
-    """ImageSet of any size in files, decoded when they are shown, on the processor.
+class DecodedImages(Dataset[ImageBatch]):
+    """Images of any size in files, decoded on the CPU each time they are presented.
 
-    `dataset[epoch, presentations]` is `Shown`, uint8, on the processor: what is left to do is for the device that
-    trains. ImageSet that cannot be read are missing from it; the process that trains says by `noted` what that means.
+    `dataset[epoch, presentations]` is an `ImageBatch`, uint8, on the CPU; its colours are for the device that trains.
+    Images that cannot be read are missing from it: a worker process returns it all the same, and `accept`, in the
+    process that trains, records them or stops.
 
     Args:
-        files: where they are.
-        augmentation: what is done to them.
-        unreadable: takes up what is missing, as Shown.unreadable has it; None to stop there.
+        files: the images.
+        augmentation: applied to each presentation.
+        unreadable: where `accept` records missing images, as ImageBatch.unreadable has them; None to stop at one.
     """
 
     def __init__(self, files: ImageSet, augmentation: Augmentation, unreadable: dict[str, str] | None = None) -> None:
@@ -92,46 +85,45 @@ class Photographs(Dataset[Shown]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, batch: Presentations) -> Shown:
+    def __getitem__(self, batch: Presentations) -> ImageBatch:
         epoch, presentations = batch
-        opened: list[tuple[int, Picture]] = []  # with their places in the batch
+        opened: list[tuple[int, DecodableImage]] = []  # with their places in the batch
         unreadable: dict[str, str] = {}
         for place, index in enumerate((presentations % len(self)).tolist()):
             try:
                 opened.append((place, self.files.open(index)))
             except ValueError as error:
                 unreadable[self.files.path(index)] = str(error)
-        sizes = torch.tensor([(picture.height, picture.width) for _, picture in opened]).view(-1, 2)
-        chosen = presentations[[place for place, _ in opened]]
-        windows = self.augmentation.windows(sizes, epoch, chosen)
-        box, size, cut = (part.numpy() for part in windows)  # of which a row costs a tenth of a tensor's
+        sizes = torch.tensor([(image.height, image.width) for _, image in opened]).view(-1, 2)
+        windows = self.augmentation.windows(sizes, epoch, presentations[[place for place, _ in opened]])
+        box, size, cut = (part.numpy() for part in windows)  # indexing a row costs a tenth of what it does in torch
         side = self.augmentation.image_size
-        images = np.empty((len(opened), side, side, 3), np.uint8)
-        shown: list[int] = []
-        for number, (place, picture) in enumerate(opened):
+        pixels = np.empty((len(opened), side, side, 3), np.uint8)
+        decoded: list[int] = []
+        for number, (place, image) in enumerate(opened):
             try:
-                pixels = picture.rgb()
+                whole = image.rgb()
             except ValueError as error:
                 unreadable[self.files.path(int(presentations[place]) % len(self))] = str(error)
                 continue
-            images[len(shown)] = show(pixels, box[number], size[number], cut[number])
-            shown.append(place)
-        chosen = presentations[shown]
+            pixels[len(decoded)] = show(whole, box[number], size[number], cut[number])
+            decoded.append(place)
+        chosen = presentations[decoded]
+        images = torch.from_numpy(pixels[: len(decoded)]).movedim(3, 1)
         draws = self.augmentation.draws(epoch, chosen)
-        labels = self.files.labels[chosen % len(self)]
-        return Shown(torch.from_numpy(images[: len(shown)]).movedim(3, 1), labels, draws, unreadable)
+        return ImageBatch(images, self.files.labels[chosen % len(self)], draws, unreadable)
 
-    def noted(self, shown: Shown) -> Shown:
-        """The same batch, once what is missing from it has been taken up. See take_up."""
-        take_up(shown.unreadable, self.unreadable)
-        return shown
+    def accept(self, batch: ImageBatch) -> ImageBatch:
+        """The same batch, its missing images recorded. See record_unreadable."""
+        record_unreadable(batch.unreadable, self.unreadable)
+        return batch
 
 
-def take_up(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
-    """Note in `unreadable` which pictures are missing from a batch.
+def record_unreadable(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
+    """Record in `unreadable` which images are missing from a batch.
 
     Raises:
-        UnreadableError: one line on the first, if nothing takes them up.
+        UnreadableError: one line about the first, if there is nowhere to record it.
     """
     if unreadable is not None:
         unreadable |= missing
@@ -140,91 +132,43 @@ def take_up(missing: dict[str, str], unreadable: dict[str, str] | None) -> None:
         raise UnreadableError(line)
 
 
-class Decoding(Protocol):
-    """A data set whose batches may lack pictures that cannot be read."""
+class DecodingDataset(Protocol):
+    """A data set whose batches may lack images that cannot be read."""
 
-    def noted(self, shown: Any) -> Any:
-        """The same batch, once what is missing from it has been taken up."""
+    def accept(self, batch: Any) -> Any:
+        """The same batch, its missing images recorded."""
         ...
 
 
-class PhotographLoader(DataLoader[Any]):
-    """Batches of decoded pictures, by worker processes. What cannot be read is noted, or refused, in this process.
+class DecodingLoader(DataLoader[Any]):
+    """Batches that worker processes decode. Unreadable images are recorded, or refused, in the process that trains.
 
-    An error that a worker raises would arrive with the worker's traceback for a message.
+    An error raised in a worker would arrive with the worker's traceback for a message.
     """
 
-    dataset: Decoding  # type: ignore[assignment]
+    dataset: DecodingDataset  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        return map(self.dataset.noted, super().__iter__())
+        return map(self.dataset.accept, super().__iter__())
 
 
-class Gallery:
-    """Photographs as a sequence of uint8 [3, image_size, image_size], each decoded when it is asked for.
+class LazyImages:
+    """A sequence of uint8 [3, image_size, image_size], each image decoded when it is indexed.
 
     Args:
-        photographs: whose augmentation is without chance.
+        decoded: the images; their augmentation must not be random.
     """
 
-    def __init__(self, photographs: Photographs) -> None:
-        self.photographs = photographs
+    def __init__(self, decoded: DecodedImages) -> None:
+        self._decoded = decoded
 
     def __len__(self) -> int:
-        return len(self.photographs)
+        return len(self._decoded)
 
     def __getitem__(self, index: Any) -> Any:
-        """One picture for a number, a shorter gallery for a slice."""
+        """An image for a number, a shorter sequence for a slice."""
+        decoded = self._decoded
+        chosen = torch.arange(len(self))[index]
         if isinstance(index, slice):
-            files = self.photographs.files.subset(torch.arange(len(self))[index])
-            return Gallery(Photographs(files, self.photographs.augmentation))
-        photographs = self.photographs
-        return photographs.noted(photographs[0, torch.arange(len(self))[index].view(1)]).images[0]
-
-
-class Statistics(NamedTuple):
-    """What some steps subtract or add of the training images."""
-
-    mean_image: Tensor
-    """float32 [3, image_size, image_size] on the CPU, 0 to 255."""
-    components: Tensor
-    """float32 [3, 3] on the CPU, of the colours of all pixels. See PCAColour."""
-
-
-def statistics(dataset: ResidentPictures | Photographs, seed: int, num_workers: int) -> Statistics:
-    """The mean of the pictures as they are shown, pixel by pixel, and the principal components of their colours.
-
-    Deviation: of more than MEAN_SAMPLE photographs that many are taken, at random; the standard error of a pixel's mean
-    is then below 1/255. They are taken of the views that the network is validated on, where Krizhevsky et al. 2012 take
-    them before they crop; as in their authors' code, all crops are given the middle of the mean image.
-
-    Args:
-        dataset: whose augmentation is without chance.
-        seed: of the sample.
-        num_workers: processes that decode photographs.
-
-    Raises:
-        UnreadableError: if a photograph cannot be read and that is to stop here, or if none can.
-    """
-    count = len(dataset)
-    if isinstance(dataset, Photographs) and count > MEAN_SAMPLE:
-        chosen = torch.randperm(count, generator=generator(seed))[:MEAN_SAMPLE].sort().values
-        dataset = Photographs(dataset.files.subset(chosen), dataset.augmentation, dataset.unreadable)
-        count = len(dataset)
-    batches = Batches(count, 250, order="sequential")
-    if isinstance(dataset, ResidentPictures):
-        shown = (dataset.shown(batch).images for batch in batches)
-    else:
-        loader = PhotographLoader(dataset, batch_size=None, sampler=batches, num_workers=num_workers)
-        shown = (batch.images for batch in progress(loader, "mean image", len(batches)))
-    total, products, readable = torch.zeros(()), torch.zeros(()), 0
-    for images in shown:
-        total = total + images.sum(dim=0, dtype=torch.float64).cpu()
-        colours = images.movedim(1, 0).flatten(1).double()  # [3, pixels]; sums of bytes are exact
-        products = products + (colours @ colours.T).cpu()
-        readable += len(images)
-    if not readable:
-        raise UnreadableError("none of the training images that the mean image is taken of can be read")
-    colour = total.mean(dim=(1, 2)) / readable / 255
-    covariance = products / (readable * total[0].numel()) / 255**2 - colour.outer(colour)
-    return Statistics((total / readable).float(), principal_components(covariance))
+            return LazyImages(DecodedImages(decoded.files.subset(chosen), decoded.augmentation))
+        return decoded.accept(decoded[0, chosen.view(1)]).images[0]

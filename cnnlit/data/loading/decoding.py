@@ -1,36 +1,29 @@
-"""Picture files into pixels. What reads the bytes is here and nowhere else."""
+"""Decode image files. Nothing else in the package reads their bytes."""
 
 import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
-from torch import Tensor
 
-from cnnlit.files import progress
-
-# PIL says what it thinks of a file's palette, EXIF data or size, once for each worker, in the middle of a progress bar.
+# PIL warns of a file's palette, EXIF data or size, once for each worker, in the middle of a progress bar.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-T = TypeVar("T")
 
 
 class UnreadableError(ValueError):
-    """A picture cannot be read; the message is one line that names it and says why."""
+    """An image cannot be read; the message is one line that names it and says why."""
 
 
-class Picture(Protocol):
-    """A picture whose size is known and whose pixels are decoded when they are asked for."""
+class DecodableImage(Protocol):
+    """An image whose size is known and whose pixels are decoded on request."""
 
     @property
     def height(self) -> int: ...
@@ -39,26 +32,26 @@ class Picture(Protocol):
     def width(self) -> int: ...
 
     def rgb(self) -> NDArray[np.uint8]:
-        """Its pixels in red, green and blue, uint8 [height, width, 3].
+        """Decode it: red, green and blue, uint8 [height, width, 3].
 
         Raises:
-            ValueError: one line that names the picture, if it cannot be decoded.
+            ValueError: one line that names the image, if it cannot be decoded.
         """
         ...
 
 
-class EncodedPicture:
-    """A picture from the bytes of its file: a JPEG by libjpeg-turbo itself, any other format that PIL reads by PIL.
+class EncodedImage:
+    """An image from the bytes of its file. JPEGs are decoded by libjpeg-turbo, all other formats by PIL.
 
-    Its pixels are what PIL converts to RGB, upright: turned and mirrored as its EXIF data say. Transparency is
-    dropped, as torchvision does. PIL cuts pixels of 16 bits off at 255; here they are scaled.
+    The pixels are those that PIL converts to RGB, turned upright as the EXIF data say. Transparency is dropped, as in
+    torchvision. 16-bit pixels are scaled, where PIL clips them at 255.
 
     Args:
-        content: of the file.
-        name: of the picture, for messages: its path.
+        content: the bytes of the file.
+        name: its path, for messages.
 
     Raises:
-        ValueError: one line that names it, if it is no picture.
+        ValueError: one line that names it, if it is not an image.
     """
 
     def __init__(self, content: bytes, name: str) -> None:
@@ -69,13 +62,13 @@ class EncodedPicture:
         self._plain = header is not None
         if header is None or _has_exif(content):
             with _refusing(name):
-                picture = Image.open(io.BytesIO(content))
-                self._orientation = _orientation(picture)
-                header = picture.height, picture.width
+                image = Image.open(io.BytesIO(content))
+                self._orientation = _orientation(image)
+                header = image.height, image.width
         self.height, self.width = header if self._orientation < 5 else header[::-1]
 
     def rgb(self) -> NDArray[np.uint8]:
-        """See Picture."""
+        """See DecodableImage."""
         pixels = self._by_turbo() if self._plain else None
         if pixels is None:
             with _refusing(self.name):
@@ -83,89 +76,53 @@ class EncodedPicture:
         return pixels if self._orientation == 1 else np.ascontiguousarray(_upright(pixels, self._orientation))
 
     def _by_turbo(self) -> NDArray[np.uint8] | None:
-        """None for what is not perfect: PIL decides whether that matters."""
+        """None for a JPEG with the slightest flaw: PIL decides whether that matters."""
         try:
             pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(self._content)
         except ValueError as error:
             if "premature end" in str(error).lower():
-                # PIL would fill up with grey.
+                # PIL would fill the rest with grey.
                 raise _unreadable(self.name, "data are missing") from None
             return None
         return pixels
 
 
-def open_picture(path: str) -> EncodedPicture:
-    """A picture file, read.
+def open_image(path: str) -> EncodedImage:
+    """Read an image file.
 
     Raises:
         ValueError: one line that names the file, if it cannot be read.
     """
     try:
-        # A pipe would be waited for without end.
+        # Reading a pipe would wait forever.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise _unreadable(path, "not a file")
-        # The content, and not the file, which would stay open: a batch has more than a process may have open.
+        # Read at once: a batch has more files than a process may keep open.
         with open(path, "rb", buffering=0) as file:
             content = file.readall()
     except OSError as error:
         raise _unreadable(path, error.strerror or type(error).__name__) from None
     if not content:
         raise _unreadable(path, "empty")
-    return EncodedPicture(content, path)
+    return EncodedImage(content, path)
 
 
 def check(path: str) -> str | None:
-    """Why a picture file cannot be read, in one line that names it; None if it can. It is decoded."""
+    """Why an image file cannot be decoded, in one line that names it; None if it can."""
     try:
-        open_picture(path).rgb()
+        open_image(path).rgb()
     except ValueError as error:
         return str(error)
     return None
 
 
-def read_all(paths: Sequence[str]) -> Tensor:
-    """Many small pictures of one size, decoded by as many threads as there are cores.
-
-    Args:
-        paths: of N pictures.
-
-    Returns:
-        uint8 [N, 3, H, W].
-
-    Raises:
-        ValueError: one line that names the file, if one cannot be read or is of another size than the first.
-    """
-    first = open_picture(paths[0]).rgb()
-    pictures = np.empty((len(paths), *first.shape), np.uint8)
-
-    def read(numbers: range) -> None:
-        for number in numbers:
-            pixels = open_picture(paths[number]).rgb()
-            if pixels.shape != first.shape:
-                (height, width, _), (others_height, others_width, _) = pixels.shape, first.shape
-                raise ValueError(
-                    f"{paths[number]} has {width}x{height} pixels where {paths[0]} has {others_width}x{others_height}"
-                )
-            pictures[number] = pixels
-
-    chunks = list(_chunks(len(paths), 500))
-    with ThreadPoolExecutor(num_cores()) as threads:
-        for _ in progress(threads.map(read, chunks), "reading pictures", len(chunks)):
-            pass
-    return torch.from_numpy(pictures).movedim(3, 1).contiguous()
-
-
 def num_cores() -> int:
-    """Processor cores that this process may use."""
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunks(count: int, size: int) -> Iterator[range]:
-    return (range(start, min(start + size, count)) for start in range(0, count, size))
-
-
 def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG in grey or three colours; None for all that PIL has to look at."""
+    """Height and width of a JPEG in grey or three colours; None for anything that is left to PIL."""
     if not content.startswith(b"\xff\xd8"):
         return None
     try:
@@ -177,10 +134,10 @@ def _plain_jpeg(content: bytes) -> tuple[int, int] | None:
 
 
 def _has_exif(jpeg: bytes) -> bool:
-    """Whether one of the segments before the pixels holds EXIF data."""
+    """Whether a segment before the pixels holds EXIF data."""
     place = 2
     while jpeg[place : place + 1] == b"\xff" and jpeg[place + 1 : place + 2] != b"\xda":
-        if jpeg[place + 1 : place + 2] == b"\xff":  # filling
+        if jpeg[place + 1 : place + 2] == b"\xff":  # padding
             place += 1
         elif jpeg[place + 4 : place + 10] == b"Exif\0\0":
             return True
@@ -189,35 +146,35 @@ def _has_exif(jpeg: bytes) -> bool:
     return False
 
 
-def _orientation(picture: Image.Image) -> int:
-    """How the picture has to be turned, as EXIF counts it: 1 to 8."""
-    if picture.format == "TIFF":
-        return 1  # which PIL turns itself
+def _orientation(image: Image.Image) -> int:
+    """The orientation as EXIF counts it, 1 to 8."""
+    if image.format == "TIFF":
+        return 1  # PIL turns these itself
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged data about a picture do not damage the picture
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged metadata do not damage the image
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Pixels [H, W, 3] as EXIF's orientation wants to have them seen."""
+    """Pixels [H, W, 3], turned and mirrored from an EXIF orientation."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     vertically, horizontally = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     return pixels[:: -1 if vertically else 1, :: -1 if horizontally else 1]
 
 
-def _convert(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode.startswith("I"):  # 16 bits, and where a format knows no such number, 32
-        values = np.asarray(picture).astype(np.int64).clip(0, 65535)
+def _convert(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16 bits, or 32 in formats that have no such mode
+        values = np.asarray(image).astype(np.int64).clip(0, 65535)
         return np.repeat(((values + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.array(picture.convert("RGB"))
+    return np.array(image.convert("RGB"))
 
 
 @contextmanager
 def _refusing(name: str) -> Iterator[None]:
-    """Whatever PIL raises, as one line that names the picture: its readers of broken bytes raise all sorts."""
+    """Turn whatever PIL raises into one line that names the image: broken files make it raise all sorts of errors."""
     try:
         yield
     except MemoryError:
@@ -229,4 +186,4 @@ def _refusing(name: str) -> Iterator[None]:
 
 
 def _unreadable(path: str | Path, reason: str) -> UnreadableError:
-    return UnreadableError(f"{path} cannot be read as a picture: {reason}")
+    return UnreadableError(f"{path} cannot be read as an image: {reason}")

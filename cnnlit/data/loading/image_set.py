@@ -1,27 +1,25 @@
-"""What a set of images in files offers, however they are stored."""
+"""Sets of labelled images: in files, decoded one by one, or decoded already and in memory."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnlit.data.loading.decoding import Picture
+from cnnlit.data.loading.decoding import DecodableImage, num_cores
+from cnnlit.files import progress
+
+CHUNK = 500
+"""Images that a thread decodes before the progress bar moves."""
 
 
-class ImageSet(Protocol):
-    """ImageSet and their classes, in an order that never changes."""
-
-    @property
-    def folder(self) -> Path:
-        """That they lie below."""
-        ...
-
-    @property
-    def names(self) -> NDArray[np.bytes_]:
-        """[N], paths below the folder, or what they once were."""
-        ...
+class LabelledImages(Protocol):
+    """Images and their classes, in an order that never changes."""
 
     @property
     def labels(self) -> Tensor:
@@ -30,10 +28,90 @@ class ImageSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def path(self, index: int) -> str:
-        """Where a picture lies, for messages."""
+    def subset(self, indices: Tensor) -> Self:
+        """The images at these int64 indices, in that order."""
         ...
 
-    def open(self, index: int) -> Picture: ...
 
-    def subset(self, indices: Tensor) -> "ImageSet": ...
+class ImageSet(LabelledImages, Protocol):
+    """Images of any size in files, however they are stored."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds them, directly or further down."""
+        ...
+
+    @property
+    def names(self) -> NDArray[np.bytes_]:
+        """[N], the paths below the folder: where the images are, or where they were before they were stored."""
+        ...
+
+    def path(self, index: int) -> str:
+        """Where an image is, for messages."""
+        ...
+
+    def open(self, index: int) -> DecodableImage:
+        """An image, not decoded yet.
+
+        Raises:
+            ValueError: one line that names it, if it cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LoadedImages:
+    """Images of one size in the memory of one device."""
+
+    pixels: Tensor
+    """uint8 [N, 3, H, W]."""
+    labels: Tensor
+    """int64 [N], on the same device."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Tensor) -> "LoadedImages":
+        """See LabelledImages."""
+        return LoadedImages(self.pixels[indices], self.labels[indices])
+
+    def to(self, device: torch.device) -> "LoadedImages":
+        """The same on another device."""
+        return LoadedImages(self.pixels.to(device), self.labels.to(device))
+
+
+def load(sets: Sequence[ImageSet]) -> list[LoadedImages]:
+    """Decode many small images of one size, by as many threads as there are cores.
+
+    Args:
+        sets: the images; those of all sets have one size.
+
+    Raises:
+        ValueError: one line that names the image, if one cannot be read or differs in size from the first.
+    """
+    places = [(images, index) for images in sets for index in range(len(images))]
+    first = _pixels(*places[0])
+    pixels = np.empty((len(places), *first.shape), np.uint8)
+
+    def decode(start: int) -> None:
+        for number, (images, index) in enumerate(places[start : start + CHUNK], start):
+            decoded = _pixels(images, index)
+            if decoded.shape != first.shape:
+                (height, width, _), (others_height, others_width, _) = decoded.shape, first.shape
+                raise ValueError(
+                    f"{images.path(index)} has {width}x{height} pixels where {places[0][0].path(0)} has "
+                    f"{others_width}x{others_height}"
+                )
+            pixels[number] = decoded
+
+    starts = range(0, len(places), CHUNK)
+    with ThreadPoolExecutor(num_cores()) as threads:
+        for _ in progress(threads.map(decode, starts), "reading images", len(starts)):
+            pass
+    every = torch.from_numpy(pixels).movedim(3, 1).contiguous()
+    parts = torch.split(every, [len(images) for images in sets])
+    return [LoadedImages(part, images.labels) for part, images in zip(parts, sets, strict=True)]
+
+
+def _pixels(images: ImageSet, index: int) -> NDArray[np.uint8]:
+    return images.open(index).rgb()

@@ -1,4 +1,4 @@
-"""Sets of pictures, each shown in several views at once."""
+"""Data sets of colour images that return several views of each image at once."""
 
 from typing import NamedTuple
 
@@ -9,96 +9,112 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
-from cnnlit.data.loading.datasets import Batch, take_up
-from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.loading.datasets import record_unreadable
+from cnnlit.data.loading.image_set import ImageSet, LoadedImages
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
 
-Group = tuple[Tensor, Tensor]
+ViewGroup = tuple[Tensor, Tensor]
+"""Views of one size, [M, 3, h, w], 0 to 255, uint8 or float32; and int64 [M], which of all views they are."""
 
 
-class Viewed(NamedTuple):
-    """N pictures in V views each, with their colours as they were."""
+class ViewBatch(NamedTuple):
+    """N images in V views each, their colours still untouched."""
 
-    groups: list[Group]
-    """For each size of view: images [M, 3, h, w], 0 to 255, uint8 or float32; and int64 [M], which of the N * V views
-    they are. Number n * V + v is view v of picture n."""
+    groups: list[ViewGroup]
+    """One for each size of view. Number n * V + v is view v of image n."""
     labels: Tensor
     """int64 [N]."""
     unreadable: dict[str, str]
-    """As Shown has it."""
+    """See ImageBatch."""
 
 
-class PictureViews(Dataset[Viewed]):
-    """ImageSet in files, decoded once for all of their views; or in the memory of one device, where the views are made.
+class ViewsInMemory(Dataset[ViewBatch]):
+    """Views of images in the memory of one device, made there.
 
-    `dataset[epoch, presentations]` is `Viewed`.
+    `dataset[epoch, presentations]` is a `ViewBatch`.
 
     Args:
-        pictures: their files; or uint8 [N, 3, H, W] and labels int64 [N], on one device.
-        views: of each.
-        unreadable: takes up the files that cannot be read, which are missing from their batch; None to stop there.
+        images: all of them.
+        views: of each image.
     """
 
-    def __init__(self, pictures: ImageSet | Batch, views: ViewPlan, unreadable: dict[str, str] | None = None) -> None:
-        self.pictures = pictures
+    def __init__(self, images: LoadedImages, views: ViewPlan) -> None:
+        self.images = images
         self.views = views
-        self.unreadable = unreadable
 
     def __len__(self) -> int:
-        return len(self.pictures[1] if isinstance(self.pictures, tuple) else self.pictures)
+        return len(self.images)
 
-    def __getitem__(self, batch: Presentations) -> Viewed:
+    def __getitem__(self, batch: Presentations) -> ViewBatch:
         _, presentations = batch
-        indices = presentations % len(self)
-        if not isinstance(self.pictures, tuple):
-            return self._decoded(self.pictures, indices)
-        pixels, labels = self.pictures
-        indices = indices.to(pixels.device)
-        return Viewed(self._resampled(pixels.index_select(0, indices)), labels.index_select(0, indices), {})
+        indices = (presentations % len(self)).to(self.images.pixels.device)
+        chosen = self.images.subset(indices)
+        return ViewBatch(self._resampled(chosen.pixels), chosen.labels, {})
 
-    def noted(self, shown: Viewed) -> Viewed:
-        """The same batch, once what is missing from it has been taken up. See take_up."""
-        take_up(shown.unreadable, self.unreadable)
-        return shown
-
-    def _decoded(self, files: ImageSet, indices: Tensor) -> Viewed:
-        seen: dict[tuple[int, ...], list[tuple[NDArray[np.uint8], int]]] = {}
-        readable: list[int] = []
-        unreadable: dict[str, str] = {}
-        for index in indices.tolist():
-            try:
-                picture = files.open(index)
-                pixels = picture.rgb()
-            except ValueError as error:
-                unreadable[files.path(index)] = str(error)
-                continue
-            windows = self.views.windows(torch.tensor([[picture.height, picture.width]]))
-            box, size, cut = (part.numpy() for part in windows)
-            first = len(readable) * self.views.num_views
-            for view in range(self.views.num_views):
-                image = show(pixels, box[view], size[view], cut[view])
-                seen.setdefault(image.shape, []).append((image, first + view))
-            readable.append(index)
-        groups = [
-            (torch.from_numpy(np.stack(images)).movedim(3, 1), torch.tensor(views))
-            for images, views in (zip(*group, strict=True) for group in seen.values())
-        ]
-        return Viewed(groups, files.labels[torch.tensor(readable, dtype=torch.int64)], unreadable)
-
-    def _resampled(self, pixels: Tensor) -> list[Group]:
+    def _resampled(self, pixels: Tensor) -> list[ViewGroup]:
         if not len(pixels):
             return []
         count = self.views.num_views
         sizes = torch.tensor(pixels.shape[2:]).expand(len(pixels), 2)
         windows = self.views.windows(sizes)
         first = torch.arange(len(pixels)) * count
-        seen: dict[tuple[float, ...], list[Group]] = {}
+        seen: dict[tuple[float, ...], list[ViewGroup]] = {}
         for view in range(count):
-            # View by view, for its window is the same in all pictures, and so are the weights of its pixels.
+            # View by view: its window is the same in all images, and so are the weights of the resampling.
             window = Windows(*(part[view::count] for part in windows))
             group = seen.setdefault(tuple(window.size[0].tolist()), [])
             group.append((resample(pixels, window), first + view))
         groups = (zip(*group, strict=True) for group in seen.values())
         return [(torch.cat(images), torch.cat(views).to(pixels.device)) for images, views in groups]
+
+
+class DecodedViews(Dataset[ViewBatch]):
+    """Views of images in files, which are decoded once for all of their views.
+
+    `dataset[epoch, presentations]` is a `ViewBatch` on the CPU.
+
+    Args:
+        files: the images.
+        views: of each image.
+        unreadable: see DecodedImages.
+    """
+
+    def __init__(self, files: ImageSet, views: ViewPlan, unreadable: dict[str, str] | None = None) -> None:
+        self.files = files
+        self.views = views
+        self.unreadable = unreadable
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def accept(self, batch: ViewBatch) -> ViewBatch:
+        """The same batch, its missing images recorded. See record_unreadable."""
+        record_unreadable(batch.unreadable, self.unreadable)
+        return batch
+
+    def __getitem__(self, batch: Presentations) -> ViewBatch:
+        _, presentations = batch
+        seen: dict[tuple[int, ...], list[tuple[NDArray[np.uint8], int]]] = {}
+        readable: list[int] = []
+        unreadable: dict[str, str] = {}
+        for index in (presentations % len(self)).tolist():
+            try:
+                image = self.files.open(index)
+                pixels = image.rgb()
+            except ValueError as error:
+                unreadable[self.files.path(index)] = str(error)
+                continue
+            windows = self.views.windows(torch.tensor([[image.height, image.width]]))
+            box, size, cut = (part.numpy() for part in windows)
+            first = len(readable) * self.views.num_views
+            for number in range(self.views.num_views):
+                view = show(pixels, box[number], size[number], cut[number])
+                seen.setdefault(view.shape, []).append((view, first + number))
+            readable.append(index)
+        groups = [
+            (torch.from_numpy(np.stack(images)).movedim(3, 1), torch.tensor(views))
+            for images, views in (zip(*group, strict=True) for group in seen.values())
+        ]
+        return ViewBatch(groups, self.files.labels[torch.tensor(readable, dtype=torch.int64)], unreadable)

@@ -1,6 +1,6 @@
-"""ImageNet's official archives into class folders, beside them; cut off at any moment, it goes on where it was.
+"""Extract ImageNet's official archives into class folders beside them; interrupted at any moment, it can continue.
 
-Pictures are written to .train.partial and .val.partial, which become train and val when they are whole.
+Images are written to .train.partial and .val.partial, which are renamed train and val once they are complete.
 """
 
 import os
@@ -8,25 +8,25 @@ import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from cnnlit.data.sources.folders import WNID
 from cnnlit.data.sources.validation_labels import find_labels
-from cnnlit.files import progress
+from cnnlit.files import Lock, progress
 
 Split = Literal["train", "val"]
 
 ARCHIVES: dict[Split, str] = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
-"""The one of training holds an archive for each class, the other the pictures."""
+"""The training archive holds one archive for each class, the other one the images."""
 
 SPARE = 1.02
-"""Bytes on the disk for a byte of an archive: files begin on whole blocks."""
+"""Bytes on the disk for each byte of an archive, as files begin on whole blocks."""
 
 
 def unextracted(folder: Path) -> dict[Split, Path]:
-    """The archives in a folder whose pictures do not lie beside them."""
+    """The archives in a folder whose images have not been extracted beside them."""
     found = {split: folder / name for split, name in ARCHIVES.items() if (folder / name).is_file()}
     if "val" in found and _filled(folder / "validation"):
         del found["val"]
@@ -34,14 +34,14 @@ def unextracted(folder: Path) -> dict[Split, Path]:
 
 
 def extract_archives(folder: Path) -> None:
-    """Extract what is not extracted yet, into train/<wnid> and val/<wnid>; of several processes one does it.
+    """Extract what has not been extracted yet, into train/<wnid> and val/<wnid>; of several processes, one does it.
 
-    Every file is checked to be as long as its archive says.
+    The length of every file is compared with what the archive says.
 
     Raises:
-        ValueError: if an archive is damaged or holds what it should not: a path out of the folder, a link; or if
-            nothing tells the classes of the validation pictures, see find_labels.
-        OSError: if the disk has no room for them.
+        ValueError: if an archive is damaged or holds what it should not, such as a path out of the folder or a link; or
+            if nothing tells the classes of the validation images, see find_labels.
+        OSError: if the disk has no room for the images, or the folder cannot be written to.
     """
     if not unextracted(folder):
         return
@@ -60,7 +60,7 @@ def extract_archives(folder: Path) -> None:
 
 
 def count_archived(archive: Path, split: Split) -> Counter[str]:
-    """Pictures of each class in an archive, by the headers of its members.
+    """The number of images of each class in an archive, from the headers of its members.
 
     Raises:
         ValueError: see extract_archives.
@@ -79,20 +79,19 @@ def count_archived(archive: Path, split: Split) -> Counter[str]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out while this one writes to a folder; they wait. Ends with the process, however it ends."""
-    import fcntl
-
+    """Keep other processes waiting while this one writes to a folder."""
+    lock = Lock(folder)
     try:
-        lock = (folder / ".cnnlit.lock").open("w")
+        lock.take(wait=True)
     except OSError as error:
         raise OSError(
             f"{folder} cannot be written to ({error.strerror}); point data.root to a folder of your own, with links to "
             "what is there"
         ) from None
-    with lock:
-        with suppress(OSError):  # a disk over the network may know no locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.give_back()
 
 
 def _extract_train(archive: Path, aside: Path) -> None:
@@ -114,7 +113,7 @@ def _extract_val(archive: Path, aside: Path, classes: dict[str, str]) -> None:
 
 
 def _extract(tar: tarfile.TarFile, archive: Path, places: dict[tarfile.TarInfo, Path], what: str = "") -> None:
-    """Write members to their folders, but for those that are there already: what was cut off is shorter."""
+    """Write members to their folders, except those that are there at full length: an interrupted file is shorter."""
     folders = set(places.values())
     there = {entry.path: entry.stat().st_size for folder in folders for entry in os.scandir(folder)}
     for member in progress(places, what, len(places)) if what else places:
@@ -151,7 +150,7 @@ def _class_archives(outer: tarfile.TarFile, archive: Path) -> list[tarfile.TarIn
 
 
 def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
-    """All files in an archive; its folders play no part.
+    """All files in an archive, without its folders.
 
     Raises:
         ValueError: for a path that leads out of the folder, a link, a device, a name that comes twice, a missing end.
@@ -170,7 +169,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
         names.add(path.name)
         if not path.name.startswith("."):
             yield member
-    # An archive ends with empty blocks; one that was cut off between two files has none, and no other sign of it.
+    # An archive ends with empty blocks; nothing else reveals that one was cut off between two files.
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -178,7 +177,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
 
 
 def _classes_of_validation(archive: Path) -> dict[str, str]:
-    """The class of each picture, by its name."""
+    """The class of each image, by its name."""
     with _opened(archive) as tar:
         names = [_name(member) for member in _members(tar, archive)]
     if not names:

@@ -1,4 +1,4 @@
-"""What classes are called that are known by their WordNet ids."""
+"""Names of classes that are identified by WordNet ids."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,15 +19,15 @@ IMAGENETTE = {
 
 
 def class_names(classes: list[str], folders: Iterable[Path], known: dict[str, str] | None = None) -> list[str]:
-    """A name for each class, its id where none is known.
+    """A name for each class; its id where none is known.
 
-    The first of these decides that names any of them: words.txt or LOC_synset_mapping.txt in one of the folders; what
-    is known already; ImageNet's thousand; Imagenette's ten, if there are no others.
+    Names come from the first of these that has any of the ids: words.txt or LOC_synset_mapping.txt in one of the
+    folders; `known`; ImageNet's thousand classes; Imagenette's ten, if there are no others.
 
     Args:
         classes: sorted ids.
-        folders: to look in.
-        known: names by id.
+        folders: where to look for files of names.
+        known: id -> name.
     """
     ten = IMAGENETTE if set(classes) <= IMAGENETTE.keys() else {}
     for names in (*_written(folders), known or {}, _thousand(classes), ten):
@@ -42,7 +42,7 @@ def first_word(synonyms: str) -> str:
 
 
 def _written(folders: Iterable[Path]) -> Iterable[dict[str, str]]:
-    """Files of lines of an id and synonyms, by a tabulator or a blank."""
+    """The names in each file found; a line is an id, a tab or a space, and synonyms."""
     for folder in folders:
         for name in ("words.txt", "LOC_synset_mapping.txt"):
             if (folder / name).is_file():
@@ -52,7 +52,7 @@ def _written(folders: Iterable[Path]) -> Iterable[dict[str, str]]:
 
 
 def _thousand(classes: list[str]) -> dict[str, str]:
-    """Names of the challenge's classes, if it is these thousand: Imagenette's ten stand where they have to."""
+    """The names of the challenge's classes, if these are they: then Imagenette's ten are in their places."""
     if len(classes) != 1000:
         return {}
     from torchvision.models import AlexNet_Weights

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 pictures of 8x8 of the UCI set, which need no download."""
+"""scikit-learn's handwritten digits: 1,797 images of 8x8 pixels from the UCI set, with nothing to download."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ NUM_TEST = 360
 
 
 def read_digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """All digits as MNIST has them: 20x20 in the middle of 28x28, 255 is ink.
+    """All digits in the form of MNIST: 20x20 pixels, centred in 28x28, 255 is ink.
 
     Returns:
         Training images uint8 [1437, 28, 28] and labels int64 [1437], test images [360, 28, 28] and labels

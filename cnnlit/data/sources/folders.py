@@ -1,4 +1,4 @@
-"""ImageSet in folders: where they lie, which class each is of, and what the classes are called."""
+"""Images in folders: listed with their classes."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cnnlit.data.loading.decoding import Picture, open_picture
+from cnnlit.data.loading.decoding import DecodableImage, open_image
 from cnnlit.data.loading.image_set import ImageSet
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -20,16 +20,16 @@ WNID = re.compile(r"n\d{8}")
 """A WordNet id, as ImageNet and its relatives name their classes."""
 
 LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found"}
-"""Folders that archivers and disks leave everywhere; what begins with a dot is passed over too."""
+"""Folders that archivers and file systems leave behind; they are ignored, as are names that begin with a dot."""
 
 
 @dataclass(frozen=True)
-class Files:
-    """ImageSet that are files of their own. See ImageSet."""
+class ImageFiles:
+    """Images in one file each. See ImageSet."""
 
     folder: Path
     names: NDArray[np.bytes_]
-    """[N], paths below the folder. An array, for a list of a million strings costs each worker its own copy."""
+    """[N], paths below the folder. An array, as each worker would get a copy of its own of a list of strings."""
     labels: Tensor
     """int64 [N]."""
 
@@ -39,38 +39,39 @@ class Files:
     def path(self, index: int) -> str:
         return os.path.join(self.folder, os.fsdecode(self.names[index]))
 
-    def open(self, index: int) -> Picture:
-        return open_picture(self.path(index))
+    def open(self, index: int) -> DecodableImage:
+        return open_image(self.path(index))
 
-    def subset(self, indices: Tensor) -> "Files":
-        return Files(self.folder, self.names[indices.numpy()], self.labels[indices])
+    def subset(self, indices: Tensor) -> "ImageFiles":
+        return ImageFiles(self.folder, self.names[indices.numpy()], self.labels[indices])
 
 
 class Listing(NamedTuple):
-    """A set of pictures as it was found."""
+    """A set of images as it was found on the disk."""
 
     layout: str
-    """How it lies on the disk, in a few words: `class folders`, `Kaggle`."""
+    """How its files are laid out, in a few words: `class folders`, `Kaggle`."""
     train: ImageSet
-    """Empty where there is a validation set alone."""
+    """Empty if there is only a validation set."""
     test: ImageSet | None
-    """The official validation set: the test sets' labels were never published. None where a set has no such part."""
+    """The official validation set, as the labels of the test sets were never published; None if there is none."""
     classes: list[str]
-    """The id of each class, sorted: the label is the place."""
+    """The id of each class, sorted: a label is an index into this list."""
     class_names: list[str]
+    """What each class is called."""
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones; links to folders count."""
+    """Sorted names of the folders in a folder, links to folders included, hidden ones not."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if _is_folder(entry) and not _is_passed_over(entry.name))
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """Names in a folder that are those of pictures, sorted, without hidden ones.
+def images_in(folder: Path) -> list[str]:
+    """Sorted names in a folder that end as those of images do, hidden ones not included.
 
-    What is named so and is none, a folder or a broken link, is found when it is opened, and is not passed over here:
-    it would be missing without a word.
+    A folder or a broken link of such a name is listed too: it is reported when it is opened, where leaving it out here
+    would go unnoticed.
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
@@ -78,59 +79,59 @@ def pictures_in(folder: Path) -> list[str]:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The classes that are folders in a folder, sorted.
+    """The sorted class folders in a folder.
 
     Raises:
-        ValueError: if pictures lie beside them, which have no class then.
+        ValueError: if there are images beside them, which would have no class.
     """
     classes = folders_in(folder)
-    loose = sorted(set(pictures_in(folder)) - set(classes))
+    loose = sorted(set(images_in(folder)) - set(classes))
     if classes and loose:
         raise ValueError(
-            f"{folder} holds class folders ({some(classes)}) and beside them pictures without a class ({some(loose)}); "
+            f"{folder} holds class folders ({some(classes)}) and beside them images without a class ({some(loose)}); "
             "sort these into the folders, or move them away"
         )
     return classes
 
 
-def list_pictures(folder: Path, places: Iterable[tuple[str, str]]) -> Files:
-    """All pictures of classes, class by class.
+def list_images(folder: Path, places: Iterable[tuple[str, str]]) -> ImageFiles:
+    """List the images of classes, class by class.
 
     Args:
-        folder: that the names of files are given below.
-        places: of each class, in the order of its label, its name and its folder below `folder`.
+        folder: the one that paths are relative to.
+        places: the name of each class and its folder below `folder`, in the order of labels.
 
     Raises:
-        ValueError: if a class has no pictures.
+        ValueError: if a class has no images.
     """
     names: list[bytes] = []
     counts: list[int] = []
     for name, place in places:
-        found = pictures_in(folder / place) if (folder / place).is_dir() else []
+        found = images_in(folder / place) if (folder / place).is_dir() else []
         if not found:
-            raise ValueError(f"{folder / place} holds no pictures of class {name} ({' '.join(SUFFIXES)})")
-        names += [os.fsencode(f"{place}/{picture}") for picture in found]
+            raise ValueError(f"{folder / place} holds no images of class {name} ({' '.join(SUFFIXES)})")
+        names += [os.fsencode(f"{place}/{image}") for image in found]
         counts.append(len(found))
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
-    return Files(folder, np.array(names, np.bytes_), labels)
+    return ImageFiles(folder, np.array(names, np.bytes_), labels)
 
 
-def label_pictures(folder: Path, class_of: dict[str, str], classes: list[str]) -> Files:
-    """ImageSet that lie in one folder, in the order of their names.
+def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> ImageFiles:
+    """List the images of one folder, in the order of their names.
 
     Args:
         folder: that holds them.
-        class_of: the class of each, by the file's name.
-        classes: sorted; all of `class_of` are among them.
+        class_of: file name -> class.
+        classes: all classes, sorted.
     """
     label_of = {name: label for label, name in enumerate(classes)}
     names = sorted(class_of)
     labels = torch.tensor([label_of[class_of[name]] for name in names], dtype=torch.int64)
-    return Files(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
+    return ImageFiles(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
 
 
 def some(names: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first three names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 

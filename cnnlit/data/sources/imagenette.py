@@ -1,6 +1,6 @@
-"""Imagenette: ten easily classified classes of ImageNet, which need no account; downloaded, checked, unpacked.
+"""Imagenette, ten easily classified classes of ImageNet that need no account: downloaded, checked, unpacked.
 
-Half a download stays beside its place, and is gone on with the next time.
+An interrupted download is kept beside the folder and continued the next time.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from cnnlit.data.sources.archives import alone
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.folders import folders_in
+from cnnlit.data.sources.store import COMPLETE
 
 Size = Literal["full", "320px", "160px"]
 
@@ -35,15 +36,17 @@ PUBLISHED: dict[Size, Archive] = {
         "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz", "e793b78cc4c9e9a4ccc0c1155377a412"
     ),
 }
-"""Pictures as they are in ImageNet, or with a shorter side of so many pixels. Source: github.com/fastai/imagenette."""
+"""By the shorter side of the images; full: as they are in ImageNet. Source: github.com/fastai/imagenette."""
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30
 
 
 def imagenette_folder(root: str | Path, size: Size) -> Path:
-    """Where Imagenette lies: the root, if it is one; or the folder in it that the archive unpacks to."""
+    """The folder of Imagenette: the root, if that holds it or a store of it, or else where the archive unpacks to."""
     root = Path(root).expanduser()
+    if (root / COMPLETE).is_file():
+        return root
     if (root / "train").is_dir() and not IMAGENETTE.keys().isdisjoint(folders_in(root / "train")):
         return root
     return root / Path(PUBLISHED[size].url).stem
@@ -79,7 +82,7 @@ def obtain_imagenette(root: str | Path, size: Size) -> None:
 
 
 def _download(url: str, target: Path) -> None:
-    """Download, or go on with what is there already."""
+    """Download, or continue a download that was interrupted."""
     from rich.console import Console
     from rich.progress import wrap_file
 
@@ -88,7 +91,7 @@ def _download(url: str, target: Path) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if done and error.code == 416:  # there is nothing after it: it is whole
+        if done and error.code == 416:  # nothing follows: it is complete
             return
         raise
     with response:
@@ -102,7 +105,7 @@ def _download(url: str, target: Path) -> None:
             shutil.copyfileobj(stream, file, CHUNK_BYTES)
     whole = size + (done if resumed else 0)
     if size and target.stat().st_size != whole:
-        raise OSError(f"it broke off after {target.stat().st_size:,} of {whole:,} bytes; the next time goes on there")
+        raise OSError(f"it broke off after {target.stat().st_size:,} of {whole:,} bytes; the next try continues there")
 
 
 def _check(archive: Path, size: Size) -> None:
@@ -111,8 +114,8 @@ def _check(archive: Path, size: Size) -> None:
     if md5 != PUBLISHED[size].md5:
         archive.unlink()
         raise ValueError(
-            f"{PUBLISHED[size].url} has md5 {md5} in place of {PUBLISHED[size].md5}: it is damaged or another one, "
-            "and was removed; the next time downloads it again"
+            f"{PUBLISHED[size].url} has md5 {md5} in place of {PUBLISHED[size].md5}: it is damaged or has changed, "
+            "and was removed; the next try downloads it again"
         )
 
 

@@ -1,13 +1,13 @@
-"""Recognise how a set of pictures lies in a folder, or say what is there instead.
+"""Recognise how a set of images is laid out in a folder, or say what is there instead.
 
-A layout is a function from a folder to a `Listing`, or to None where the folder is no such thing; one that is, and is
-damaged, is refused. `LAYOUTS` are tried in order.
+A layout is a function from a folder to a `Listing`, or to None if the folder is not laid out so; if it is, but damaged,
+it is refused. `LAYOUTS` are tried in order.
 """
 
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,31 +15,29 @@ import torch
 from cnnlit.data.sources.archives import unextracted
 from cnnlit.data.sources.class_names import IMAGENETTE, class_names
 from cnnlit.data.sources.folders import (
-    Files,
+    ImageFiles,
     Listing,
     class_folders,
     folders_in,
-    label_pictures,
-    list_pictures,
-    pictures_in,
+    images_in,
+    label_images,
+    list_images,
     some,
 )
 from cnnlit.data.sources.store import find_prepared
 from cnnlit.data.sources.validation_labels import Labels, find_kit, find_labels
 
-Source = Literal["imagenet", "imagenette", "tiny_imagenet", "folder"]
-
 
 class Sought(NamedTuple):
-    """A set of pictures that is looked for."""
+    """A set of images that is looked for."""
 
     below: tuple[str, ...]
-    """Folders below the root in which it may lie, by pattern."""
+    """Patterns of folders below the root that may hold it."""
     obtain: str
-    """Where it comes from, for who has not got it."""
+    """How to obtain it."""
 
 
-SOUGHT: dict[Source, Sought] = {
+SOUGHT: dict[str, Sought] = {
     "imagenet": Sought(
         # But not imagenette, which is another set.
         ("imagenet", "imagenet[!t]*", "ImageNet*", "ILSVRC*"),
@@ -56,7 +54,7 @@ SOUGHT: dict[Source, Sought] = {
         "data=imagenette downloads ten classes of ImageNet, data=synthetic needs nothing",
     ),
     "folder": Sought(
-        (), "point data.root to your pictures; data=imagenette downloads some, data=synthetic needs nothing"
+        (), "point data.root to your images; data=imagenette downloads some, data=synthetic needs nothing"
     ),
 }
 
@@ -67,18 +65,18 @@ EXPECTED = (
 )
 
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
-"""Where the pictures lie in a folder: in itself, or as Kaggle's archive has them."""
+"""Where the images may be in a folder: in itself, or where Kaggle's archive has them."""
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-"""Folders that are parts of a set, never classes of it."""
+"""Names of folders that are parts of a set, never classes."""
 
 
-def find_images(root: str | Path, source: Source = "imagenet") -> Listing:
-    """Pictures and their classes, from a folder of any layout that is known.
+def find_images(root: str | Path, source: str = "imagenet") -> Listing:
+    """Images and their classes, from a folder of any known layout.
 
     Args:
-        root: the folder that holds them, or one in which a folder named after the set does.
-        source: the set, which decides where else is looked, and what is said where nothing is found.
+        root: the folder that holds them, or one with a folder named after the set that does.
+        source: a key of SOUGHT, which says where else to look, and what to advise if nothing is found.
 
     Raises:
         FileNotFoundError: if nothing is recognised; says what was found, what is expected, and how to obtain it.
@@ -98,8 +96,8 @@ def find_images(root: str | Path, source: Source = "imagenet") -> Listing:
     raise FileNotFoundError(f"{_found(Path(root))}; expected {EXPECTED}; {SOUGHT[source].obtain}")
 
 
-def places(root: str | Path, source: Source) -> list[Path]:
-    """Folders to look for a set in: the root, and those below it that are named after the set."""
+def places(root: str | Path, source: str) -> list[Path]:
+    """The folders in which to look for a set: the root, and those below it that are named after the set."""
     root = Path(root).expanduser().absolute()
     patterns = SOUGHT[source].below if root.is_dir() else ()
     below = [folder for pattern in patterns for folder in sorted(root.glob(pattern)) if folder.is_dir()]
@@ -112,31 +110,31 @@ def tiny_imagenet(folder: Path) -> Listing | None:
     if not ((folder / "train").is_dir() and (folder / "val" / "images").is_dir() and annotations.is_file()):
         return None
     classes = _training_classes(folder / "train")
-    train = list_pictures(folder / "train", ((name, f"{name}/images") for name in classes))
-    # Lines of a name, a class, and a box, by tabulators.
+    train = list_images(folder / "train", ((name, f"{name}/images") for name in classes))
+    # Lines of a name, a class and a box, separated by tabs.
     rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
     for row in rows:
         if len(row) != 2 or row[1] not in classes:
             raise ValueError(f"{annotations}: {' '.join(row)} names no class of the training set")
     class_of: dict[str, str] = dict(rows)
-    pictures = set(pictures_in(folder / "val" / "images"))
-    if missing := sorted(class_of.keys() - pictures):
+    images = set(images_in(folder / "val" / "images"))
+    if missing := sorted(class_of.keys() - images):
         raise ValueError(f"{folder / 'val' / 'images'} lacks {some(missing)}, which val_annotations.txt names")
-    if unnamed := sorted(pictures - class_of.keys()):
+    if unnamed := sorted(images - class_of.keys()):
         raise ValueError(f"{annotations} tells no class of {some(unnamed)}; move them away, or complete it")
-    test = label_pictures(folder / "val" / "images", class_of, classes)
+    test = label_images(folder / "val" / "images", class_of, classes)
     return Listing("Tiny ImageNet", train, test, classes, class_names(classes, [folder]))
 
 
 def train_and_validation(folder: Path) -> Listing | None:
-    """Class folders in train/, and a validation set in class folders or told of elsewhere, or none to be held out."""
+    """Class folders in train/; a validation set in class folders, or with labels elsewhere, or none."""
     if not (folder / "train").is_dir():
         return None
     classes = _training_classes(folder / "train")
-    train = list_pictures(folder / "train", ((name, name) for name in classes))
+    train = list_images(folder / "train", ((name, name) for name in classes))
     held = _validation_folder(folder)
     layout = "Kaggle" if folder.name == "CLS-LOC" else "class folders"
-    test: Files | None = None
+    test: ImageFiles | None = None
     known: dict[str, str] = {}
     if held is None:
         archives = unextracted(folder)
@@ -144,11 +142,11 @@ def train_and_validation(folder: Path) -> Listing | None:
             raise FileNotFoundError(f"{archives['val']} is not extracted yet: training does so, beside it")
     elif others := class_folders(held):
         _agree(folder, classes, others, held.name)
-        test = list_pictures(held, ((name, name) for name in others))
+        test = list_images(held, ((name, name) for name in others))
     else:
         labels = _labels_of(held)
         _agree(folder, classes, sorted(set(labels.class_of.values())), held.name)
-        test, known = label_pictures(held, labels.class_of, classes), labels.names
+        test, known = label_images(held, labels.class_of, classes), labels.names
         layout = labels.layout if layout == "class folders" else layout
     above = _above(folder)
     known = known or next((kit.names for each in above if (kit := find_kit(each))), {})
@@ -162,28 +160,28 @@ def one_folder(folder: Path) -> Listing | None:
     classes = folders_in(folder)
     if len(classes) < 2 or not SPLITS.isdisjoint(name.lower() for name in classes):
         return None
-    if 2 * sum(bool(pictures_in(folder / name)) for name in classes) <= len(classes):
+    if 2 * sum(bool(images_in(folder / name)) for name in classes) <= len(classes):
         return None
-    files = list_pictures(folder, ((name, name) for name in class_folders(folder)))
+    files = list_images(folder, ((name, name) for name in class_folders(folder)))
     return Listing("class folders", files, None, classes, class_names(classes, [folder, folder.parent]))
 
 
 def validation_alone(folder: Path) -> Listing | None:
-    """Validation pictures, to test with, and nothing to train on: in class folders, or in one folder and told of."""
+    """Validation images alone, to test with: in class folders, or in one folder with labels elsewhere."""
     if "train" in unextracted(folder):
         return None
-    none = Files(folder, np.array([], np.bytes_), torch.empty(0, dtype=torch.int64))
+    none = ImageFiles(folder, np.array([], np.bytes_), torch.empty(0, dtype=torch.int64))
     for held in (folder, folder / "val", folder / "validation", folder / "ILSVRC2012_img_val"):
         if not held.is_dir():
             continue
         above = [held, *_above(held.parent)]
         if held != folder and (classes := class_folders(held)):
-            test = list_pictures(held, ((name, name) for name in classes))
+            test = list_images(held, ((name, name) for name in classes))
             return Listing("class folders", none, test, classes, class_names(classes, above))
-        if pictures_in(held) and not folders_in(held):
+        if images_in(held) and not folders_in(held):
             labels = _labels_of(held)
             classes = sorted(set(labels.class_of.values()))
-            test = label_pictures(held, labels.class_of, classes)
+            test = label_images(held, labels.class_of, classes)
             return Listing(labels.layout, none, test, classes, class_names(classes, above, labels.names))
     return None
 
@@ -205,7 +203,7 @@ def _training_classes(train: Path) -> list[str]:
 
 
 def _validation_folder(folder: Path) -> Path | None:
-    """The one that holds the validation set; a test set counts if it tells its classes, which ImageNet's does not."""
+    """The folder of the validation set; a test set will do if it has class folders, which ImageNet's has not."""
     found = [folder / name for name in ("val", "validation") if (folder / name).is_dir()]
     if len(found) > 1:
         raise ValueError(f"{folder} has both val and validation; move one away")
@@ -214,19 +212,19 @@ def _validation_folder(folder: Path) -> Path | None:
 
 
 def _labels_of(held: Path) -> Labels:
-    names = pictures_in(held)
+    names = images_in(held)
     if not names:
-        raise ValueError(f"{held} holds neither class folders nor pictures: {_found(held)}")
+        raise ValueError(f"{held} holds neither class folders nor images: {_found(held)}")
     return find_labels(held, names, [held, *_above(held.parent)])
 
 
 def _above(folder: Path) -> list[Path]:
-    """The folder, and of Kaggle's CLS-LOC those above it, where its lists lie."""
+    """The folder, and for Kaggle's CLS-LOC those above it, where its lists are."""
     return [folder, *(folder.absolute().parents[:3] if folder.name == "CLS-LOC" else ())]
 
 
 def _agree(folder: Path, classes: list[str], others: list[str], name: str) -> None:
-    """Refuse training and validation sets of other classes."""
+    """Refuse training and validation sets whose classes differ."""
     alone = sorted(set(classes) ^ set(others))
     if alone:
         raise ValueError(

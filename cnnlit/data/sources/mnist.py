@@ -1,9 +1,7 @@
-"""MNIST: the four original files, found, checked, or downloaded."""
+"""MNIST: the four original files, found or downloaded, and checked."""
 
 import gzip
 import hashlib
-import os
-import tempfile
 import urllib.request
 import zlib
 from collections.abc import Sequence
@@ -15,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnnlit.files import write_whole
+
 
 class IdxFile(NamedTuple):
-    """One of the four files: its name, the md5 of its content unpacked, and the shape that it holds."""
+    """One of the four files: its name, the md5 of its unpacked content, and the shape of its array."""
 
     name: str
     md5: str
@@ -30,10 +30,10 @@ FILES = (
     IdxFile("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10_000, 28, 28)),
     IdxFile("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10_000,)),
 )
-"""The files as published; their order is that of `read_mnist`'s results."""
+"""The files as published, in the order of the results of `read_mnist`."""
 
 FOLDERS = ("", "MNIST/raw", "raw", "MNIST", "mnist")
-"""Where the files may lie below the root: as given, as torchvision keeps them, and what people make of it."""
+"""Where the files may be below the root: in itself, where torchvision keeps them, and in similar places."""
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -52,7 +52,7 @@ PUBLISHED_ERRORS = {
     9009: 2, 9015: 2, 9679: 5, 9692: 7, 9698: 1, 9729: 6, 9770: 0, 9792: 9, 9904: 8,
 }
 # fmt: on
-"""Test index -> LeNet-5's answer, for its 82 errors of 1998. Paper: Fig. 8, matched to the test set."""
+"""Test index -> answer of LeNet-5, for its 82 errors of 1998. Paper: Fig. 8, matched to the test set."""
 
 
 def find_mnist(root: str | Path) -> list[Path]:
@@ -83,7 +83,7 @@ def obtain_mnist(root: str | Path, mirrors: Sequence[str] = MIRRORS) -> None:
     """Make sure that the four files are below `root`: find them, or else download all of them.
 
     Raises:
-        FileNotFoundError: if they are not there and no mirror has them; one line that says what was tried.
+        FileNotFoundError: if they are neither there nor on any mirror; one line that says what was tried.
     """
     try:
         find_mnist(root)
@@ -97,7 +97,8 @@ def obtain_mnist(root: str | Path, mirrors: Sequence[str] = MIRRORS) -> None:
         except (OSError, ValueError, EOFError, zlib.error, HTTPException) as error:
             reasons.append(f"{mirror} ({getattr(error, 'reason', error)})")
         else:
-            _store(packed, Path(root) / "MNIST" / "raw")
+            for file, content in zip(FILES, packed, strict=True):
+                write_whole(Path(root) / "MNIST" / "raw" / f"{file.name}.gz", content)
             return
     raise FileNotFoundError(
         f"{missing}; no download from {', '.join(reasons)}; "
@@ -118,15 +119,6 @@ def _download(mirror: str) -> list[bytes]:
                 packed.append(stream.read())
         _check(gzip.decompress(packed[-1]), file, mirror)
     return packed
-
-
-def _store(packed: list[bytes], folder: Path) -> None:
-    """Each file appears whole or not at all, also where several processes download at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, content in zip(FILES, packed, strict=True):
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file.name}-", delete=False) as aside:
-            aside.write(content)
-        os.replace(aside.name, folder / f"{file.name}.gz")
 
 
 def _check(content: bytes, file: IdxFile, where: str | Path) -> None:

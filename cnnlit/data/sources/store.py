@@ -1,9 +1,9 @@
-"""Photographs that were brought once to a chosen size and stored in few large files, from which they stream.
+"""Stores: images resized once and kept in a few large files, from which they stream.
 
-prepared.json       what is stored and how, the classes, and checksums; it is written last
-train-00000.bin …   shards: pictures one after the other, JPEG or raw, the training set in an order of its own
-train.index.npy     where each picture lies, its size, label and checksum; in the order in which they were listed
-train.names.npy     the path that each had below its folder
+prepared.json       what is stored and how, the classes, and checksums; written last
+train-00000.bin …   shards: images one after the other, JPEG or raw, the training set in a random order
+train.index.npy     the place of each image, its size, label and checksum; in the order of the original listing
+train.names.npy     the original path of each image below its folder
 val-…               likewise
 """
 
@@ -39,49 +39,49 @@ RECORD = np.dtype(
         ("label", "<u4"),
     ]
 )
-"""Of one picture in the index; offset and length in bytes."""
+"""One image in the index; offset and length in bytes."""
 
 Split = Literal["train", "val"]
 
 
-class PreparedPicture:
-    """A picture in a shard, which is read when its pixels are asked for. See decoding.Picture."""
+class StoredImage:
+    """An image in a shard, read when its pixels are asked for. See DecodableImage."""
 
-    __slots__ = ("_number", "_pictures", "height", "width")
+    __slots__ = ("_images", "_number", "height", "width")
 
-    def __init__(self, pictures: "PreparedPictures", number: int, height: int, width: int) -> None:
+    def __init__(self, images: "StoredImages", number: int, height: int, width: int) -> None:
         self.height = height
         self.width = width
-        self._pictures = pictures
+        self._images = images
         self._number = number
 
     def rgb(self) -> NDArray[np.uint8]:
-        """See Picture."""
-        if self._pictures.encoding == "raw":
-            return self._pictures.pixels(self._number)
-        content = self._pictures.content(self._number)
+        """See DecodableImage."""
+        if self._images.encoding == "raw":
+            return self._images.pixels(self._number)
+        content = self._images.content(self._number)
         try:
             pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content)
         except ValueError as error:
-            raise ValueError(f"{self._pictures.path(self._number)} is damaged ({error}); {_MEND}") from None
+            raise ValueError(f"{self._images.path(self._number)} is damaged ({error}); {_MEND}") from None
         return pixels
 
 
 _MEND = "prepare.verify=true finds all that is; prepare the store anew"
 
 
-class PreparedPictures:
-    """Stored pictures and their classes, in the order in which the pictures that they were made of were listed.
+class StoredImages:
+    """The images of a store, in the order of the original listing. See ImageSet.
 
-    What is written is as `image_folders.Files`. It costs a worker process nothing but the index of what it reads.
+    A worker process opens the store by its path, and maps the part of the index that it reads.
 
     Args:
         folder: of the store.
         split: which part of it.
-        numbers: int64 [N], which of its pictures; None for all.
+        numbers: int64 [N], the indices of a subset; None for all.
 
     Raises:
-        ValueError: if a file is missing or not as long as it was.
+        ValueError: if a file is missing or has changed in length.
     """
 
     def __init__(self, folder: Path, split: Split, numbers: NDArray[np.int64] | None = None) -> None:
@@ -99,7 +99,7 @@ class PreparedPictures:
         self.labels = torch.from_numpy(self._index["label"][self._numbers].astype(np.int64))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PreparedPictures, (self.folder, self.split, self._numbers)
+        return StoredImages, (self.folder, self.split, self._numbers)
 
     def __del__(self) -> None:
         for descriptor in self._shards.values():
@@ -110,57 +110,55 @@ class PreparedPictures:
 
     @property
     def names(self) -> NDArray[np.bytes_]:
-        """[N], the paths that the pictures had below their folder."""
+        """See ImageSet."""
         return np.asarray(self._names[self._numbers])
 
     @property
     def places(self) -> Tensor:
-        """int64 [N], the place of each picture among these as they lie on the disk, from 0."""
+        """int64 [N], the rank of each image in the order of the disk, from 0."""
         index = self._index[self._numbers]
         places = np.empty(len(index), np.int64)
         places[np.lexsort((index["offset"], index["shard"]))] = np.arange(len(index))
         return torch.from_numpy(places)
 
     def path(self, index: int) -> str:
-        """Where a picture lies, for messages."""
+        """See ImageSet."""
         number = self._numbers[index]
         shard = shard_name(self.split, self._index[number]["shard"])
         return f"{os.fsdecode(self._names[number])} in {self.folder / shard}"
 
-    def open(self, index: int) -> PreparedPicture:
+    def open(self, index: int) -> StoredImage:
         shard, length, offset, _, height, width, _ = self._index[self._numbers[index]].item()
-        if hasattr(
-            os, "posix_fadvise"
-        ):  # the disk may begin with it, and with the whole batch before the first is decoded
+        if hasattr(os, "posix_fadvise"):  # the disk may read ahead a whole batch before its first image is decoded
             os.posix_fadvise(self._descriptor(shard), offset, length, os.POSIX_FADV_WILLNEED)
-        return PreparedPicture(self, index, height, width)
+        return StoredImage(self, index, height, width)
 
     def content(self, index: int) -> bytes:
-        """The bytes of a picture.
+        """The bytes of an image.
 
         Raises:
-            ValueError: one line that names it, if they are not those that were written.
+            ValueError: one line that names it, if it does not match its checksum.
         """
         shard, length, offset, crc32, *_ = self._index[self._numbers[index]].item()
-        # Not by a memory map: with a disk that fails, that would end the process without a word.
+        # Not from a memory map: a failing disk would then end the process without a message.
         content = os.pread(self._descriptor(shard), length, offset)
         if len(content) != length or (self.encoding == "jpeg" and zlib.crc32(content) != crc32):
             raise ValueError(f"{self.path(index)} is damaged; {_MEND}")
         return content
 
     def pixels(self, index: int) -> NDArray[np.uint8]:
-        """A raw picture as it lies in its shard, uint8 [height, width, 3]: what of it is not looked at is not read."""
+        """A raw image, uint8 [height, width, 3], mapped from its shard: only the pages that are used are read."""
         shard, length, offset, _, height, width, _ = self._index[self._numbers[index]].item()
         if shard not in self._maps:
-            # Writable, for torch takes no other array without a warning; what is written stays in this process.
+            # Writable, as torch warns of any other array; a copy on write stays in this process.
             self._maps[shard] = mmap.mmap(self._descriptor(shard), 0, access=mmap.ACCESS_COPY)
         return np.frombuffer(self._maps[shard], np.uint8, length, offset).reshape(height, width, 3)
 
-    def subset(self, indices: Tensor) -> "PreparedPictures":
-        return PreparedPictures(self.folder, self.split, self._numbers[indices.numpy()])
+    def subset(self, indices: Tensor) -> "StoredImages":
+        return StoredImages(self.folder, self.split, self._numbers[indices.numpy()])
 
     def damaged(self) -> Iterator[str | None]:
-        """For each picture None, or its path if its bytes are not those that were written; reads all of them."""
+        """For each image None, or its path if it does not match its checksum; reads all of them."""
 
         def check(index: int) -> str | None:
             try:
@@ -182,10 +180,10 @@ class PreparedPictures:
 
 
 def find_prepared(root: str | Path) -> Listing | None:
-    """The photographs of a store; None if the folder is none.
+    """The images of a store; None if the folder is not one.
 
     Raises:
-        ValueError: if it is half made, or not as it was made.
+        ValueError: if it is incomplete or damaged.
     """
     folder = Path(root)
     if not (folder / COMPLETE).is_file():
@@ -193,13 +191,13 @@ def find_prepared(root: str | Path) -> Listing | None:
             raise ValueError(f"{folder} is a half-made store: say the python -m cnnlit.prepare again that began it")
         return None
     about = read_about(folder)
-    train = PreparedPictures(folder, "train")
-    test = PreparedPictures(folder, "val") if "val" in about["splits"] else None
+    train = StoredImages(folder, "train")
+    test = StoredImages(folder, "val") if "val" in about["splits"] else None
     return Listing("prepared", train, test, about["classes"], about["class_names"])
 
 
 def verify(folder: Path) -> int:
-    """Read all of a store against its checksums; the number of pictures.
+    """Compare a whole store with its checksums; returns the number of images.
 
     Raises:
         ValueError: one line that names what is damaged.
@@ -210,9 +208,9 @@ def verify(folder: Path) -> int:
         for name in (f"{split}.index.npy", f"{split}.names.npy"):
             if zlib.crc32((folder / name).read_bytes()) != about["splits"][split]["crc32"][name]:
                 raise ValueError(f"{folder / name} is damaged; prepare the store anew")
-    pictures = [PreparedPictures(folder, split) for split in splits]
-    count = sum(map(len, pictures))
-    checked = progress((path for each in pictures for path in each.damaged()), "verifying", count)
+    images = [StoredImages(folder, split) for split in splits]
+    count = sum(map(len, images))
+    checked = progress((path for each in images for path in each.damaged()), "verifying", count)
     damaged = [path for path in checked if path]
     if damaged:
         more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
@@ -221,10 +219,10 @@ def verify(folder: Path) -> int:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What prepared.json says.
+    """The content of prepared.json.
 
     Raises:
-        ValueError: if it cannot be read, or is of another version of the format.
+        ValueError: if it cannot be read, or has another version of the format.
     """
     try:
         about: dict[str, Any] = json.loads((folder / COMPLETE).read_bytes())

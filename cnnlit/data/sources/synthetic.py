@@ -1,4 +1,4 @@
-"""Pictures that the program draws: nothing to download, any number of classes, any size, and something to learn."""
+"""Synthetic images: nothing to download, any number of classes, any size, and something to learn."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cnnlit.data.transforms.random_numbers import generator, uniform
 
-CHUNK_PIXELS = 500_000  # drawn at once, with one generator for their noise; more would not stay in the cache
+CHUNK_PIXELS = 500_000  # drawn at once, with one generator for their noise; more would not fit into the cache
 SHAPES = ("disc", "ring", "square", "diamond", "cross")
 NOISE = 0.08  # standard deviation, of 0 to 1
 
@@ -21,14 +21,14 @@ def class_names(num_classes: int) -> list[str]:
     ]
 
 
-def draw_pictures(count: int, *, num_classes: int, image_size: int, seed: int, split: int) -> tuple[Tensor, Tensor]:
-    """One striped shape on each picture: kind, colour, and the stripes' angle and width are its class's.
+def draw_images(count: int, *, num_classes: int, image_size: int, seed: int, split: int) -> tuple[Tensor, Tensor]:
+    """Draw one striped shape in each image, whose kind, colour, and angle and width of the stripes are its class's.
 
-    Where it lies, how large it is, its stripes' phase, the shade of its colour, the background and the noise are
-    random. Picture i is of class i % num_classes and depends on nothing but i, the seed and the split, and the size.
+    Its position and size, the phase of its stripes, the shade of its colour, the background and the noise are random.
+    Image i has class i % num_classes and depends only on i, the seed, the split and the size.
 
     Args:
-        count: number of pictures.
+        count: number of images.
         num_classes: number of classes.
         image_size: their side in pixels.
         seed: of the random numbers.
@@ -38,21 +38,21 @@ def draw_pictures(count: int, *, num_classes: int, image_size: int, seed: int, s
         uint8 [count, 3, image_size, image_size] and int64 [count].
     """
     labels = torch.arange(count) % num_classes
-    pictures = torch.empty(count, 3, image_size, image_size, dtype=torch.uint8)
+    images = torch.empty(count, 3, image_size, image_size, dtype=torch.uint8)
     size = max(1, CHUNK_PIXELS // image_size**2)
     for number, start in enumerate(range(0, count, size)):
         chunk = slice(start, min(start + size, count))
         drawn = uniform(torch.arange(start, chunk.stop), 8, seed, split, 4).float()
         clean = _draw(labels[chunk], drawn, image_size)
-        # The whole chunk's noise, also for the last: a picture does not depend on their number.
+        # The noise of a whole chunk, even for the last: an image must not depend on how many there are.
         noise = torch.randn(size, 3, image_size, image_size, generator=generator(seed, split, 5, number))
         clean.add_(noise[: len(clean)], alpha=NOISE)
-        pictures[chunk] = clean.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-    return pictures, labels
+        images[chunk] = clean.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    return images, labels
 
 
 def _draw(labels: Tensor, drawn: Tensor, image_size: int) -> Tensor:
-    """Pictures float32 [N, 3, H, H], 0 to 1, of `labels` [N] and `drawn` [N, 8] uniform numbers."""
+    """Images float32 [N, 3, H, H], 0 to 1, of `labels` [N] and `drawn` [N, 8] uniform numbers."""
     middle_x, middle_y, size, phase, shade, light, slope_x, slope_y = drawn[:, :, None, None].unbind(1)
     axis = (torch.arange(image_size) + 0.5) / image_size * 2 - 1
     x, y = axis[None, None, :], axis[None, :, None]
@@ -73,7 +73,7 @@ def _draw(labels: Tensor, drawn: Tensor, image_size: int) -> Tensor:
 
 
 def _distance(x: Tensor, y: Tensor, shapes: Tensor) -> Tensor:
-    """A function [N, H, H] of x [N, 1, H] and y [N, H, 1] that is below 1 inside of each shape [N]."""
+    """A function [N, H, H] of x [N, 1, H] and y [N, H, 1] that is below 1 inside each shape [N]."""
     x, y = x.abs(), y.abs()
     distance = torch.empty(len(shapes), y.shape[1], x.shape[2])
     for number, shape in enumerate(SHAPES):
@@ -95,10 +95,10 @@ def _distance_to(shape: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _spread(labels: Tensor, dimension: int) -> Tensor:
-    """Numbers 0 to 1 that lie evenly for any number of classes: fractions of multiples of irrational numbers."""
+    """Numbers from 0 to 1, evenly spread for any number of classes: fractions of multiples of an irrational."""
     return (labels.double() * (5**0.5 - 1, 2**0.5, 3**0.5)[dimension] / 2).frac().float()
 
 
 def _colour(hue: Tensor) -> Tensor:
-    """Full colours [N, 3] of hues [N], 0 to 1."""
+    """Saturated colours [N, 3] of hues [N], 0 to 1."""
     return (((hue[:, None] * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6 - 3).abs() - 1).clamp(0, 1)

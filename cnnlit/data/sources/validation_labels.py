@@ -1,7 +1,7 @@
-"""Classes of validation pictures that lie in one folder, as they are told elsewhere; never guessed.
+"""The labels of validation images in one folder, read from lists beside them and never guessed.
 
-All are told by name or by number, and every picture has to be told of and to be there: one that is missing would move
-all labels after it.
+Labels are matched by name or by number, and every image must have a label and every label an image: one that is missing
+would shift all labels after it.
 """
 
 import csv
@@ -21,40 +21,43 @@ META = "data/meta.mat"
 SOLUTION = "LOC_val_solution.csv"
 NUMBERED = re.compile(r"ILSVRC2012_val_\d{8}\.\w+", re.IGNORECASE)
 MOST_BYTES = 10_000_000
-"""Of a text file that may be a list of synsets; ImageNet's have 0.5 MB and 2 MB."""
+"""The largest text file that may be a list of synsets; ImageNet's have 0.5 MB and 2 MB."""
 
 
 class Labels(NamedTuple):
-    """The classes of pictures, by the names of their files."""
+    """The classes of validation images."""
 
     layout: str
+    """See Listing."""
     class_of: dict[str, str]
+    """File name -> id of the class."""
     names: dict[str, str]
-    """What the classes are called, by id, as far as that is told too."""
+    """Id of a class -> its name, as far as these are listed too."""
 
 
 class Kit(NamedTuple):
-    """What the development kit tells."""
+    """What the development kit says about the validation images."""
 
     path: Path
     wnids: list[str]
-    """Of each validation picture, by its number."""
+    """The class of each validation image, in the order of their numbers."""
     names: dict[str, str]
+    """Id of a class -> its name."""
 
 
 def find_labels(held: Path, names: list[str], folders: list[Path]) -> Labels:
-    """The classes of ImageNet's validation pictures.
+    """The classes of ImageNet's validation images.
 
-    They are told by Kaggle's LOC_val_solution.csv; by the development kit, unpacked or not; or by a list of synsets, a
-    text file of one WordNet id for each picture, in the order of their names, or of `name id` pairs.
+    They are read from Kaggle's LOC_val_solution.csv; from the development kit, unpacked or not; or from a list of
+    synsets, a text file of one WordNet id for each image, in the order of their names, or of `name id` pairs.
 
     Args:
-        held: the folder or archive that holds the pictures.
-        names: of their files.
-        folders: to look in.
+        held: the folder or archive that holds the images.
+        names: the names of their files.
+        folders: where to look for labels.
 
     Raises:
-        ValueError: if nothing tells them, or not of all, or of more than there are.
+        ValueError: if there are no labels, or labels for only some images, or for images that are missing.
     """
     for folder in folders:
         if (folder / SOLUTION).is_file():
@@ -67,9 +70,9 @@ def find_labels(held: Path, names: list[str], folders: list[Path]) -> Labels:
         if listed:
             return Labels("flat validation", listed, {})
     raise ValueError(
-        f"{held} holds {len(names):,} pictures ({some(sorted(names))}) and no class folders, and nothing tells "
+        f"{held} holds {len(names):,} images ({some(sorted(names))}) and no class folders, and nothing tells "
         f"their classes: put beside it {KIT}.tar.gz, the development kit (image-net.org, 2.5 MB), Kaggle's {SOLUTION}, "
-        "or a text file of one WordNet id for each picture in the order of their names"
+        "or a text file of one WordNet id for each image in the order of their names"
     )
 
 
@@ -103,7 +106,7 @@ def find_kit(folder: Path) -> Kit | None:
 
 
 def _kit(path: Path, ground_truth: str, meta: bytes) -> Kit:
-    """Its numbers of classes are its own: not the order of WordNet ids, which the labels here are."""
+    """Read the kit, which numbers classes in an order of its own, where labels here follow the WordNet ids."""
     from numpy import atleast_1d
     from scipy.io import loadmat
 
@@ -130,10 +133,10 @@ def _read_solution(path: Path) -> dict[str, str]:
 
 
 def _find_list(folder: Path, names: list[str]) -> dict[str, str] | None:
-    """The classes by the one text file in the folder that lists synsets for so many pictures.
+    """The classes from the text file in the folder that lists synsets for so many images.
 
     Raises:
-        ValueError: if only lists for more or fewer pictures are there, or lists that do not agree.
+        ValueError: if there are only lists for more or fewer images, or lists that contradict each other.
     """
     found: dict[Path, dict[str, str]] = {}
     others = []
@@ -147,14 +150,14 @@ def _find_list(folder: Path, names: list[str]) -> dict[str, str] | None:
         elif len(rows[0]) == 1 or any(Path(name).stem in known for name, _ in rows):
             found[path] = _listed(path, rows, names)
     if not found and others:
-        raise ValueError(f"{folder}: {len(names):,} pictures, and a list of synsets ({some(others)})")
+        raise ValueError(f"{folder}: {len(names):,} images, and a list of synsets ({some(others)})")
     if any(each != next(iter(found.values())) for each in found.values()):
-        raise ValueError(f"{folder}: {some(path.name for path in found)} do not agree on the classes of the pictures")
+        raise ValueError(f"{folder}: {some(path.name for path in found)} do not agree on the classes of the images")
     return next(iter(found.values()), None)
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    """The lines of a list of synsets, `id` or `name id`; nothing, if that is not what the file holds."""
+    """The lines of a list of synsets, `id` or `name id`; none if the file is no such list."""
     if path.stat().st_size > MOST_BYTES:
         return
     rows = [line.replace(",", " ").split() for line in path.read_text(errors="replace").splitlines() if line.strip()]
@@ -163,7 +166,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _is_list_of_classes(rows: list[list[str]]) -> bool:
-    """Each class once, in order: the pictures of no set lie so."""
+    """Whether each class comes once, in order, as the images of no set do."""
     ids = [row[0] for row in rows]
     return len(rows) >= 100 and ids == sorted(set(ids)) and all(len(row) == 1 for row in rows)
 
@@ -178,20 +181,20 @@ def _listed(path: Path, rows: list[list[str]], names: list[str]) -> dict[str, st
 
 
 def _matched(names: Iterable[str], told: dict[str, str], path: Path) -> dict[str, str]:
-    """The classes of the files, told by their names with or without what follows the dot."""
+    """The classes of the files, matched by name, with or without the suffix."""
     told = {Path(name).stem: wnid for name, wnid in told.items()}
     names = list(names)
     file_of = {Path(name).stem: name for name in names}
     if len(file_of) != len(names):
         twice = sorted(set(names) - set(file_of.values()))
-        raise ValueError(f"{path} cannot tell {some(twice)} from another picture of that name but for the suffix")
+        raise ValueError(f"{path} cannot tell {some(twice)} from another image of that name but for the suffix")
     untold = [file_of[stem] for stem in sorted(file_of.keys() - told.keys())]
     if untold:
         raise ValueError(f"{path} tells no class of {some(untold)}; move them away, or complete it")
     missing = sorted(told.keys() - file_of.keys())
     if missing:
         raise ValueError(
-            f"{path} tells the classes of {len(told):,} pictures, of which {len(missing):,} are not there "
-            f"({some(missing)}): unpack the validation pictures again"
+            f"{path} tells the classes of {len(told):,} images, of which {len(missing):,} are not there "
+            f"({some(missing)}): unpack the validation images again"
         )
     return {name: told[stem] for stem, name in file_of.items()}

@@ -1,4 +1,4 @@
-"""What is done to pictures before the network sees them: a paper's list of steps, put to work."""
+"""Augmentation: applies the steps that a paper lists, in its order."""
 
 from collections.abc import Sequence
 
@@ -13,24 +13,23 @@ Step = Geometry | ColourStep
 
 
 class Augmentation:
-    """Steps in the order in which a paper lists them: first geometry, then colour; then the input's scale.
+    """Steps in the order of a paper: geometry, then colour, then the scale of the network's input.
 
-    Geometry becomes one window for each presentation, wherever the pixels are. Colour and scale are for whole batches
-    on the device that trains. What does not end with a crop is brought to `image_size` by its shorter side and cropped
-    in the middle; without any step, that is all.
+    All geometry of a presentation becomes one window, computed without its pixels. Colour and scale are applied to
+    whole batches on the device that trains. If the geometry does not end with a crop, the shorter side is resized to
+    `image_size` and the centre is cropped; without any step, that is all.
 
-    All that is random depends on nothing but the seed, the epoch, the number of the presentation, and the step's place
-    in the list.
+    Random numbers depend only on the seed, the epoch, the presentation, and the step's place in the list.
 
     Args:
-        steps: of geometry and colours.
-        image_size: side of the images that the network sees, in pixels. See geometry for what this does to the
-            steps' own pixels.
-        normalize: the input's scale.
-        seed: of the draws.
+        steps: steps of transforms.geometry, then of transforms.colours.
+        image_size: side of the images that the network sees, in pixels; it rescales the pixels of the steps, see
+            transforms.geometry.
+        normalize: the scale of the input.
+        seed: of the random numbers.
 
     Raises:
-        ValueError: for what is no step, and for geometry after colour.
+        ValueError: for anything that is not a step, and for geometry after colour.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class Augmentation:
         self.seed = seed
 
     def for_evaluation(self) -> "Augmentation":
-        """The same without chance: crops in the middle, scales in the middle of their range, nothing else."""
+        """The same without randomness: centre crops, scales in the middle of their range, nothing else."""
         return Augmentation(
             [each for step in self.geometry for each in step.for_evaluation()],
             image_size=self.image_size,
@@ -74,15 +73,15 @@ class Augmentation:
         )
 
     def windows(self, sizes: Tensor, epoch: int, presentations: Tensor) -> Windows:
-        """What each presentation [N] shows of its picture, of heights and widths [N, 2]; all of `image_size`."""
+        """The window of each presentation [N], whose images have heights and widths [N, 2]; all of `image_size`."""
         windows = Windows.whole(sizes)
         for place, step in enumerate(self.geometry):
             windows = step(windows, self._uniform(step, place, epoch, presentations), self.factor)
-        # Whole pixels come out as such: to a 65,536th of a pixel.
+        # Rounded to 1/65,536 of a pixel, so that whole pixels come out as whole numbers.
         return windows._replace(box=(windows.box * 2**16).round() / 2**16)
 
     def draws(self, epoch: int, presentations: Tensor) -> Tensor:
-        """The random numbers of the steps on colour, float32 [N, their sum], for `finish`."""
+        """The random numbers of the colour steps, float32 [N, sum of their num_draws], for `finish`."""
         columns = [
             self._uniform(step, place, epoch, presentations)
             for place, step in enumerate(self.colours, start=len(self.geometry))
@@ -90,11 +89,11 @@ class Augmentation:
         return torch.cat([torch.empty(len(presentations), 0), *columns], dim=1).float()
 
     def finish(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Steps on colour and the input's scale.
+        """Apply the colour steps and the scale of the input.
 
         Args:
             images: [N, 3, image_size, image_size], 0 to 255, on any device.
-            draws: float32 [N, k], of the same presentations, on the same device.
+            draws: float32 [N, k], from `draws` for the same presentations, on the same device.
 
         Returns:
             float32 [N, 3, image_size, image_size].

@@ -1,4 +1,4 @@
-"""Changes of colour and the scale of the input, on whole batches, on the device that trains."""
+"""Colour augmentation and the scale of the input, on whole batches, on the device that trains."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
@@ -12,13 +12,13 @@ Normalization = Literal["mean_std", "mean_rgb", "mean_image"]
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's training images, 0 to 1, as torchvision's published weights expect them."""
+"""Mean and standard deviation of ImageNet's colours, 0 to 1, as torchvision's published weights expect."""
 
 EIGENVALUES = (0.2175, 0.0188, 0.0045)
 EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 """Of the covariance of ImageNet's colours, 0 to 1: rows R, G, B, a column for each eigenvalue.
 
-The paper does not print its own; these are in common use.
+The paper does not give its own; these are in common use.
 """
 
 LUMA = (0.2989, 0.587, 0.114)
@@ -27,35 +27,35 @@ LUMA = (0.2989, 0.587, 0.114)
 
 @runtime_checkable
 class ColourStep(Protocol):
-    """A step on pixels, in training alone.
+    """A step on pixels, in training only.
 
     Attributes:
-        num_draws: random numbers that it uses for each presentation.
+        num_draws: how many random numbers it uses for each presentation.
     """
 
     num_draws: int
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
-        """Images float32 [N, 3, H, W], 0 to 255, after it, which are overwritten; `uniform` float32 [N, num_draws]."""
+        """Apply it to images float32 [N, 3, H, W], 0 to 255, in place; `uniform` is float32 [N, num_draws], 0 to 1."""
         ...
 
 
 class PCAColour:
-    """Add to all pixels of an image the principal components of the training images' colours, by a random amount.
+    """Add random multiples of the principal components of the training images' colours to all pixels of an image.
 
     Adds p1 a1 l1 + p2 a2 l2 + p3 a3 l3 to (R, G, B), where p and l are eigenvectors and eigenvalues, and a is drawn
     once per presentation. The result may leave 0 to 255.
 
-    Paper: Krizhevsky et al. 2012, Sec. 4.1. Unspecified: the colours' unit. From 0 to 1 it is here; in bytes, the
-    eigenvalue would shift an image by hundreds of them. (Its authors' code takes the eigenvalues' square roots.)
+    Paper: Krizhevsky et al. 2012, Sec. 4.1. Unspecified: the unit of the colours; here 0 to 1, as with bytes the
+    eigenvalue would shift an image by hundreds of them. (The authors' code uses the square roots of the eigenvalues.)
 
     Args:
-        sigma: standard deviation of a1, a2, a3, which are normal about 0.
-        statistics: of the training images, as in the paper; or those that are in common use for ImageNet.
+        sigma: standard deviation of a1, a2, a3, which are normal with mean 0.
+        statistics: those of the training images, as in the paper; or those in common use for ImageNet.
 
     Attributes:
-        components: float32 [3, 3], 0 to 255, rows R, G, B, a column for each p l; with statistics of the training
-            images to be set before the first use.
+        components: float32 [3, 3], 0 to 255, rows R, G, B, a column for each p l; must be set before the
+            first use if they are to be those of the training images.
     """
 
     num_draws = 3
@@ -70,7 +70,7 @@ class PCAColour:
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
         assert self.components is not None
-        # Drawn in steps of 2^-24, of which the first is 0, where the normal distribution has no end.
+        # Uniform numbers come in steps of 2^-24 from 0, and ndtri(0) is infinite.
         normal = torch.special.ndtri(uniform.clamp(min=2**-25, max=1 - 2**-24))
         shift: Tensor = self.sigma * normal @ self.components.to(images.device).T  # [N, RGB]
         return images.add_(shift[:, :, None, None])
@@ -79,7 +79,7 @@ class PCAColour:
 def principal_components(covariance: Tensor) -> Tensor:
     """Eigenvectors times eigenvalues, the largest first, for PCAColour.
 
-    An eigenvector's sign means nothing; here its number of the largest magnitude is positive.
+    The sign of an eigenvector is arbitrary; here its entry of the largest magnitude is positive.
 
     Args:
         covariance: float64 [3, 3], of colours from 0 to 1.
@@ -96,8 +96,8 @@ def principal_components(covariance: Tensor) -> Tensor:
 class ColourJitter:
     """Change brightness, contrast and saturation by random factors, in random order.
 
-    With a factor f an image becomes f times itself and 1 - f times black, its mean grey, or itself in grey; then it is
-    cut off at 0 and 255.
+    With a factor f an image becomes f times itself plus 1 - f times black, its mean grey, or itself in grey, clipped at
+    0 and 255.
 
     Paper: Szegedy et al. 2014, Sec. 6, names "the photometric distortions by Andrew Howard"; these are: brightness,
     contrast and colour by 0.5 to 1.5 in random order (A. Howard, *Some improvements on deep convolutional neural
@@ -109,7 +109,7 @@ class ColourJitter:
         saturation: range of the factor.
 
     Raises:
-        ValueError: for a range that is none.
+        ValueError: for a range whose low end is above its high end.
     """
 
     num_draws = 4
@@ -143,19 +143,20 @@ def _grey(images: Tensor) -> Tensor:
 
 
 class Normalize:
-    """Bring images to the scale of the network's input.
+    """Convert images to the scale of the network's input.
 
-    `mean_std`: less ImageNet's mean colour, over its standard deviation, as torchvision's published weights expect.
-    `mean_rgb`: less the training images' mean colour. Paper: Simonyan, Zisserman 2014, Sec. 2.1.
-    `mean_image`: less the training images' mean, pixel by pixel. Paper: Krizhevsky et al. 2012, Sec. 2; He et al. 2015,
-    Sec. 3.4. Unspecified: what is subtracted from images of another size, in a dense test; here the mean colour.
-    The latter two come out in units of a byte, -255 to 255, as in the papers, whose first weights count on that.
+    `mean_std`: minus ImageNet's mean colour, over its standard deviation, as torchvision's weights expect.
+    `mean_rgb`: minus the mean colour of the training images. Paper: Simonyan, Zisserman 2014, Sec. 2.1.
+    `mean_image`: minus the mean of the training images, pixel by pixel. Paper: Krizhevsky et al. 2012, Sec. 2; He et
+    al. 2015, Sec. 3.4. Unspecified: what is subtracted from images of another size, in a dense test; here the mean
+    colour.
+    The latter two give -255 to 255, as in the papers, whose initial weights are scaled for that.
 
     Args:
         by: one of the above.
 
     Attributes:
-        mean_image: float32 [3, H, W], 0 to 255, of the training images; to be set before the first use, if needed.
+        mean_image: float32 [3, H, W], 0 to 255, of the training images; must be set before the first use, if needed.
     """
 
     def __init__(self, by: Normalization) -> None:
@@ -177,16 +178,16 @@ class Normalize:
         return self.by != "mean_std"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_mean_std": None}  # which may lie on a device that worker processes do not know
+        return {**vars(self), "_mean_std": None}  # it may be on a device that worker processes do not have
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W], 0 to 255, on that scale; float32, contiguous."""
+        """Convert images [N, 3, H, W], 0 to 255; the result is float32, contiguous."""
         mean, std = self._on(images.device)
         if mean.shape[1:] not in ((1, 1), images.shape[2:]):
             mean = mean.mean(dim=(1, 2), keepdim=True)
         if images.dtype == torch.float32:
             return torch.sub(images.contiguous(), mean).div_(std)
-        # Photographs come with their colours interleaved: taken apart and converted in one go.
+        # Decoded images are channels-last: made contiguous and converted in one pass.
         return images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean).div_(std)
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
-"""Distortions of small pictures, on whole batches: affine as LeCun et al. 1998 enlarged MNIST, elastic as in 2003.
+"""Distortions of digits, on whole batches: affine as in LeCun et al. 1998, elastic as in Simard et al. 2003.
 
-A distortion, the padding and the change of scale are one bilinear resampling. Its random numbers come from
-(seed, epoch, presentation) alone: the same pixels on any device, in any batch, with any number of workers.
+A distortion, the padding and the change of scale are a single bilinear resampling. Its random numbers depend only on
+(seed, epoch, presentation): the pixels are the same on any device, in any batch, with any number of workers.
 """
 
 import math
@@ -18,15 +18,15 @@ INK = 1.175
 """Paper: LeCun et al. 1998, Sec. II-B. Inputs run from -0.1 (background, 0) to 1.175 (ink, 255)."""
 
 BOTTOM = 10.5
-"""Pixels from the middle of the picture down to the foot of the digit, the fixed row of the scaling.
+"""Pixels from the centre of the image down to the foot of the digit, the row that scaling leaves in place.
 
-The paper states no ranges and no anchors; these, and the defaults of the ranges, are recovered from its Fig. 7,
-whose 100 pictures are affine warps of ten training digits.
+The paper gives neither ranges nor anchors; these, and the default ranges, are recovered from its Fig. 7, whose 100
+images are affine warps of ten training digits.
 """
 
 
 def pad(images: Tensor, image_size: int) -> Tensor:
-    """Pad with background and bring to the paper's scale.
+    """Pad with background and convert to the paper's scale.
 
     Args:
         images: uint8 [N, H, H], 0 is background.
@@ -44,10 +44,10 @@ def pad(images: Tensor, image_size: int) -> Tensor:
 
 
 def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor | None = None) -> Tensor:
-    """Resample by affine maps without rotation, pad, and bring to the paper's scale; background outside.
+    """Resample by affine maps without rotation, pad, and convert to the paper's scale; background outside.
 
-    With both coordinates counted from the middle of the picture, X to the right and Y downwards, the result
-    at (X, Y) is the original, bilinear, at
+    With coordinates from the centre of the image, X to the right and Y downwards, the result at (X, Y) is the
+    original, interpolated bilinearly, at
 
         x = a X + b Y + tx,    y = BOTTOM + d (Y - BOTTOM) + ty,
 
@@ -64,8 +64,8 @@ def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor |
     """
     side = images.shape[-1]
     offsets = torch.arange(image_size, device=images.device) - (image_size - 1) / 2
-    # grid_sample counts from -1 to 1 between the middles of the outermost pixels, x and y side by side:
-    # as complex numbers x + iy the whole grid is one sum.
+    # grid_sample counts from -1 to 1 between the centres of the outermost pixels, x and y side by side:
+    # as complex numbers x + iy, the whole grid is a single sum.
     a, b, d, tx, ty = (affine * (2 / (side - 1))).unbind(1)
     columns = torch.complex(a[:, None] * offsets, torch.zeros((), device=images.device))
     rows = torch.complex(
@@ -80,15 +80,15 @@ def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor |
 
 
 class ElasticField:
-    """Smooth random displacements: independent ones at each pixel, blurred by a Gaussian, times a strength.
+    """Smooth random displacements: independent noise at each pixel, blurred by a Gaussian and scaled.
 
     Paper: Simard, Steinkraus, Platt 2003, *Best practices for convolutional neural networks applied to visual document
-    analysis*, Sec. 2: numbers uniform in -1 to 1, a standard deviation of 4 pixels and a strength of 34, which move a
+    analysis*, Sec. 2: noise uniform in -1 to 1, a standard deviation of 4 pixels and a strength of 34, which move a
     pixel by 1.4 pixels (root mean square) in either direction.
 
-    A blurred field of independent numbers has a covariance that is a product of rows' and columns', and is normal, a
-    sum of many. So the fields are drawn from a few coefficients, by the square root of the covariance, with no blur:
-    `covariance = factor @ factor.T`, the rest being less than a thousandth of a pixel.
+    The blurred noise is normal, being a sum of many numbers, and its covariance is separable into rows and columns. So
+    instead of blurring, fields are drawn from a few coefficients by a square root of the covariance,
+    `covariance = factor @ factor.T`; what this neglects is less than a thousandth of a pixel.
 
     Args:
         strength: alpha, in pixels.
@@ -98,10 +98,10 @@ class ElasticField:
 
     def __init__(self, strength: float, smoothness_pixels: float, image_size: int) -> None:
         distance = torch.arange(image_size, dtype=torch.float64)
-        # What two points of a line share of blurred noise: of a Gaussian with itself, so as wide by the root of two.
+        # The covariance of blurred noise: a Gaussian convolved with itself, wider by the square root of two.
         shared = torch.exp(-((distance[:, None] - distance) ** 2) / (4 * smoothness_pixels**2))
         shared /= 2 * smoothness_pixels * math.pi**0.5
-        values, vectors = torch.linalg.eigh(shared * strength / 3**0.5)  # the variance of uniform numbers is a third
+        values, vectors = torch.linalg.eigh(shared * strength / 3**0.5)  # uniform noise has a variance of 1/3
         kept = values > values[-1] * 1e-7
         self.factor = (vectors * values.clamp(min=0).sqrt())[:, kept].float()
 
@@ -118,12 +118,12 @@ class ElasticField:
 
 
 class AffineDistortion:
-    """Translation, scaling, squeezing and horizontal shear, drawn at random, and what an elastic field adds.
+    """Random translation, scaling, squeezing and horizontal shear, plus an elastic field.
 
-    Scaling g, squeezing q, shear s and translations tx, ty are uniform in their ranges and make up the map
-    of `warp`: a = g q, b = s d, d = g / q. Scaling by g shows the digit 1/g times as large.
+    Scaling g, squeezing q, shear s and translations tx, ty are uniform in their ranges and make up the map of `warp`:
+    a = g q, b = s d, d = g / q. Scaling by g makes the digit 1/g times as large.
 
-    Paper: LeCun et al. 1998, Sec. III-A; the ranges and the way they combine are recovered from Fig. 7.
+    Paper: LeCun et al. 1998, Sec. III-A; the ranges and how they combine are recovered from Fig. 7.
 
     Args:
         scaling: range of g.
@@ -131,13 +131,13 @@ class AffineDistortion:
         shear: range of s.
         translation_pixels: range of tx and of ty.
         num_images: number of images in the set.
-        versions: distortions of each image.
-        fixed: draw them once, the first version being the original, in place of anew each epoch.
-        seeds: of the draws; of several, presentation p of seed number s is s * num_images * versions + p.
-        elastic: the field that is added to each map, or None.
+        versions: number of distortions of each image.
+        fixed: draw them once, the first version being the original, instead of anew in each epoch.
+        seeds: of the random numbers; with several, presentation p of seed number s is s * num_images * versions + p.
+        elastic: the field that is added to each map; or None.
 
     Raises:
-        ValueError: for a range that is none.
+        ValueError: for a range whose low end is above its high end, or whose scales are not positive.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class AffineDistortion:
 
     def _affine(self, seed: int, epoch: int) -> Tensor:
         low, high = self.ranges.unbind(1)
-        # The last key keeps these draws apart from the order's, which share the seed.
+        # The last key keeps these numbers apart from those of the order, which share the seed.
         random = generator(seed, 0 if self.fixed else epoch, 1)
         uniform = torch.rand(self.num_images * self.versions, 5, generator=random)
         g, q, s, tx, ty = torch.lerp(low, high, uniform).unbind(1)
@@ -182,7 +182,7 @@ class AffineDistortion:
         return affine
 
     def coefficients(self, epoch: int) -> Tensor | None:
-        """Those of the elastic fields of all presentations of an epoch, seed after seed; None where there are none."""
+        """The coefficients of the elastic fields of an epoch, seed after seed; None without an elastic field."""
         if self.elastic is None:
             return None
         return torch.cat([self._coefficients(self.elastic, seed, epoch) for seed in self.seeds])

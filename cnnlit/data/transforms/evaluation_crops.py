@@ -1,7 +1,7 @@
-"""Which views of a picture a network is tested on: steps that make several windows of each, without chance.
+"""Evaluation crops: steps that make several windows of each image, without randomness.
 
-They stand in one list with the steps of geometry, and sizes are meant as there: in the pixels of the paper, for a
-network that sees squares of as many pixels as the last step says.
+They may be listed together with the steps of transforms.geometry, and sizes mean the same: pixels of the paper, for a
+network whose input has the size of the last step.
 """
 
 import math
@@ -17,11 +17,11 @@ from cnnlit.data.transforms.geometry import Geometry, Pixels, ShorterSide, Windo
 
 @runtime_checkable
 class ViewStep(Protocol):
-    """A step that makes several windows of each.
+    """A step that makes several windows of each window.
 
     Attributes:
         num_views: how many.
-        crop_pixels: side of the square that the network was trained on, if this step leaves what it is shown; or None.
+        crop_pixels: side of the square that the network was trained on, if this step may come last; or None.
     """
 
     @property
@@ -31,12 +31,12 @@ class ViewStep(Protocol):
     def crop_pixels(self) -> int | None: ...
 
     def views(self, windows: Windows, factor: float) -> Windows:
-        """The windows after it: those of the first window, those of the second, and so on."""
+        """Apply it: the windows made of the first window, those of the second, and so on."""
         ...
 
 
 class Scales:
-    """Bring the shorter side to each of some lengths, the longer in proportion. See ShorterSide.
+    """Resize the shorter side to each of several lengths, the longer in proportion. See ShorterSide.
 
     Args:
         pixels: the lengths.
@@ -58,7 +58,7 @@ class Scales:
 
 
 class ThreeSquares:
-    """The largest squares at either end and in the middle: left, centre and right, or top, centre and bottom.
+    """The largest squares at both ends and in the centre: left, centre and right, or top, centre and bottom.
 
     Paper: Szegedy et al. 2014, Sec. 7.
     """
@@ -74,11 +74,11 @@ class ThreeSquares:
 
 
 class FiveCrops:
-    """The four corners and the middle. With Mirrored, the ten crops of Krizhevsky et al. 2012, Sec. 4.1.
+    """The four corners and the centre. With Mirrored, the ten crops of Krizhevsky et al. 2012, Sec. 4.1.
 
     Args:
         pixels: side of the squares.
-        whole: and the whole, brought to that size, as the sixth view (Szegedy et al. 2014, Sec. 7).
+        whole: add the whole image, resized to that square, as a sixth view (Szegedy et al. 2014, Sec. 7).
     """
 
     def __init__(self, *, pixels: Pixels, whole: bool = False) -> None:
@@ -94,13 +94,13 @@ class FiveCrops:
 
 
 class Grid:
-    """Squares at regular places, row by row.
+    """Squares on a regular grid, row by row.
 
-    Paper: Simonyan, Zisserman 2014, Sec. 3.2 (five by five). Unspecified: how far they reach; here to the edges.
+    Paper: Simonyan, Zisserman 2014, Sec. 3.2 (five by five). Unspecified: the extent of the grid; here up to the edges.
 
     Args:
         pixels: side of the squares.
-        count: squares in a row, and in a column.
+        count: number of squares in a row, and in a column.
     """
 
     def __init__(self, *, pixels: Pixels, count: Annotated[int, Ge(2)] = 5) -> None:
@@ -120,7 +120,7 @@ class Grid:
 
 
 class Mirrored:
-    """As it is, and left for right."""
+    """The window as it is, and mirrored."""
 
     num_views = 2
     crop_pixels = None
@@ -131,12 +131,12 @@ class Mirrored:
 
 
 class Uncropped:
-    """The whole picture, of any shape, for a network that is applied at every place of it.
+    """The whole image, of any shape, for a network that is applied densely.
 
     Paper: Simonyan, Zisserman 2014, Sec. 3.2 ("densely over the rescaled test image").
 
     Args:
-        pixels: side of the squares that the network was trained on, beside which the other steps' sizes are meant.
+        pixels: side of the squares that the network was trained on, to which the sizes of the other steps refer.
     """
 
     num_views = 1
@@ -150,10 +150,10 @@ class Uncropped:
 
 
 class Shifted:
-    """Moved by whole pixels, by up to so many in either direction, with background where nothing was. Of digits alone.
+    """Shifts by whole pixels in both directions, filled with background. For digits only.
 
     Args:
-        pixels: the largest distance; 1 is nine views.
+        pixels: the largest shift; 1 gives nine views.
     """
 
     def __init__(self, *, pixels: Pixels) -> None:
@@ -164,24 +164,24 @@ class Shifted:
         return (2 * self.pixels + 1) ** 2
 
     def of(self, images: Tensor) -> Tensor:
-        """The views [N * num_views, C, H - 2 * pixels, W - 2 * pixels] of images with a margin [N, C, H, W]."""
+        """The views [N * num_views, C, H - 2 * pixels, W - 2 * pixels] of padded images [N, C, H, W]."""
         height, width = (side - 2 * self.pixels for side in images.shape[2:])
         views = images.unfold(2, height, 1).unfold(3, width, 1)  # [N, C, rows, columns, height, width]
         return views.movedim(1, 3).flatten(0, 2)
 
 
 class ViewPlan:
-    """A list of steps, put to work: the windows of each picture that a network is tested on.
+    """A list of steps: computes the windows of each image that a network is tested on.
 
     Args:
-        steps: ViewSteps, and steps of cnnlit.data.transforms.geometry that are without chance.
+        steps: ViewSteps, and steps of transforms.geometry that are not random.
         image_size: side of the images that the network was trained on, in pixels.
 
     Attributes:
-        num_views: windows of each picture.
+        num_views: windows of each image.
 
     Raises:
-        ValueError: for what is no such step, and for a list that ends with neither a crop nor Uncropped.
+        ValueError: for anything that is not such a step, and for a list that ends with neither a crop nor Uncropped.
     """
 
     def __init__(self, steps: Sequence[Any], *, image_size: int) -> None:
@@ -189,38 +189,38 @@ class ViewPlan:
             kind = type(step).__name__
             if not isinstance(step, Geometry | ViewStep):
                 raise ValueError(
-                    f"protocol.views: {kind} is no view of photographs; see transforms.evaluation_crops and .geometry"
+                    f"protocol.views: {kind} is no view of images; see transforms.evaluation_crops and .geometry"
                 )
             if isinstance(step, Geometry) and step.num_draws:
-                raise ValueError(f"protocol.views: {kind} draws at random; a test is without chance")
+                raise ValueError(f"protocol.views: {kind} is random; a test must not be")
         sizing = [step for step in steps if not isinstance(step, Mirrored)]
         if not sizing or sizing[-1].crop_pixels is None:
             last = f"ends with {type(sizing[-1]).__name__}" if sizing else "shows nothing"
-            raise ValueError(f"protocol.views {last}; end with a crop, or with Uncropped for the whole picture")
+            raise ValueError(f"protocol.views {last}; end with a crop, or with Uncropped for the whole image")
         self.steps = list(steps)
         self.factor = image_size / sizing[-1].crop_pixels
         self.image_size = image_size
         self.num_views = math.prod(step.num_views for step in steps if isinstance(step, ViewStep))
 
     def windows(self, sizes: Tensor) -> Windows:
-        """What is shown of pictures of heights and widths [N, 2]: N * num_views windows, picture by picture."""
+        """The windows of images of heights and widths [N, 2]: N * num_views, image by image."""
         windows = Windows.whole(sizes)
         for step in self.steps:
             if isinstance(step, ViewStep):
                 windows = step.views(windows, self.factor)
             else:
                 windows = step(windows, torch.empty(len(windows.size), 0), self.factor)
-        # Whole pixels come out as such, as in Augmentation.
+        # Rounded as in Augmentation.
         return windows._replace(box=(windows.box * 2**16).round() / 2**16)
 
     @property
     def relative_pixels(self) -> float:
-        """How many pixels the views of a square picture have, in multiples of an image that the network sees."""
+        """How many pixels all views of a square image have, relative to one input of the network."""
         size = self.windows(torch.tensor([[self.image_size, self.image_size]])).size
         return float(size.prod(dim=1).sum()) / self.image_size**2
 
 
 def _repeated(windows: Windows, count: int) -> tuple[Windows, Tensor]:
-    """Each window `count` times, and the number of each copy, from 0."""
+    """Repeat each window `count` times; and the number of each copy, from 0."""
     place = torch.arange(count).repeat(len(windows.size))
     return Windows(*(part.repeat_interleave(count, dim=0) for part in windows)), place

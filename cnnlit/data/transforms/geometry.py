@@ -1,9 +1,8 @@
-"""Which part of a picture is shown, and how large: scales, crops and reflections as arithmetic on rectangles.
+"""Scales, crops and reflections as arithmetic on rectangles: which part of an image is shown, and how large.
 
-Each step turns windows into windows, for a whole batch at once and without a pixel; the one resampling comes at the
-end. Sizes are in the pixels of the paper whose recipe it is. Where `image_size` is not the size of the recipe's last
-crop, all of them are multiplied by the same factor: 256 and 224 become 73 and 64, and 32 padded by 4 becomes 64 padded
-by 8.
+Each step turns windows into windows, for a whole batch at once and without touching a pixel; there is a single
+resampling at the end. Sizes are in the pixels of the paper. If `image_size` differs from the last crop of the recipe,
+all sizes are multiplied by the same factor: 256 and 224 become 73 and 64, and 32 padded by 4 becomes 64 padded by 8.
 """
 
 import math
@@ -18,29 +17,29 @@ Pixels = Annotated[int, Ge(1)]
 
 
 class Windows(NamedTuple):
-    """A rectangle in each of N pictures, and the size at which it is seen.
+    """A rectangle in each of N images, and the size at which it is shown.
 
-    What lies beyond the picture's edge is black.
+    Pixels beyond the edge of an image are black.
     """
 
     box: Tensor
-    """float64 [N, 4]: left, top, right, bottom in pixels of the picture; left > right is a mirrored view."""
+    """float64 [N, 4]: left, top, right, bottom in pixels of the image; left > right is a mirrored view."""
     size: Tensor
     """float64 [N, 2]: height and width in pixels, whole numbers."""
     cut: Tensor
-    """float64 [N, 4]: left, top, right, bottom of the part that was cut out of the picture, beyond which not even a
-    filter looks; infinite where nothing was."""
+    """float64 [N, 4]: left, top, right, bottom of the part that was cut out of the image, beyond which no filter
+    reaches; infinite if none was."""
 
     @classmethod
     def whole(cls, sizes: Tensor) -> Self:
-        """All of pictures of these sizes, [N, 2] heights and widths."""
+        """Windows that show all of images of these heights and widths, [N, 2]."""
         size = sizes.double()
         zero = torch.zeros(len(size), dtype=torch.float64)
         uncut = torch.tensor([-math.inf, -math.inf, math.inf, math.inf], dtype=torch.float64).expand(len(size), 4)
         return cls(torch.stack([zero, zero, size[:, 1], size[:, 0]], dim=1), size, uncut)
 
     def crop(self, top: Tensor, left: Tensor, size: Tensor, shown: Tensor | None = None) -> Self:
-        """The part at [N] `top` and `left` of [N, 2] `size`, as it is seen; then at size `shown`."""
+        """The part at `top` and `left` [N] of `size` [N, 2], in pixels as shown; resized to `shown`, if given."""
         origin, extent = self.box[:, :2], self.box[:, 2:] - self.box[:, :2]
         first = torch.stack([left, top], dim=1)
         scale = extent / self.size.flip(1)
@@ -48,17 +47,17 @@ class Windows(NamedTuple):
         return type(self)(box, size if shown is None else shown, self.cut)
 
     def squares(self, side: int) -> Tensor:
-        """The size [N, 2] of squares, one for each window."""
+        """The size of a square of this side for each window, [N, 2]."""
         return torch.full_like(self.size, side)
 
 
 @runtime_checkable
 class Geometry(Protocol):
-    """A step on windows.
+    """A step that maps windows to windows.
 
     Attributes:
-        num_draws: random numbers that it uses for each presentation.
-        crop_pixels: side of the square that it leaves, or None.
+        num_draws: how many random numbers it uses for each presentation.
+        crop_pixels: side of the square that it crops, or None.
     """
 
     num_draws: int
@@ -67,26 +66,26 @@ class Geometry(Protocol):
     def crop_pixels(self) -> int | None: ...
 
     def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
-        """The windows after it: `uniform` float64 [N, num_draws] in 0 to 1, all pixels multiplied by `factor`."""
+        """Apply it, with `uniform` float64 [N, num_draws] in 0 to 1, and all pixels multiplied by `factor`."""
         ...
 
     def for_evaluation(self) -> "list[Geometry]":
-        """The steps without chance that take its place when the network is tested."""
+        """The steps without randomness that replace it when the network is tested."""
         ...
 
 
 class ShorterSide:
-    """Bring the shorter side to a length, the longer in proportion, rounded down.
+    """Resize the shorter side to a length, the longer in proportion, rounded down.
 
     Paper: Krizhevsky et al. 2012, Sec. 2 (256); Simonyan, Zisserman 2014, Sec. 3.1 (256 to 512 at random, "scale
-    jittering"); He et al. 2015, Sec. 3.4 (256 to 480 at random). In a range all whole numbers are as frequent.
-    In evaluation: the middle of the range, as Simonyan, Zisserman 2014, Sec. 4.1.
+    jittering"); He et al. 2015, Sec. 3.4 (256 to 480 at random). All whole numbers of a range are equally likely.
+    In evaluation: the middle of the range, as in Simonyan, Zisserman 2014, Sec. 4.1.
 
     Args:
-        pixels: the length, or the shortest and the longest.
+        pixels: the length, or its range [low, high].
 
     Raises:
-        ValueError: for a range that is none.
+        ValueError: for a range whose low end is above its high end.
     """
 
     crop_pixels = None
@@ -99,10 +98,10 @@ class ShorterSide:
 
     def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
         low, high = round(self.low * factor), round(self.high * factor)
-        drawn = uniform.sum(dim=1, keepdim=True)  # [N, 1]; without a range, nothing is drawn and this is 0
+        drawn = uniform.sum(dim=1, keepdim=True)  # [N, 1]; without a range nothing is drawn, and this is 0
         side = low + (drawn * (high - low + 1)).floor()
         shorter = windows.size.min(dim=1, keepdim=True).values
-        # Multiplied first: a shorter side times itself over itself is exact.
+        # Multiplied before dividing, so that the shorter side comes out exactly.
         return windows._replace(size=(windows.size * side / shorter).floor().clamp(min=1))
 
     def for_evaluation(self) -> list[Geometry]:
@@ -110,7 +109,7 @@ class ShorterSide:
 
 
 class CenterCrop:
-    """The square in the middle.
+    """Crop the central square.
 
     Paper: Krizhevsky et al. 2012, Sec. 2.
 
@@ -133,15 +132,15 @@ class CenterCrop:
 
 
 class RandomCrop:
-    """A square anywhere, all positions as frequent.
+    """Crop a square anywhere, all positions equally likely.
 
     Paper: Krizhevsky et al. 2012, Sec. 4.1 (224 of 256); with padding, He et al. 2015, Sec. 4.2 (32, padded by 4).
-    Unspecified: what the padding is made of; black here.
-    In evaluation: the square in the middle.
+    Unspecified: the colour of the padding; black here.
+    In evaluation: the central square.
 
     Args:
         pixels: side of the square.
-        padding: by how much it may reach beyond each edge.
+        padding: how far it may reach beyond each edge, in pixels.
     """
 
     num_draws = 2
@@ -153,7 +152,7 @@ class RandomCrop:
     def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
         side, padding = round(self.crop_pixels * factor), round(self.padding * factor)
         room = windows.size + 2 * padding - side
-        # Without room, the middle.
+        # An image that is too small is centred.
         offset = torch.where(room < 0, (room / 2).round(), (uniform * (room + 1)).floor()) - padding
         top, left = offset.unbind(1)
         return windows.crop(top, left, windows.squares(side))
@@ -163,11 +162,11 @@ class RandomCrop:
 
 
 class TenPositions:
-    """One of ten views: the four corners and the middle, each as it is and mirrored.
+    """Crop one of ten views: the four corners and the centre, each as it is and mirrored.
 
     Paper: Zeiler, Fergus 2013, Sec. 3 ("10 different sub-crops of size 224x224 (corners + center with(out) horizontal
-    flips)"). Unspecified: how the ten are used; here one of them at each presentation, at random.
-    In evaluation: the square in the middle.
+    flips)"). Unspecified: how the ten are used; here one at random in each presentation.
+    In evaluation: the central square.
 
     Args:
         pixels: side of the square.
@@ -187,20 +186,20 @@ class TenPositions:
 
 
 class RandomResizedCrop:
-    """A rectangle of random area and shape, anywhere, brought to a square.
+    """Crop a rectangle of random area and aspect ratio, anywhere, and resize it to a square.
 
     Paper: Szegedy et al. 2014, Sec. 6 ("size … evenly distributed between 8% and 100% of the image area … aspect
-    ratio … between 3/4 and 4/3"). Unspecified: the law of the aspect ratio; here its logarithm is uniform, and what
-    does not fit into the picture is drawn again, ten times, then the middle is taken: as torchvision has it.
-    In evaluation: shorter side 256 for a square of 224, and the square in the middle.
+    ratio … between 3/4 and 4/3"). Unspecified: the distribution of the aspect ratio; here its logarithm is uniform, and
+    a rectangle that does not fit is drawn again, up to ten times, before the centre is taken, as in torchvision.
+    In evaluation: a shorter side of 256 for a square of 224, and the central square.
 
     Args:
         pixels: side of the square.
-        area: range of the rectangle's area, a fraction of the picture's.
+        area: range of the area of the rectangle, as a fraction of the image.
         aspect_ratio: range of width over height.
 
     Raises:
-        ValueError: for a range that is none.
+        ValueError: for a range whose low end is above its high end.
     """
 
     ATTEMPTS = 10
@@ -233,14 +232,14 @@ class RandomResizedCrop:
         room = windows.size - size
         top, left = torch.where(found, (uniform[:, -2:] * (room + 1)).floor(), (room / 2).floor()).unbind(1)
         windows = windows.crop(top, left, size, shown=windows.squares(round(self.crop_pixels * factor)))
-        # Cut out, then brought to size, as torchvision does; a window like any other where it would cut through pixels.
+        # Cut out, then resized, as in torchvision; unless its edges run through pixels, where it is an ordinary window.
         whole = (windows.box == windows.box.floor()).all(dim=1, keepdim=True)
         left, top, right, bottom = windows.box.unbind(1)
         cut = torch.stack([torch.minimum(left, right), top, torch.maximum(left, right), bottom], dim=1)
         return windows._replace(cut=torch.where(whole, cut, windows.cut))
 
     def _largest(self, height: Tensor, width: Tensor) -> Tensor:
-        """The largest part [N, 2] of the pictures in the range of shapes."""
+        """The largest rectangle [N, 2] in each image within the range of aspect ratios."""
         narrow, wide = self.log_ratio.exp()
         return torch.cat(
             [torch.minimum(height, (width / narrow).round()), torch.minimum(width, (height * wide).round())], 1
@@ -251,7 +250,7 @@ class RandomResizedCrop:
 
 
 class Flip:
-    """Left for right, in half of the presentations.
+    """Mirror half of the presentations, left for right.
 
     Paper: Krizhevsky et al. 2012, Sec. 4.1 ("horizontal reflections").
     In evaluation: none.
@@ -268,12 +267,12 @@ class Flip:
 
 
 def mirror(windows: Windows, mirrored: Tensor) -> Windows:
-    """Left and right change places where `mirrored` bool [N]."""
+    """Swap left and right where `mirrored`, bool [N]."""
     return windows._replace(box=torch.where(mirrored[:, None], windows.box[:, [2, 1, 0, 3]], windows.box))
 
 
 def corner_or_middle(windows: Windows, place: Tensor, side: int) -> Windows:
-    """A square of the windows: `place` [N] is 0 top left, 1 top right, 2 bottom left, 3 bottom right, 4 the middle."""
+    """Crop a square: `place` [N] is 0 top left, 1 top right, 2 bottom left, 3 bottom right, 4 the centre."""
     bottom, right = (windows.size - side).unbind(1)
     middle = ((windows.size - side) / 2).round()
     top = torch.where(place == 4, middle[:, 0], bottom * (place >= 2))

@@ -1,4 +1,4 @@
-"""Random numbers that depend on nothing but their key, whichever process asks for them."""
+"""Random numbers that depend only on their key, whichever process draws them."""
 
 import numpy as np
 import torch
@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def uniform(presentations: Tensor, columns: int, *key: int) -> Tensor:
-    """Numbers that depend on nothing but `key` and the presentation: not on the batch, its worker or its device.
+    """Numbers that depend only on `key` and the presentation: not on the batch, the worker or the device.
 
-    They are numbers p * columns, p * columns + 1 … of the SplitMix64 stream that the key selects. A million
-    presentations with a table of their own would be drawn and held in memory once per epoch and process.
+    Presentation p gets numbers p * columns, p * columns + 1 … of the SplitMix64 stream that the key selects. A table
+    for a million presentations would have to be drawn and held in memory in each epoch by each process.
 
     Args:
         presentations: int64 [N], not negative, on the CPU.
-        columns: numbers per presentation.
+        columns: how many numbers each presentation gets.
         key: non-negative integers.
 
     Returns:
@@ -33,6 +33,6 @@ def uniform(presentations: Tensor, columns: int, *key: int) -> Tensor:
 
 
 def generator(*key: int) -> torch.Generator:
-    """A random generator on the CPU that depends on nothing but the non-negative integers in `key`."""
+    """A random generator on the CPU that depends only on the non-negative integers in `key`."""
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))

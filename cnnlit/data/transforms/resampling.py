@@ -1,4 +1,4 @@
-"""Pixels of windows: many resident pictures at once, or one picture that was just decoded."""
+"""Resample windows: of many images in memory at once, or of one image that was just decoded."""
 
 import math
 from typing import NamedTuple, Self
@@ -12,34 +12,32 @@ from torch import Tensor
 from cnnlit.data.transforms.geometry import Windows
 
 
-def resample(pictures: Tensor, windows: Windows) -> Tensor:
-    """What windows show of pictures, resampled by a triangle that widens where they shrink, as PIL's bilinear filter.
+def resample(images: Tensor, windows: Windows) -> Tensor:
+    """Resample windows of images by PIL's bilinear filter: a triangle that widens where they shrink.
 
     Args:
-        pictures: uint8 [N, 3, H, W], on any device.
-        windows: of the pictures, on the CPU, all of one size.
+        images: uint8 [N, 3, H, W], on any device.
+        windows: of the images, on the CPU, all of one size.
 
     Returns:
-        [N, 3, h, w], 0 to 255: uint8 where each pixel of the result is one of the picture, else float32.
+        [N, 3, h, w], 0 to 255: uint8 if every pixel is copied from the image, else float32.
     """
-    if not len(pictures):
-        return pictures
+    if not len(images):
+        return images
     height, width = (int(side) for side in windows.size[0])
-    if height == pictures.shape[2] and width == pictures.shape[3] and _all_whole(windows.box, height, width):
-        return pictures
+    if height == images.shape[2] and width == images.shape[3] and _all_whole(windows.box, height, width):
+        return images
     extent = (windows.box[:, 2:] - windows.box[:, :2]).abs()
     if bool((extent == windows.size.flip(1)).all()) and bool((windows.box == windows.box.floor()).all()):
-        return _gather(pictures, windows.box, height, width)
+        return _gather(images, windows.box, height, width)
     parts = torch.cat([windows.box, windows.cut], dim=1)
     parts = parts[:1] if bool((parts == parts[0]).all()) else parts
     box, is_cut = parts[:, :4], bool(parts[:, 4].isfinite().any())
-    ends = parts.to(torch.float32).to(pictures.device)
-    rows = _triangles(
-        ends[:, 1::2], pictures.shape[2], height, _beyond(box[:, 1::2], pictures.shape[2], height), is_cut
-    )
-    columns = _triangles(ends[:, ::2], pictures.shape[3], width, _beyond(box[:, ::2], pictures.shape[3], width), is_cut)
-    resized = torch.matmul(pictures.float().flatten(1, 2), columns.mT)  # [N, 3 * H, w]
-    # Channel by channel: with all at once, torch copies the weights for each.
+    ends = parts.to(torch.float32).to(images.device)
+    rows = _triangles(ends[:, 1::2], images.shape[2], height, _beyond(box[:, 1::2], images.shape[2], height), is_cut)
+    columns = _triangles(ends[:, ::2], images.shape[3], width, _beyond(box[:, ::2], images.shape[3], width), is_cut)
+    resized = torch.matmul(images.float().flatten(1, 2), columns.mT)  # [N, 3 * H, w]
+    # Channel by channel: torch would copy the weights for each channel.
     return torch.stack([torch.matmul(rows, channel) for channel in resized.chunk(3, dim=1)], dim=1)  # [N, 3, h, w]
 
 
@@ -47,48 +45,48 @@ def _all_whole(box: Tensor, height: int, width: int) -> bool:
     return bool((box == torch.tensor([0, 0, width, height], dtype=box.dtype)).all())
 
 
-def _gather(pictures: Tensor, box: Tensor, height: int, width: int) -> Tensor:
-    """Each pixel is one of the picture, or black beyond it."""
-    left, top, right, _ = box.long().to(pictures.device)[:, :, None].unbind(1)
-    y = top + torch.arange(height, device=pictures.device)  # [N, h]
-    x = torch.arange(width, device=pictures.device)
+def _gather(images: Tensor, box: Tensor, height: int, width: int) -> Tensor:
+    """Copy each pixel from the image; black beyond it."""
+    left, top, right, _ = box.long().to(images.device)[:, :, None].unbind(1)
+    y = top + torch.arange(height, device=images.device)  # [N, h]
+    x = torch.arange(width, device=images.device)
     x = torch.where(left < right, left + x, left - 1 - x)  # [N, w]
-    inside = ((y >= 0) & (y < pictures.shape[2]))[:, :, None] & ((x >= 0) & (x < pictures.shape[3]))[:, None, :]
-    y, x = y.clamp(0, pictures.shape[2] - 1), x.clamp(0, pictures.shape[3] - 1)
-    place = (y[:, :, None] * pictures.shape[3] + x[:, None, :]).flatten(1)[:, None]  # [N, 1, h * w]
-    pixels = pictures.flatten(2).gather(2, place.expand(-1, 3, -1)).view(-1, 3, height, width)
+    inside = ((y >= 0) & (y < images.shape[2]))[:, :, None] & ((x >= 0) & (x < images.shape[3]))[:, None, :]
+    y, x = y.clamp(0, images.shape[2] - 1), x.clamp(0, images.shape[3] - 1)
+    place = (y[:, :, None] * images.shape[3] + x[:, None, :]).flatten(1)[:, None]  # [N, 1, h * w]
+    pixels = images.flatten(2).gather(2, place.expand(-1, 3, -1)).view(-1, 3, height, width)
     return pixels.mul_(inside[:, None])
 
 
 def _beyond(ends: Tensor, length: int, count: int) -> int:
-    """How many pixels at most are seen beyond a side of this length, in windows [N, 2] that reach over its ends."""
+    """How many pixels beyond a side of this length windows [N, 2] reach at most, filter included."""
     over = max(-float(ends.min()), float(ends.max()) - length)
     triangle = max(1.0, float((ends[:, 1] - ends[:, 0]).abs().max()) / count)
     return math.ceil(over + triangle) if over > 0 else 0
 
 
 def _triangles(ends: Tensor, length: int, count: int, beyond: int, is_cut: bool) -> Tensor:
-    """The weight of each of `length` pixels in each of `count` pixels of windows.
+    """The weight of each of `length` pixels of a side in each of `count` pixels of the windows.
 
     Args:
-        ends: float32 [N, 4], in pixels: first and last of the windows, and of the parts that were cut out.
-        length: of the picture's side.
-        count: of the result.
-        beyond: how far the windows that reach over the side's ends see beyond them, where all is black.
-        is_cut: whether any was.
+        ends: float32 [N, 4], in pixels: both ends of the windows, and of the parts that were cut out.
+        length: of the side of the image.
+        count: pixels of the result.
+        beyond: how many black pixels are seen beyond the ends of the side.
+        is_cut: whether any part was cut out.
 
     Returns:
         float32 [N, count, length].
     """
     first, last, low, high = ends.unbind(1)
     step = (last - first) / count
-    sharpness = 1 / step.abs().clamp(min=1)  # of a triangle that is as wide as the pixels of the result, at least 1
+    sharpness = 1 / step.abs().clamp(min=1)  # of a triangle as wide as a pixel of the result, at least 1
     pixels = torch.arange(-beyond, length + beyond, device=first.device) + 0.5
     middles = first[:, None] + (torch.arange(count, device=first.device) + 0.5) * step[:, None]
     weights = (middles * sharpness[:, None])[:, :, None] - (pixels * sharpness[:, None])[:, None, :]
     weights = weights.abs_().neg_().add_(1).clamp_(min=0)
     if beyond:
-        # A window that stays inside sees no black, whatever the others in the batch do.
+        # A window that stays inside must see no black, whatever the others in the batch do.
         over_low = torch.minimum(first, last)[:, None] < 0
         over_high = torch.maximum(first, last)[:, None] > length
         weights *= ((over_low | (pixels > 0)) & (over_high | (pixels < length)))[:, None]
@@ -99,16 +97,15 @@ def _triangles(ends: Tensor, length: int, count: int, beyond: int, is_cut: bool)
 
 
 class _Side(NamedTuple):
-    """One dimension of a window that shrinks or grows the picture."""
+    """One dimension of a window."""
 
     first: float
-    """Where it begins and"""
     last: float
-    """ends, in pixels of the picture."""
+    """Where it begins and ends, in pixels of the image."""
     pixels: int
-    """Its own pixels."""
+    """Pixels of the result."""
     length: int
-    """Of the picture's side."""
+    """Pixels of the image."""
 
     @property
     def step(self) -> float:
@@ -116,25 +113,25 @@ class _Side(NamedTuple):
 
     @property
     def reach(self) -> float:
-        """How far a pixel of the window sees from its middle: the filter's half width."""
+        """How far a pixel of the result sees from its centre: half the width of the filter."""
         return max(1.0, self.step)
 
     @property
     def seen(self) -> tuple[int, int]:
-        """The first pixel that it sees, and the one after the last; beyond the picture if it reaches over an edge."""
+        """The first pixel seen, and the one after the last; beyond the image if the window reaches over an edge."""
         first, last = math.floor(self.first - self.reach), math.ceil(self.last + self.reach)
         return first if self.first < 0 else max(0, first), last if self.last > self.length else min(self.length, last)
 
     def begin(self, pixels: int) -> Self:
-        """Its first pixels."""
+        """The part that makes its first pixels."""
         return self._replace(last=self.first + pixels * self.step, pixels=pixels)
 
     @property
     def origin(self) -> tuple[int, int] | None:
-        """Where to begin so that its pixels' middles lie at half steps, and how many pixels come before it then.
+        """Where to begin so that the centres of pixels are at half steps, and how many pixels then come before it.
 
-        A window on a picture that was brought to a size lies at whole pixels of that size, counted from the picture's
-        edge; a rectangle cut out of it begins at a whole pixel. None for a window that is neither.
+        A window on a resized image begins at a whole pixel of that size, counted from the edge; a rectangle that was
+        cut out begins at a whole pixel of the original. None for any other window.
         """
         before = round(self.first / self.step)
         if abs(before * self.step - self.first) * 512 <= self.reach:  # half a level at a black and white edge
@@ -148,13 +145,13 @@ def show(
     size: Tensor | NDArray[np.float64],
     cut: Tensor | NDArray[np.float64],
 ) -> NDArray[np.uint8]:
-    """What one window shows of one picture, the same pixels as `resample` but for their rounding.
+    """Resample one window of one image; the same pixels as those of `resample`, rounded.
 
     Args:
         pixels: uint8 [H, W, 3].
-        box: float64 [4],
-        size: float64 [2], and
-        cut: float64 [4] of its window. See Windows.
+        box: float64 [4], see Windows.
+        size: float64 [2].
+        cut: float64 [4].
 
     Returns:
         uint8 [h, w, 3].
@@ -173,14 +170,14 @@ def show(
         shown = _by_pil(pixels, rows, columns)
     if left < right:
         return shown
-    # Torch mirrors pixels of three bytes ten times as fast as NumPy does, if they are contiguous.
+    # Torch mirrors contiguous pixels of three bytes ten times as fast as NumPy does.
     mirrored: NDArray[np.uint8] = _planes(np.ascontiguousarray(shown)).flip(3)[0].permute(1, 2, 0).numpy()
     return mirrored
 
 
 def _inside(pixels: NDArray[np.uint8], rows: _Side, columns: _Side) -> NDArray[np.uint8]:
-    """A window that does not reach over the picture's edges, by torch where possible, four times as fast as PIL."""
-    if pixels.strides[1:] != (3, 1):  # torch's code fails on colours that lie apart
+    """A window that stays inside the image; by torch where possible, four times as fast as PIL."""
+    if pixels.strides[1:] != (3, 1):  # torch's kernel needs interleaved colours
         pixels = np.ascontiguousarray(pixels)
     if rows.step == columns.step == 1 and rows.first.is_integer() and columns.first.is_integer():
         return pixels[int(rows.first) : int(rows.last), int(columns.first) : int(columns.last)]
@@ -190,14 +187,14 @@ def _inside(pixels: NDArray[np.uint8], rows: _Side, columns: _Side) -> NDArray[n
     (top, above), (left, before) = vertical, horizontal
     seen = _planes(pixels[top : rows.seen[1], left : columns.seen[1]])
     size = [above + rows.pixels, before + columns.pixels]
-    # Torch leaves alone what has the right number of pixels already, whatever the scale: one more makes it look.
+    # Torch copies a side whose number of pixels does not change, whatever the scale: one more makes it resample.
     size = [count + (count == there) for count, there in zip(size, seen.shape[2:], strict=True)]
     resized = np.empty((*size, 3), np.uint8)
-    # What torch.nn.functional.interpolate calls; that one takes a size or a scale, may round off the last pixel, and
-    # puts the colours apart.
+    # The kernel of torch.nn.functional.interpolate, which takes either a size or a scale, may drop the last pixel, and
+    # returns planar colours.
     torch.ops.aten._upsample_bilinear2d_aa.out(seen, size, False, 1 / rows.step, 1 / columns.step, out=_planes(resized))
     shown = resized[above : above + rows.pixels, before : before + columns.pixels]
-    # Torch begins at the origin; PIL, and `resample`, look at what lies before it.
+    # Torch begins at the origin, where PIL and `resample` also see the pixels before it.
     if top:
         count = math.ceil(rows.reach / rows.step - 0.5)
         shown[:count] = _by_pil(pixels, rows.begin(count), columns)
@@ -208,16 +205,16 @@ def _inside(pixels: NDArray[np.uint8], rows: _Side, columns: _Side) -> NDArray[n
 
 
 def _planes(pixels: NDArray[np.uint8]) -> Tensor:
-    """The same memory as torch calls it: [1, 3, H, W]."""
+    """The same memory in the layout of torch: [1, 3, H, W]."""
     return torch.from_numpy(pixels[None]).permute(0, 3, 1, 2)
 
 
 def _by_pil(pixels: NDArray[np.uint8], rows: _Side, columns: _Side) -> NDArray[np.uint8]:
-    """Any window. The filter sees what surrounds it: beyond an edge that it reaches over, black."""
+    """Any window. The filter sees the pixels around it, and black beyond an edge that it reaches over."""
     (y, end_y), (x, end_x) = rows.seen, columns.seen
     if min(y, x) >= 0 and end_y <= rows.length and end_x <= columns.length:
-        picture = Image.fromarray(pixels[y:end_y, x:end_x])
+        image = Image.fromarray(pixels[y:end_y, x:end_x])
     else:
-        picture = Image.fromarray(pixels).crop((x, y, end_x, end_y))
+        image = Image.fromarray(pixels).crop((x, y, end_x, end_y))
     box = (columns.first - x, rows.first - y, columns.last - x, rows.last - y)
-    return np.array(picture.resize((columns.pixels, rows.pixels), Image.Resampling.BILINEAR, box=box))
+    return np.array(image.resize((columns.pixels, rows.pixels), Image.Resampling.BILINEAR, box=box))

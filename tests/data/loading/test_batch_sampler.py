@@ -7,24 +7,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnnlit.data.loading.batch_sampler import MIXED_BLOCKS, Batches
+from cnnlit.data.loading.batch_sampler import MIXED_BLOCKS, BatchSampler
 from cnnlit.data.transforms.random_numbers import generator
 
 
-def batches_of(batches: Batches, epoch: int = 0) -> list[list[int]]:
+def batches_of(batches: BatchSampler, epoch: int = 0) -> list[list[int]]:
     batches.set_epoch(epoch)
     yielded = list(batches)
     assert all(number == epoch for number, _ in yielded)
     return [presentations.tolist() for _, presentations in yielded]
 
 
-def shown(batches: Batches, *epochs: int) -> list[int]:
+def shown(batches: BatchSampler, *epochs: int) -> list[int]:
     return [presentation for epoch in epochs for batch in batches_of(batches, epoch) for presentation in batch]
 
 
 @pytest.mark.parametrize("order", ["fresh", "constant", "sequential"])
 def test_an_epoch_shows_each_image_once(order: Any) -> None:
-    batches = Batches(100, 7, order=order)
+    batches = BatchSampler(100, 7, order=order)
     for epoch in range(3):
         assert sorted(shown(batches, epoch)) == list(range(100))
 
@@ -32,7 +32,7 @@ def test_an_epoch_shows_each_image_once(order: Any) -> None:
 @pytest.mark.parametrize(("versions", "passes_per_epoch", "epochs"), [(10, 1, 10), (3, 2, 3), (2, 3, 2), (5, 5, 1)])
 @pytest.mark.parametrize("order", ["fresh", "constant"])
 def test_each_sweep_is_a_permutation(order: Any, versions: int, passes_per_epoch: int, epochs: int) -> None:
-    batches = Batches(20, 6, order=order, versions=versions, passes_per_epoch=passes_per_epoch)
+    batches = BatchSampler(20, 6, order=order, versions=versions, passes_per_epoch=passes_per_epoch)
     everything = shown(batches, *range(2 * epochs))
     length = 20 * versions
     assert len(everything) == 2 * epochs * 20 * passes_per_epoch
@@ -41,34 +41,36 @@ def test_each_sweep_is_a_permutation(order: Any, versions: int, passes_per_epoch
 
 
 def test_a_fresh_order_is_new_each_epoch_and_for_each_seed() -> None:
-    orders = [shown(Batches(50, 8, order="fresh", seed=seed), epoch) for seed, epoch in product(range(3), range(4))]
+    orders = [
+        shown(BatchSampler(50, 8, order="fresh", seed=seed), epoch) for seed, epoch in product(range(3), range(4))
+    ]
     assert len({tuple(order) for order in orders}) == 12
 
 
 def test_a_fresh_order_is_new_each_sweep_of_several_epochs() -> None:
-    batches = Batches(20, 8, order="fresh", versions=2)
+    batches = BatchSampler(20, 8, order="fresh", versions=2)
     assert shown(batches, 0, 1) != shown(batches, 2, 3)
 
 
 def test_a_constant_order_is_constant_and_random() -> None:
-    batches = Batches(50, 8, order="constant")
+    batches = BatchSampler(50, 8, order="constant")
     first = shown(batches, 0)
     assert first != sorted(first)
     assert all(shown(batches, epoch) == first for epoch in (1, 2, 17))
-    assert shown(Batches(50, 8, order="constant", seed=1), 0) != first
+    assert shown(BatchSampler(50, 8, order="constant", seed=1), 0) != first
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     # Not on what was shown before, on torch's own randomness, or on how the epoch is cut into batches.
-    batches = Batches(50, 8, order="fresh", seed=3)
+    batches = BatchSampler(50, 8, order="fresh", seed=3)
     for epoch in range(4):
         last = shown(batches, epoch)
     torch.manual_seed(99)
-    assert shown(Batches(50, 13, order="fresh", seed=3), 3) == last
+    assert shown(BatchSampler(50, 13, order="fresh", seed=3), 3) == last
 
 
 def test_skip_drops_the_first_batches_once_and_only_once() -> None:
-    batches = Batches(50, 8, order="fresh")
+    batches = BatchSampler(50, 8, order="fresh")
     whole = batches_of(batches)
     batches.skip(3)
     assert len(batches) == 7
@@ -81,10 +83,10 @@ def test_skip_drops_the_first_batches_once_and_only_once() -> None:
 
 @pytest.mark.parametrize(("num_replicas", "batch_size", "skipped"), [(2, 8, 0), (3, 8, 0), (4, 4, 2)])
 def test_replicas_partition_each_batch(num_replicas: int, batch_size: int, skipped: int) -> None:
-    whole = batches_of(Batches(52, batch_size, order="fresh"))[skipped:]
+    whole = batches_of(BatchSampler(52, batch_size, order="fresh"))[skipped:]
     shares = []
     for rank in range(num_replicas):
-        batches = Batches(52, batch_size, order="fresh", rank=rank, num_replicas=num_replicas)
+        batches = BatchSampler(52, batch_size, order="fresh", rank=rank, num_replicas=num_replicas)
         batches.skip(skipped)
         shares.append(batches_of(batches))
     for batch, *parts in zip(whole, *shares, strict=True):
@@ -99,7 +101,7 @@ def test_replicas_partition_each_batch(num_replicas: int, batch_size: int, skipp
 def test_the_last_batch_holds_what_is_left(
     num_images: int, batch_size: int, passes_per_epoch: int, lengths: list[int]
 ) -> None:
-    batches = Batches(
+    batches = BatchSampler(
         num_images, batch_size, order="fresh", versions=passes_per_epoch, passes_per_epoch=passes_per_epoch
     )
     assert [len(batch) for batch in batches_of(batches)] == lengths
@@ -108,7 +110,9 @@ def test_the_last_batch_holds_what_is_left(
 
 @pytest.mark.parametrize("versions", [1, 5])
 def test_passes_per_epoch_show_each_image_that_often(versions: int) -> None:
-    shown_images = torch.tensor(shown(Batches(12, 7, order="fresh", versions=versions, passes_per_epoch=5), 0)) % 12
+    shown_images = (
+        torch.tensor(shown(BatchSampler(12, 7, order="fresh", versions=versions, passes_per_epoch=5), 0)) % 12
+    )
     assert torch.bincount(shown_images).tolist() == [5] * 12
 
 
@@ -126,11 +130,11 @@ def test_generators_of_different_keys_differ() -> None:
 def test_blocks_are_read_in_long_strides_and_mixed() -> None:
     count, block = 40_000, 100
     places = torch.randperm(count, generator=generator(5))
-    batches = Batches(count, 64, order="fresh", block_images=block, places=places, seed=1)
+    batches = BatchSampler(count, 64, order="fresh", block_images=block, places=places, seed=1)
     order = batches.presentations(3)
     assert torch.equal(order.sort().values, torch.arange(count))
     assert torch.equal(
-        order, Batches(count, 64, order="fresh", block_images=block, places=places, seed=1).presentations(3)
+        order, BatchSampler(count, 64, order="fresh", block_images=block, places=places, seed=1).presentations(3)
     )
     assert not torch.equal(order, batches.presentations(4))
     window = block * MIXED_BLOCKS
@@ -147,7 +151,7 @@ def test_batches_of_blocks_are_as_mixed_as_random_ones_where_neighbours_are() ->
 
     def spread(**blocks: Any) -> float:
         """Of the numbers of a class in a batch, their variance over that of random ones."""
-        batches = torch.split(Batches(count, 64, order="fresh", **blocks).presentations(0), 64)
+        batches = torch.split(BatchSampler(count, 64, order="fresh", **blocks).presentations(0), 64)
         counts = torch.stack([labels[batch].bincount(minlength=classes) for batch in batches]).double()
         return float(counts.var(dim=0).mean() / (64 * 0.1 * 0.9))
 
@@ -157,16 +161,16 @@ def test_batches_of_blocks_are_as_mixed_as_random_ones_where_neighbours_are() ->
 
 
 def test_blocks_keep_the_versions_of_an_image_together() -> None:
-    sweep = Batches(4000, 8, order="fresh", versions=3, passes_per_epoch=3, block_images=30).presentations(0)
+    sweep = BatchSampler(4000, 8, order="fresh", versions=3, passes_per_epoch=3, block_images=30).presentations(0)
     assert torch.equal(sweep.sort().values, torch.arange(12_000))
     assert len(torch.unique(sweep[: 30 * MIXED_BLOCKS] % 4000)) <= (10 + 1) * MIXED_BLOCKS
 
 
 @pytest.mark.parametrize("num_replicas", [2, 3, 4])
 def test_replicas_share_every_batch_and_count_every_presentation_once(num_replicas: int) -> None:
-    whole = Batches(22, 5, order="fresh", seed=3)  # the last batch holds two
+    whole = BatchSampler(22, 5, order="fresh", seed=3)  # the last batch holds two
     replicas = [
-        Batches(22, 5, order="fresh", seed=3, rank=rank, num_replicas=num_replicas) for rank in range(num_replicas)
+        BatchSampler(22, 5, order="fresh", seed=3, rank=rank, num_replicas=num_replicas) for rank in range(num_replicas)
     ]
     shares = [[presentations for _, presentations in replica] for replica in replicas]
     for number, (_, batch) in enumerate(whole):

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cnnlit.data.loading.decoding import EncodedPicture, check, open_picture
+from cnnlit.data.loading.decoding import EncodedImage, check, open_image
 
 Draw = Callable[..., Image.Image]
 
 
-def encoded(picture: Image.Image, form: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
     content = io.BytesIO()
-    picture.save(content, form, **options)
+    image.save(content, form, **options)
     return content.getvalue()
 
 
 def rgb(content: bytes) -> Any:
     """The pixels, of the height and width that were said before."""
-    picture = EncodedPicture(content, "x")
-    pixels = picture.rgb()
-    assert pixels.shape == (picture.height, picture.width, 3)
+    image = EncodedImage(content, "x")
+    pixels = image.rgb()
+    assert pixels.shape == (image.height, image.width, 3)
     assert pixels.dtype == np.uint8
     return pixels
 
@@ -48,9 +48,9 @@ def test_a_jpeg_is_to_the_bit_what_pil_makes_of_it(draw: Draw, mode: str, progre
 
 
 def test_cmyk_comes_out_in_its_colours(draw: Draw) -> None:
-    picture = draw(40, 30)
-    pixels = rgb(encoded(picture.convert("CMYK"), "JPEG", quality=98)).astype(int)
-    assert np.abs(pixels - np.asarray(picture)).mean() < 6  # inverted, it would be 80
+    image = draw(40, 30)
+    pixels = rgb(encoded(image.convert("CMYK"), "JPEG", quality=98)).astype(int)
+    assert np.abs(pixels - np.asarray(image)).mean() < 6  # inverted, it would be 80
 
 
 def test_ycck_comes_out_in_its_colours(draw: Draw) -> None:
@@ -68,7 +68,7 @@ def test_ycck_comes_out_in_its_colours(draw: Draw) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(draw: Draw, form: str, orientation: int) -> None:
+def test_images_are_turned_upright(draw: Draw, form: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(draw(48, 32), form, exif=exif)
@@ -77,7 +77,7 @@ def test_pictures_are_turned_upright(draw: Draw, form: str, orientation: int) ->
     assert np.array_equal(rgb(content), expected)
 
 
-def test_damaged_exif_data_do_not_damage_the_picture(draw: Draw) -> None:
+def test_damaged_exif_data_do_not_damage_the_image(draw: Draw) -> None:
     content = encoded(draw(48, 32), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff nonsense")
     assert np.array_equal(rgb(content), np.asarray(Image.open(io.BytesIO(content)).convert("RGB")))
 
@@ -92,19 +92,19 @@ def test_sixteen_bits_are_scaled_and_not_cut_off() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA"])
 @pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF", "BMP", "WEBP"])
 def test_other_modes_and_formats_are_what_pil_converts_without_transparency(draw: Draw, form: str, mode: str) -> None:
-    picture = draw(40, 30).convert("RGBA")
-    picture.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    image = draw(40, 30).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize((40, 30)))
     try:
-        content = encoded(picture.convert(mode), form, **({"lossless": True} if form == "WEBP" else {}))
+        content = encoded(image.convert(mode), form, **({"lossless": True} if form == "WEBP" else {}))
     except OSError:
         pytest.skip(f"{form} has no {mode}")
     assert np.array_equal(rgb(content), np.asarray(Image.open(io.BytesIO(content)).convert("RGB")))
 
 
 def test_a_palette_with_transparency_is_read_without_a_warning(draw: Draw, tmp_path: Path) -> None:
-    picture = draw(40, 30).convert("P")
-    picture.save(tmp_path / "x.png", transparency=bytes(range(256)))
-    picture.save(tmp_path / "y.JPEG", "PNG")
+    image = draw(40, 30).convert("P")
+    image.save(tmp_path / "x.png", transparency=bytes(range(256)))
+    image.save(tmp_path / "y.JPEG", "PNG")
     (tmp_path / "exif.jpg").write_bytes(encoded(draw(48, 32), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff nonsense"))
     program = (
         "import sys; from cnnlit.data.loading.decoding import check; print([check(path) for path in sys.argv[1:]])"
@@ -125,7 +125,7 @@ def test_harmless_extra_bytes_stay_harmless(draw: Draw) -> None:
 
 def test_real_photographs_are_to_the_bit_what_pil_makes_of_them(real_photographs: list[Path]) -> None:
     for path in real_photographs[::11]:
-        assert np.array_equal(open_picture(str(path)).rgb(), by_pil(path.read_bytes()))
+        assert np.array_equal(open_image(str(path)).rgb(), by_pil(path.read_bytes()))
 
 
 # What cannot
@@ -163,7 +163,7 @@ def test_a_truncated_jpeg_that_was_closed_properly_is_refused_too(
 
 
 def test_text_folders_loops_pipes_and_nothing_are_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "text.JPEG").write_text("no picture\n")
+    (tmp_path / "text.JPEG").write_text("no image\n")
     (tmp_path / "folder.JPEG").mkdir()
     (tmp_path / "loop.JPEG").symlink_to(tmp_path / "loop.JPEG")
     os.mkfifo(tmp_path / "pipe.JPEG")

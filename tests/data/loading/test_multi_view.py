@@ -1,4 +1,4 @@
-"""The views of a test are those of the papers, picture by picture and pixel by pixel."""
+"""The views of a test are those of the papers, image by image and pixel by pixel."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as torchvision
 
-from cnnlit.data.images import Images
-from cnnlit.data.loading.multi_view import PictureViews, Viewed
+from cnnlit.data.image_folders import ImageNet
+from cnnlit.data.images import ImageData
+from cnnlit.data.images_in_memory import SyntheticImages
+from cnnlit.data.loading.image_set import LoadedImages
+from cnnlit.data.loading.multi_view import ViewBatch, ViewsInMemory
 from cnnlit.data.transforms.colours import PCAColour
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Grid, Mirrored, Scales, ThreeSquares, Uncropped, ViewPlan
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, ShorterSide
@@ -35,7 +38,7 @@ def test_a_protocol_has_the_papers_number_of_views(name: str, count: int) -> Non
     assert len(views.windows(torch.tensor([[375, 500], [500, 400], [64, 64]])).box) == 3 * count
 
 
-def test_the_views_of_a_picture_follow_one_another_whatever_the_others() -> None:
+def test_the_views_of_an_image_follow_one_another_whatever_the_others() -> None:
     views = ViewPlan(GOOGLENET, image_size=64)
     sizes = torch.tensor([[375, 500], [500, 400], [64, 64]])
     together = views.windows(sizes)
@@ -47,7 +50,7 @@ def test_the_views_of_a_picture_follow_one_another_whatever_the_others() -> None
 
 
 def googlenet_by_hand(height: int, width: int) -> tuple[list[tuple[float, ...]], list[int]]:
-    """Boxes in the picture's own pixels, one by one as Sec. 7 tells it, and the side of what was cut out."""
+    """Boxes in the image's own pixels, one by one as Sec. 7 tells it, and the side of what was cut out."""
     boxes, sides = [], []
     for scale in (256, 288, 320, 352):
         shorter = min(height, width)
@@ -101,8 +104,8 @@ def test_the_work_of_a_protocol_is_counted_in_images() -> None:
 @pytest.mark.parametrize(
     ("steps", "says"),
     [
-        ((RandomCrop(pixels=8),), "protocol.views: RandomCrop draws at random; a test is without chance"),
-        ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip draws at random"),
+        ((RandomCrop(pixels=8),), "protocol.views: RandomCrop is random; a test must not be"),
+        ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip is random"),
         (
             (CenterCrop(pixels=8), PCAColour()),
             "PCAColour is no view of photographs; see transforms.evaluation_crops and .geometry",
@@ -120,7 +123,7 @@ def test_what_is_no_test_is_refused_in_one_line(steps: Any, says: str) -> None:
 # Pixels
 
 
-def in_views(viewed: Viewed, count: int) -> list[Tensor]:
+def in_views(viewed: ViewBatch, count: int) -> list[Tensor]:
     """The views of a batch by their number."""
     found: dict[int, Tensor] = {}
     for images, places in viewed.groups:
@@ -130,13 +133,13 @@ def in_views(viewed: Viewed, count: int) -> list[Tensor]:
     return [found[number] for number in range(len(found))]
 
 
-def photographed(root: Path, steps: Any, **options: Any) -> Images:
-    data = Images(source="imagenet", root=str(root), num_classes=3, batch_size=1, num_workers=0, views=steps, **options)
+def photographed(root: Path, steps: Any, **options: Any) -> ImageNet:
+    data = ImageNet(root=str(root), num_classes=3, batch_size=1, num_workers=0, views=steps, **options)
     data.setup()
     return data
 
 
-def views_of(data: Images) -> list[Tensor]:
+def views_of(data: ImageData[Any]) -> list[Tensor]:
     """All views of the test, one after the other."""
     assert data._views is not None
     shown = [in_views(batch, data._views.num_views) for batch in data.test_dataloader()]
@@ -150,7 +153,7 @@ def test_ten_crops_of_photographs_are_torchvisions(photographs: Path) -> None:
     for number, path in enumerate(paths):
         square = torchvision.center_crop(torchvision.resize(Image.open(path), [256]), [256])
         expected = torchvision.ten_crop(square, [224])
-        # torchvision mirrors the picture and then cuts: its mirrored left corners are our right ones.
+        # torchvision mirrors the image and then cuts: its mirrored left corners are our right ones.
         order = [0, 6, 1, 5, 2, 8, 3, 7, 4, 9]
         for view, place in zip(views[10 * number : 10 * number + 10], order, strict=True):
             pixels = torchvision.pil_to_tensor(expected[place]).int()
@@ -168,7 +171,7 @@ def test_dense_views_of_photographs_are_the_resized_photographs(photographs: Pat
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_resident_and_decoded_pictures_are_viewed_alike(tmp_path: Path, draw: Any, name: str) -> None:
+def test_resident_and_decoded_images_are_viewed_alike(tmp_path: Path, draw: Any, name: str) -> None:
     for split in ("train", "val"):
         for label in range(3):
             (tmp_path / split / f"n0000000{label}").mkdir(parents=True)
@@ -176,7 +179,7 @@ def test_resident_and_decoded_pictures_are_viewed_alike(tmp_path: Path, draw: An
     decoded = photographed(tmp_path, PROTOCOLS[name], image_size=32)
     paths = sorted((tmp_path / "val").rglob("*.png"))
     pixels = torch.stack([torchvision.pil_to_tensor(Image.open(path)) for path in paths])
-    resident = PictureViews((pixels, torch.arange(3)), ViewPlan(PROTOCOLS[name], image_size=32))
+    resident = ViewsInMemory(LoadedImages(pixels, torch.arange(3)), ViewPlan(PROTOCOLS[name], image_size=32))
     viewed = resident[0, torch.arange(3)]
     assert viewed.labels.tolist() == [0, 1, 2]
     for one, other in zip(views_of(decoded), in_views(viewed, resident.views.num_views), strict=True):
@@ -194,32 +197,34 @@ def test_the_view_of_the_validation_spelt_out_is_the_view_of_the_validation(phot
 
 @pytest.mark.parametrize("eval_batch_size", [1, 7, 25, 2500])
 @pytest.mark.parametrize("name", ["ten", "dense"])
-def test_a_step_has_no_more_views_than_its_batch_size_and_each_picture_comes_once(
+def test_a_step_has_no_more_views_than_its_batch_size_and_each_image_comes_once(
     name: str, eval_batch_size: int
 ) -> None:
-    data = Images(drawn_images=60, num_classes=5, image_size=24, views=PROTOCOLS[name], eval_batch_size=eval_batch_size)
+    data = SyntheticImages(
+        drawn_images=60, num_classes=5, image_size=24, views=PROTOCOLS[name], eval_batch_size=eval_batch_size
+    )
     data.hparams["batch_size"] = 1
     data.setup()
     batches = list(data.test_dataloader())
-    assert torch.equal(torch.cat([batch.labels for batch in batches]), data._splits["test"][1])
+    assert torch.equal(torch.cat([batch.labels for batch in batches]), data._splits["test"].labels)
     for batch in batches:
         pixels = sum(images[:, 0].numel() for images, _ in batch.groups)
         assert pixels <= max(eval_batch_size, data._views.relative_pixels) * 24**2  # type: ignore[union-attr]
 
 
-def test_a_share_of_no_pictures_is_empty(photographs: Path) -> None:
+def test_a_share_of_no_images_is_empty(photographs: Path) -> None:
     nothing = torch.empty(0, dtype=torch.long)
-    for data in (photographed(photographs, TEN), Images(drawn_images=60, batch_size=1, views=TEN)):
+    for data in (photographed(photographs, TEN), SyntheticImages(drawn_images=60, batch_size=1, views=TEN)):
         data.setup()
         assert data._views is not None
-        viewed = PictureViews(data._splits["test"], data._views)[0, nothing]
+        viewed = data._several_views(data._splits["test"], data._views)[0, nothing]
         assert viewed.groups == []
         assert len(viewed.labels) == 0
-        assert len(data._dataset("test", data._evaluation)[0, nothing][0]) == 0
+        assert len(data._augmented("test", data._evaluation)[0, nothing][0]) == 0
 
 
 def test_of_views_of_another_size_the_mean_colour_of_the_mean_image_is_subtracted() -> None:
-    data = Images(drawn_images=60, batch_size=1, image_size=24, views=DENSE, normalization="mean_image")
+    data = SyntheticImages(drawn_images=60, batch_size=1, image_size=24, views=DENSE, normalization="mean_image")
     data.setup()
     (viewed, *_) = data.test_dataloader()
     mean = data._normalize.mean_image

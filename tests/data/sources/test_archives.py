@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.sources import archives
 from cnnlit.data.sources.archives import alone, count_archived, extract_archives, unextracted
 from cnnlit.data.sources.layouts import find_images
@@ -21,17 +21,17 @@ ANSWERS = ["n00000003", "n00000001", "n00000001", "n00000002", "n00000003", "n00
 
 @pytest.fixture
 def official(tmp_path: Path, pack: Any, kit: Any, jpeg: Any) -> Path:
-    """The three archives in small: 3 classes of 5 training pictures, 6 validation pictures."""
+    """The three archives in small: 3 classes of 5 training images, 6 validation images."""
     number = 0
     inner = {}
     for wnid in reversed(WNIDS):
-        pictures = {f"{wnid}_{index}.JPEG": jpeg(number := number + 1) for index in range(5)}
-        inner[f"{wnid}.tar"] = pack(tmp_path / "inner.tar", pictures).read_bytes()
+        images = {f"{wnid}_{index}.JPEG": jpeg(number := number + 1) for index in range(5)}
+        inner[f"{wnid}.tar"] = pack(tmp_path / "inner.tar", images).read_bytes()
     (tmp_path / "inner.tar").unlink()
     root = tmp_path / "official"
     pack(root / "ILSVRC2012_img_train.tar", inner)
-    pictures = {f"ILSVRC2012_val_{index:08d}.JPEG": jpeg(100 + index) for index in range(1, 7)}
-    pack(root / "ILSVRC2012_img_val.tar", pictures)
+    images = {f"ILSVRC2012_val_{index:08d}.JPEG": jpeg(100 + index) for index in range(1, 7)}
+    pack(root / "ILSVRC2012_img_val.tar", images)
     files = kit(["n00000002", "n00000003", "n00000001"], ANSWERS)
     packed = {f"ILSVRC2012_devkit_t12/{name}": content for name, content in files.items()}
     pack(root / "ILSVRC2012_devkit_t12.tar.gz", packed)
@@ -70,7 +70,7 @@ def test_extracting_again_does_nothing(official: Path) -> None:
 
 
 def test_the_data_module_extracts_before_it_looks(official: Path) -> None:
-    data = Images(source="imagenet", root=str(official), num_classes=3, image_size=8, batch_size=4)
+    data = ImageNet(root=str(official), num_classes=3, image_size=8, batch_size=4)
     data.prepare_data()
     data.setup()
     assert data.num_images == {"train": 15, "val": 0, "test": 6}
@@ -99,7 +99,7 @@ def test_one_archive_is_enough(official: Path, tmp_path: Path) -> None:
     assert (len(tested.train), len(tested.test or ())) == (0, 6)
 
 
-def test_without_the_kit_a_list_of_synsets_labels_the_validation_pictures(official: Path) -> None:
+def test_without_the_kit_a_list_of_synsets_labels_the_validation_images(official: Path) -> None:
     (official / "ILSVRC2012_devkit_t12.tar.gz").unlink()
     (official / "labels.txt").write_text("\n".join(ANSWERS))
     extract_archives(official)
@@ -109,7 +109,7 @@ def test_without_the_kit_a_list_of_synsets_labels_the_validation_pictures(offici
 
 def test_without_labels_nothing_is_extracted(official: Path) -> None:
     (official / "ILSVRC2012_devkit_t12.tar.gz").unlink()
-    with pytest.raises(ValueError, match=r"img_val.tar holds 6 pictures .* nothing tells their classes"):
+    with pytest.raises(ValueError, match=r"img_val.tar holds 6 images .* nothing tells their classes"):
         extract_archives(official)
     assert visible(official) == ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"]
     assert not list(official.glob(".*.partial"))
@@ -288,10 +288,10 @@ def test_a_folder_that_cannot_be_written_to_is_refused() -> None:
         alone(Path("/proc")).__enter__()
 
 
-def test_training_pictures_are_extracted_where_the_validation_pictures_were_by_hand(official: Path) -> None:
+def test_training_images_are_extracted_where_the_validation_images_were_by_hand(official: Path) -> None:
     with tarfile.open(official / "ILSVRC2012_img_val.tar") as tar:
         tar.extractall(official / "val", filter="data")
-    data = Images(source="imagenet", root=str(official), num_classes=3, image_size=8, batch_size=4)
+    data = ImageNet(root=str(official), num_classes=3, image_size=8, batch_size=4)
     data.prepare_data()
     assert (len(data.find().train), len(data.find().test or ())) == (15, 6)
 

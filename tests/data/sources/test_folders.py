@@ -1,11 +1,11 @@
-"""Pictures in folders are listed in one order, and nothing that lies beside them is taken for one of them."""
+"""Images in folders are listed in one order, and nothing that lies beside them is taken for one of them."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from cnnlit.data.sources.folders import folders_in, list_pictures, pictures_in
+from cnnlit.data.sources.folders import folders_in, images_in, list_images
 from cnnlit.data.sources.layouts import find_images
 
 
@@ -38,10 +38,10 @@ def test_names_that_are_no_ascii_are_found(tmp_path: Path) -> None:
     assert Path(listing.test.path(0)).is_file()
 
 
-def test_what_lies_beside_pictures_is_passed_over(tmp_path: Path) -> None:
+def test_what_lies_beside_images_is_passed_over(tmp_path: Path) -> None:
     touch(*(tmp_path / "a" / name for name in ("1.JPEG", "2.jpeg", "3.JPG", "4.png", "5.WebP", "6.bmp")))
     touch(*(tmp_path / "a" / name for name in ("Thumbs.db", "notes.txt", ".DS_Store", "._1.JPEG", "7.JPEG.part", "8")))
-    assert pictures_in(tmp_path / "a") == ["1.JPEG", "2.jpeg", "3.JPG", "4.png", "5.WebP", "6.bmp"]
+    assert images_in(tmp_path / "a") == ["1.JPEG", "2.jpeg", "3.JPG", "4.png", "5.WebP", "6.bmp"]
 
 
 def test_folders_that_are_no_classes_are_passed_over(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_link_in_a_loop_below_a_class_ends(photographs: Path, tmp_path: Path) 
     assert len(find_images(tmp_path).train) == 2
 
 
-def test_what_is_named_like_a_picture_and_is_none_is_refused_by_its_path_when_it_is_opened(tmp_path: Path) -> None:
+def test_what_is_named_like_an_image_and_is_none_is_refused_by_its_path_when_it_is_opened(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "1.JPEG", tmp_path / "b" / "1.JPEG")
     (tmp_path / "b" / "2.JPEG").mkdir()
     (tmp_path / "b" / "3.JPEG").symlink_to("3.JPEG")
@@ -73,5 +73,5 @@ def test_what_is_named_like_a_picture_and_is_none_is_refused_by_its_path_when_it
 
 
 def test_a_class_whose_folder_is_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no pictures of class a"):
-        list_pictures(tmp_path, [("a", "a")])
+    with pytest.raises(ValueError, match=r"holds no images of class a"):
+        list_images(tmp_path, [("a", "a")])

@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from cnnlit.data.images import Images
+from cnnlit.data.image_folders import Imagenette
 from cnnlit.data.sources import imagenette
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.imagenette import Archive, obtain_imagenette
+from cnnlit.data.sources.store_writer import Preparation
 
 NAME = "imagenette2-160"
 
 
 @pytest.fixture
 def archive(tmp_path: Path, pack: Any, jpeg: Any) -> Path:
-    """Imagenette in small: two training pictures and a validation picture of each class."""
+    """Imagenette in small: two training images and a validation image of each class."""
     members = {f"{NAME}/noisy_imagenette.csv": b"path\n"}
     for number, wnid in enumerate(IMAGENETTE):
         for split, count in (("train", 2), ("val", 1)):
@@ -85,14 +86,12 @@ def server(archive: Path, publish: Any) -> Iterator[Server]:
 
 
 def hidden(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".cnnlit.lock")
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".lock")
 
 
 def test_it_is_downloaded_and_recognised(server: Server, tmp_path: Path) -> None:
     root = tmp_path / "some" / "where"
-    data = Images(
-        source="imagenette", imagenette_size="160px", root=str(root), image_size=8, batch_size=4, num_workers=0
-    )
+    data = Imagenette(imagenette_size="160px", root=str(root), image_size=8, batch_size=4, num_workers=0)
     data.prepare_data()
     data.setup()
     assert data.num_images == {"train": 20, "val": 0, "test": 10}
@@ -103,9 +102,19 @@ def test_it_is_downloaded_and_recognised(server: Server, tmp_path: Path) -> None
     assert server.asked == [None]
 
 
+def test_a_store_of_it_is_found_in_the_root_and_nothing_is_downloaded(server: Server, tmp_path: Path) -> None:
+    obtain_imagenette(tmp_path, "160px")
+    listing = Imagenette(root=str(tmp_path / NAME), num_classes=10).find()
+    store = Preparation(to=str(tmp_path / "store"), side=8).run(listing)
+    data = Imagenette(root=str(store.folder), num_classes=10)
+    data.prepare_data()
+    assert data.find().layout == "prepared"
+    assert len(server.asked) == 1
+
+
 def test_it_is_found_in_the_root_itself(server: Server, tmp_path: Path) -> None:
     obtain_imagenette(tmp_path, "160px")
-    data = Images(source="imagenette", root=str(tmp_path / NAME), num_classes=10)
+    data = Imagenette(root=str(tmp_path / NAME), num_classes=10)
     data.prepare_data()
     assert len(data.find().train) == 20
     assert len(server.asked) == 1

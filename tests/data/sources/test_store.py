@@ -1,82 +1,40 @@
-"""A store shows the photographs that it was made of, is the same however it was made, and says when it is damaged."""
+"""A store shows the images that it was made of, and says when it is damaged."""
 
 import os
 import pickle
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from data.sources.stored import SIDE, found, store
 from PIL import Image
 from torch import Tensor
 
-from cnnlit.data.images import Images
-from cnnlit.data.sources import store_writer
-from cnnlit.data.sources.folders import Files, Listing
+from cnnlit.data.image_folders import ImageNet
+from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import find_images
-from cnnlit.data.sources.store import PreparedPictures, find_prepared, verify
-from cnnlit.data.sources.store_writer import Preparation, Prepared, psnr
+from cnnlit.data.sources.store import StoredImages, find_prepared, verify
+from cnnlit.data.sources.store_writer import psnr
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 
-ROOT = Path(__file__).parents[3]
-SIDE = 32
 ALEXNET = (ShorterSide(pixels=256), CenterCrop(pixels=256), RandomCrop(pixels=224), Flip())
-SHARDS = ["train-00000.bin", "train-00001.bin", "train-00002.bin", "train-00003.bin", "train-00004.bin"]
 
-
-@pytest.fixture(autouse=True)
-def few_pictures_in_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """24 training pictures in five shards, 12 of validation in three."""
-    monkeypatch.setattr(store_writer, "LEAST_IN_SHARD", 5)
-
-
-def store(root: Path, to: Path, **options: Any) -> Prepared:
-    return Preparation(to=str(to), **{"side": SIDE, "num_threads": 1, **options}).run(find_images(root))
-
-
-@pytest.fixture
-def listing(photographs: Path) -> Listing:
-    return find_images(photographs)
-
-
-@pytest.fixture(params=["jpeg", "raw"])
-def encoding(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def made(photographs: Path, tmp_path: Path, encoding: str) -> Path:
-    return store(photographs, tmp_path / "store", encoding=encoding).folder
-
-
-def found(folder: Path) -> Listing:
-    listing = find_prepared(folder)
-    assert listing is not None
-    return listing
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+pytestmark = pytest.mark.usefixtures("few_images_in_a_shard")
 
 
 def exact(path: str, square: bool) -> np.ndarray:
-    """What is to be stored of a picture, by PIL: its shorter side SIDE, and the square in the middle."""
-    picture = Image.open(path).convert("RGB")
-    shorter = min(picture.size)
-    width, height = (side * SIDE // shorter for side in picture.size)
+    """What is to be stored of an image, by PIL: its shorter side SIDE, and the square in the middle."""
+    image = Image.open(path).convert("RGB")
+    shorter = min(image.size)
+    width, height = (side * SIDE // shorter for side in image.size)
     if shorter > SIDE or square:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     if square:
         left, top = round((width - SIDE) / 2), round((height - SIDE) / 2)
-        picture = picture.crop((left, top, left + SIDE, top + SIDE))
-    return np.asarray(picture)
+        image = image.crop((left, top, left + SIDE, top + SIDE))
+    return np.asarray(image)
 
 
 def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_names(
@@ -89,10 +47,10 @@ def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_name
         assert torch.equal(ours.labels, theirs.labels)
         assert ours.names.tolist() == theirs.names.tolist()
         for index in range(len(theirs)):
-            picture, expected = ours.open(index), exact(theirs.path(index), encoding == "raw")
-            pixels = picture.rgb()
+            image, expected = ours.open(index), exact(theirs.path(index), encoding == "raw")
+            pixels = image.rgb()
             assert pixels.dtype == np.uint8
-            assert pixels.shape == expected.shape == (picture.height, picture.width, 3)
+            assert pixels.shape == expected.shape == (image.height, image.width, 3)
             if encoding == "raw":
                 assert np.abs(pixels.astype(int) - expected).max() <= 2
             else:
@@ -100,7 +58,7 @@ def test_a_store_holds_the_photographs_in_their_order_with_their_labels_and_name
             assert os.fsdecode(theirs.names[index]) in ours.path(index)
 
 
-def test_a_picture_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw_square(
+def test_an_image_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw_square(
     photographs: Path, tmp_path: Path
 ) -> None:
     sides = {
@@ -115,179 +73,19 @@ def test_a_picture_smaller_than_the_side_is_not_enlarged_as_jpeg_and_is_in_a_raw
         assert (raw.height, raw.width) == (50, 50)
 
 
-def test_better_jpegs_are_nearer_and_larger(photographs: Path, tmp_path: Path) -> None:
-    one = store(photographs, tmp_path / "one").about
-    other = store(photographs, tmp_path / "other", quality=95, subsampling=444).about
-    assert other["sample"]["psnr_db"] > one["sample"]["psnr_db"] + 1
-    assert other["splits"]["train"]["bytes"] > one["splits"]["train"]["bytes"]
-
-
-# Made in any way
-
-
-def test_a_store_is_the_same_whatever_the_number_of_threads(
-    photographs: Path, made: Path, tmp_path: Path, encoding: str
-) -> None:
-    other = store(photographs, tmp_path / "other", encoding=encoding, num_threads=3).folder
-    assert content(other) == content(made)
-
-
-@pytest.mark.parametrize("survived", [0, 1, 11, 23, 30])
-def test_a_store_is_the_same_however_often_it_was_cut_off(
-    photographs: Path, made: Path, tmp_path: Path, encoding: str, survived: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "cut_off"
-    left, write = survived, Files.open
-
-    def opened(self: Files, index: int) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return write(self, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store_writer, "SAMPLE", 1)
-        patch.setattr(Files, "open", opened)
-        for _ in range(2):
-            left = survived
-            with pytest.raises(KeyboardInterrupt):
-                store(photographs, folder, encoding=encoding)
-            assert not list(folder.glob(".*"))
-            survived = min(survived, 4)  # the second time, so few that no further shard is finished
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.bin")}
-    store(photographs, folder, encoding=encoding)
-    assert content(folder) == content(made)
-    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
-
-
-def test_a_store_that_was_killed_is_gone_on_with(photographs: Path, tmp_path: Path) -> None:
-    whole = store(photographs, tmp_path / "whole").folder
-    folder = tmp_path / "killed"
-    script = (
-        "import sys, time\n"
-        "from cnnlit.data import preparing\n"
-        "from cnnlit.data.sources.folders import Files\n"
-        "from cnnlit.data.sources.layouts import find_images\n"
-        "preparing.LEAST_IN_SHARD, store_writer.SAMPLE, opened = 5, 1, Files.open\n"
-        "Files.open = lambda self, index: (time.sleep(0.1), opened(self, index))[1]\n"
-        "preparation = store_writer.Preparation(to=sys.argv[2], side=32, num_threads=1)\n"
-        "preparation.run(find_images(sys.argv[1]))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(photographs), str(folder)], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    deadline = time.monotonic() + 120
-    while not (folder / "train-00001.bin").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (folder / "prepared.json").exists()
-    with pytest.raises(ValueError, match=r"killed is a half-made store: say the python -m cnnlit.prepare again"):
-        find_prepared(folder)
-    store(photographs, folder)
-    assert content(folder) == content(whole)
-
-
-def test_two_processes_do_not_make_one_store(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    second: list[str] = []
-    opened = Files.open
-
-    def meanwhile(self: Files, index: int) -> Any:
-        if not second:
-            second.append("")
-            with pytest.raises(ValueError, match="another process is preparing") as refused:
-                store(photographs, tmp_path / "store")
-            second.append(str(refused.value))
-        return opened(self, index)
-
-    monkeypatch.setattr(Files, "open", meanwhile)
-    store(photographs, tmp_path / "store")
-    assert len(second) == 2
-
-
-def test_other_settings_than_those_of_a_begun_store_are_refused(made: Path, photographs: Path, encoding: str) -> None:
-    for change, says in (
-        ({"side": 40}, f"side={SIDE}, this is side=40"),
-        ({"encoding": "raw" if encoding == "jpeg" else "jpeg"}, f"encoding={encoding}, this is"),
-        *([({"quality": 80}, "quality=90, this is quality=80")] if encoding == "jpeg" else []),
-    ):
-        for how in ("holds pictures that were prepared", "is half made"):
-            with pytest.raises(ValueError, match=rf"^prepare.to={made} {how} with {says}[^\n]*$"):
-                store(photographs, made, **{"encoding": encoding, **change})
-            if (made / "prepared.json").exists():
-                (made / "prepared.json").rename(made / "preparing.json")
-        (made / "preparing.json").rename(made / "prepared.json")
-    assert store(photographs, made, encoding=encoding).was_there
-
-
-def test_other_photographs_than_those_of_a_begun_store_are_refused(
-    made: Path, photographs: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(photographs, tmp_path / "fewer")
-    next((tmp_path / "fewer").glob("train/*/*")).unlink()
-    encoding = found(made).train.encoding  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="other listed"):
-        store(tmp_path / "fewer", made, encoding=encoding)
-
-
-def test_a_folder_with_something_else_is_refused(photographs: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="there is something else; name a new folder"):
-        store(photographs, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_a_disk_that_is_too_small_is_named_before_anything_is_written(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(OSError, match=r"are needed and 0.0 GB are free"):
-        store(photographs, tmp_path / "store")
-    assert [path.name for path in (tmp_path / "store").iterdir()] == ["preparing.json"]
-
-
-@pytest.mark.parametrize("sampled", [True, False])
-def test_an_unreadable_photograph_stops_or_is_left_out_and_named(
-    photographs: Path, tmp_path: Path, sampled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_writer, "SAMPLE", 64 if sampled else 1)
-    shutil.copytree(photographs, tmp_path / "photographs")
-    bad = tmp_path / "photographs" / "train" / "n00000002" / "n00000002_3.JPEG"
-    bad.write_bytes(b"no picture")
-    listing = find_images(tmp_path / "photographs")
-    preparation = Preparation(to=str(tmp_path / "store"), side=SIDE, num_threads=2)
-    with pytest.raises(ValueError, match=r"n00000002_3.JPEG cannot be read"):
-        preparation.run(listing)
-    about = preparation.run(listing, on_unreadable="skip").about
-    assert about["splits"]["train"]["unreadable"] == ["n00000002/n00000002_3.JPEG"]
-    train = found(tmp_path / "store").train
-    assert train.labels.tolist() == [0] * 8 + [1] * 7 + [2] * 8
-    names = [name for name in listing.train.names.tolist() if b"n00000002_3" not in name]
-    assert train.names.tolist() == names
-    assert verify(tmp_path / "store") == 23 + 12
-
-
-# Damage
-
-
 def flip_a_byte(path: Path, place: int) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[place] ^= 4
     path.write_bytes(damaged)
 
 
-def test_a_damaged_shard_is_detected_and_its_picture_named(made: Path, encoding: str) -> None:
+def test_a_damaged_shard_is_detected_and_its_image_named(made: Path, encoding: str) -> None:
     assert verify(made) == 36
     flip_a_byte(made / "train-00001.bin", 300)
     with pytest.raises(ValueError, match=r"^damaged: n0\S+\.JPEG in \S+train-00001.bin; [^\n]*$"):
         verify(made)
     train = found(made).train
-    if encoding == "raw":  # a checksum would cost more than all else that is done to a raw picture
+    if encoding == "raw":  # a checksum would cost more than all else that is done to a raw image
         return
     messages = []
     for index in range(len(train)):
@@ -328,17 +126,14 @@ def test_a_folder_that_is_no_store_is_left_to_others(photographs: Path) -> None:
     assert find_prepared(photographs) is None
 
 
-# Shown
-
-
-def images(root: Path, **options: Any) -> Images:
+def loaded(root: Path, **options: Any) -> ImageNet:
     chosen: Any = {"image_size": 28, "num_classes": 3, "batch_size": 5, "num_workers": 0, "augmentation": ALEXNET}
-    data = Images(source="imagenet", root=str(root), **{**chosen, **options})
+    data = ImageNet(root=str(root), **{**chosen, **options})
     data.setup()
     return data
 
 
-def shown(data: Images, epoch: int = 0) -> tuple[Tensor, Tensor]:
+def shown(data: ImageNet, epoch: int = 0) -> tuple[Tensor, Tensor]:
     loader: Any = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
     batches = [(batch.images, batch.labels) for batch in loader]
@@ -349,9 +144,9 @@ def shown(data: Images, epoch: int = 0) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("augmentation", [ALEXNET, (RandomResizedCrop(pixels=224), Flip())])
 def test_the_pixels_do_not_depend_on_the_number_of_workers(made: Path, augmentation: Any) -> None:
     options: Any = {"augmentation": augmentation, "val_split": 3}
-    pixels, labels = shown(images(made, **options), epoch=2)
+    pixels, labels = shown(loaded(made, **options), epoch=2)
     for num_workers in (1, 2):
-        others, other_labels = shown(images(made, num_workers=num_workers, **options), epoch=2)
+        others, other_labels = shown(loaded(made, num_workers=num_workers, **options), epoch=2)
         assert torch.equal(others, pixels)
         assert torch.equal(other_labels, labels)
 
@@ -360,8 +155,8 @@ def test_a_raw_store_shows_what_the_photographs_themselves_show(photographs: Pat
     made = store(photographs, tmp_path / "store", encoding="raw").folder
     options: Any = {"val_split": 6, "seed": 3}
     for epoch in range(2):
-        stored, stored_labels = shown(images(made, **options), epoch)
-        pixels, labels = shown(images(photographs, **options), epoch)
+        stored, stored_labels = shown(loaded(made, **options), epoch)
+        pixels, labels = shown(loaded(photographs, **options), epoch)
         assert torch.equal(stored_labels, labels)
         assert (stored.int() - pixels.int()).abs().max() <= 2
 
@@ -371,12 +166,9 @@ def test_a_store_goes_to_a_worker_process_by_its_name(made: Path) -> None:
     before = train.open(1).rgb()
     pickled = pickle.dumps(train)
     assert len(pickled) < 600
-    there: PreparedPictures = pickle.loads(pickled)
+    there: StoredImages = pickle.loads(pickled)
     assert np.array_equal(there.open(1).rgb(), before)
     assert there.labels.tolist() == [0, 0, 2]
-
-
-# The order on the disk
 
 
 def test_neighbours_on_the_disk_are_of_different_classes(made: Path) -> None:
@@ -387,17 +179,12 @@ def test_neighbours_on_the_disk_are_of_different_classes(made: Path) -> None:
 
 
 def test_blocks_of_neighbours_show_each_image_once(made: Path) -> None:
-    data = images(made, block_images=4, val_split=6)
+    data = loaded(made, block_images=4, val_split=6)
     for epoch in range(2):
         loader: Any = data.train_dataloader()
         assert sorted(loader.sampler.presentations(epoch).tolist()) == list(range(18))
 
 
-def test_blocks_of_pictures_that_lie_class_by_class_are_refused(photographs: Path) -> None:
-    with pytest.raises(ValueError, match=r"data.block_images=4: these images lie class by class"):
-        images(photographs, block_images=4)
-
-
-def test_a_store_without_a_place_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"prepare\.to=FOLDER"):
-        Preparation(to=None)
+def test_blocks_of_images_stored_class_by_class_are_refused(photographs: Path) -> None:
+    with pytest.raises(ValueError, match=r"data.block_images=4: these images are stored class by class"):
+        loaded(photographs, block_images=4)

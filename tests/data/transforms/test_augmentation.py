@@ -88,7 +88,7 @@ def test_a_recipes_pixels_are_in_proportion_to_the_image_size(image_size: int, s
     whole = Windows.whole(torch.tensor([[image_size, image_size]]))
     assert used.geometry[0](whole, torch.empty(1, 0), used.factor).size.tolist() == [[shorter, shorter]]
     boxes = used.windows(torch.full((200, 2), shorter), 0, torch.arange(200)).box
-    assert torch.equal(boxes, boxes.round())  # a picture of the scaled length is cut, not resampled
+    assert torch.equal(boxes, boxes.round())  # an image of the scaled length is cut, not resampled
     assert boxes.min() == 0
     assert boxes.max() == shorter
     assert bool(((boxes[:, 3] - boxes[:, 1]) == image_size).all())
@@ -100,7 +100,7 @@ def test_padding_is_in_proportion_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "flip", "cifar"])
-def test_a_picture_of_the_right_size_is_tested_as_it_is(name: str) -> None:
+def test_an_image_of_the_right_size_is_tested_as_it_is(name: str) -> None:
     used = augmentation(*LISTS[name], image_size=64).for_evaluation()
     assert used.windows(torch.tensor([[64, 64]]), 0, torch.tensor([5])).box.tolist() == [[0, 0, 64, 64]]
 

@@ -9,8 +9,8 @@ from scipy import ndimage, stats
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cnnlit.data.handwritten import HandwrittenDigits, ResidentDigits
-from cnnlit.data.loading.batch_sampler import Batches
+from cnnlit.data.handwritten import DigitsInMemory, HandwrittenDigits
+from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField, pad, warp
 
 RANGES: Any = {
@@ -23,7 +23,7 @@ IDENTITY = (1.0, 0.0, 1.0, 0.0, 0.0)
 
 
 def noise(count: int, side: int = 28) -> Tensor:
-    """Pictures without any smoothness, up to their edges."""
+    """Images without any smoothness, up to their edges."""
     return torch.randint(0, 256, (count, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
@@ -31,8 +31,8 @@ def distortion(num_images: int = 10, versions: int = 1, fixed: bool = False, see
     return AffineDistortion(**RANGES, num_images=num_images, versions=versions, fixed=fixed, seeds=[seed])
 
 
-def resident(num_images: int = 40, **options: Any) -> ResidentDigits:
-    return ResidentDigits(noise(num_images), torch.arange(num_images) % 10, 32, distortion(num_images, **options))
+def resident(num_images: int = 40, **options: Any) -> DigitsInMemory:
+    return DigitsInMemory(noise(num_images), torch.arange(num_images) % 10, 32, distortion(num_images, **options))
 
 
 def padded_by_numpy(image: Tensor) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_pad_runs_from_background_to_ink() -> None:
     assert padded.flatten().sort().values[:-2].numpy() == pytest.approx(-0.1)
 
 
-def test_pad_centres_the_picture() -> None:
+def test_pad_centres_the_image() -> None:
     images = noise(3)
     expected = np.stack([padded_by_numpy(image) for image in images])[:, None]
     np.testing.assert_allclose(pad(images, 32).numpy(), expected, atol=1e-6)
@@ -67,7 +67,7 @@ def test_a_warp_by_nothing_is_padding(image_size: int) -> None:
 
 
 def warped_by_scipy(image: Tensor, a00: float, a01: float, a11: float, tx: float, ty: float) -> np.ndarray:
-    # In pixels of the padded picture, 0..31: X the column and Y the row.
+    # In pixels of the padded image, 0..31: X the column and Y the row.
     rows, columns = np.mgrid[:32, :32].astype(np.float64)
     x = 15.5 + a00 * (columns - 15.5) + a01 * (rows - 15.5) + tx
     y = 26 + a11 * (rows - 26) + ty
@@ -88,9 +88,9 @@ def test_a_distortion_applies_its_own_maps() -> None:
     images, drawn = noise(20), distortion(20, versions=3)
     presentations = torch.tensor([59, 3, 20, 41])
     result = drawn(images[presentations % 20], 7, presentations, 32)[:, 0]
-    for presentation, picture in zip(presentations, result, strict=True):
+    for presentation, image in zip(presentations, result, strict=True):
         expected = warped_by_scipy(images[presentation % 20], *drawn.affine(7)[presentation].tolist())
-        np.testing.assert_allclose(picture.numpy(), expected, atol=1e-4)
+        np.testing.assert_allclose(image.numpy(), expected, atol=1e-4)
 
 
 def test_scaling_keeps_the_foot_of_the_digit() -> None:
@@ -160,7 +160,7 @@ def test_a_distortion_forgets_the_epoch_before() -> None:
 
 
 def test_the_pixels_are_the_same_with_any_number_of_workers() -> None:
-    batches = Batches(40, 16, order="fresh", versions=2, passes_per_epoch=2)
+    batches = BatchSampler(40, 16, order="fresh", versions=2, passes_per_epoch=2)
     results = []
     for num_workers in (0, 2):
         loader = DataLoader(resident(versions=2), batch_size=None, sampler=batches, num_workers=num_workers)
@@ -176,25 +176,25 @@ def test_the_pixels_are_the_same_with_any_number_of_workers() -> None:
 def test_fixed_copies_begin_with_the_original_and_stay() -> None:
     digits = resident(versions=4, fixed=True)
     everything = torch.arange(160)
-    pictures = digits[0, everything][0]
-    torch.testing.assert_close(pictures[:40], pad(digits.images, 32), atol=1e-5, rtol=0)
-    assert len(pictures.flatten(1).unique(dim=0)) == 160
+    images = digits[0, everything][0]
+    torch.testing.assert_close(images[:40], pad(digits.images, 32), atol=1e-5, rtol=0)
+    assert len(images.flatten(1).unique(dim=0)) == 160
     for epoch in (1, 5):
-        assert torch.equal(digits[epoch, everything][0], pictures)
+        assert torch.equal(digits[epoch, everything][0], images)
 
 
 def test_an_original_and_its_copies_are_each_shown_once_in_as_many_epochs() -> None:
     data = HandwrittenDigits(distortion="affine1998", distortion_copies=3, batch_size=100)
     data.setup()
     loader = data.train_dataloader()
-    pictures = []
+    images = []
     for epoch in range(4):
         loader.sampler.set_epoch(epoch)
-        pictures += [images for images, _ in loader]
-        assert sum(map(len, pictures)) == 1437 * (epoch + 1)
+        images += [images for images, _ in loader]
+        assert sum(map(len, images)) == 1437 * (epoch + 1)
     drawn = AffineDistortion(**RANGES, num_images=1437, versions=4, fixed=True, seeds=[0])
-    everything = ResidentDigits(*data._splits["train"], 32, drawn)[0, torch.arange(4 * 1437)][0]
-    by_ink = [torch.cat(part).flatten(1).double().sum(1).sort().values for part in (pictures, [everything])]
+    everything = DigitsInMemory(*data._splits["train"], 32, drawn)[0, torch.arange(4 * 1437)][0]
+    by_ink = [torch.cat(part).flatten(1).double().sum(1).sort().values for part in (images, [everything])]
     assert torch.equal(*by_ink)
 
 
@@ -242,7 +242,7 @@ def test_few_coefficients_are_the_field_to_a_thousandth_of_a_pixel() -> None:
     assert (missing * expected.diagonal()).sqrt().max() < 2e-3
 
 
-def test_a_displaced_picture_is_scipys() -> None:
+def test_a_displaced_image_is_scipys() -> None:
     images = noise(4)
     displacement = 2 * torch.randn(4, 32, 32, 2, generator=torch.Generator().manual_seed(1))
     warped = warp(images, torch.tensor([IDENTITY] * 4), 32, displacement)[:, 0]
@@ -254,12 +254,12 @@ def test_a_displaced_picture_is_scipys() -> None:
         np.testing.assert_allclose(result.numpy(), expected, atol=1e-3)
 
 
-def test_elastic_pictures_are_those_of_their_presentation_in_any_batch() -> None:
-    def elastic(fixed: bool = False) -> ResidentDigits:
+def test_elastic_images_are_those_of_their_presentation_in_any_batch() -> None:
+    def elastic(fixed: bool = False) -> DigitsInMemory:
         drawn = AffineDistortion(
             **RANGES, num_images=40, versions=2, fixed=fixed, seeds=[0], elastic=ElasticField(34, 4, 32)
         )
-        return ResidentDigits(noise(40), torch.arange(40) % 10, 32, drawn)
+        return DigitsInMemory(noise(40), torch.arange(40) % 10, 32, drawn)
 
     presentations = torch.randperm(80, generator=torch.Generator().manual_seed(2))
     whole, _ = elastic()[4, presentations]

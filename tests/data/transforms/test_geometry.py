@@ -28,15 +28,15 @@ from cnnlit.data.transforms.resampling import resample, show
 SIZES = [(97, 60), (60, 97), (500, 375), (333, 251), (256, 256), (41, 300)]  # width, height
 
 
-def after(picture: Image.Image, *steps: Geometry, draws: list[float] | None = None, factor: float = 1) -> NDArray[Any]:
-    """The pixels that one picture shows after the steps, each of which is given its share of the draws."""
-    windows = Windows.whole(torch.tensor([[picture.height, picture.width]]))
+def after(image: Image.Image, *steps: Geometry, draws: list[float] | None = None, factor: float = 1) -> NDArray[Any]:
+    """The pixels that one image shows after the steps, each of which is given its share of the draws."""
+    windows = Windows.whole(torch.tensor([[image.height, image.width]]))
     remaining = draws or []
     for step in steps:
         drawn, remaining = remaining[: step.num_draws], remaining[step.num_draws :]
         windows = step(windows, torch.tensor([drawn], dtype=torch.float64), factor)
     windows = windows._replace(box=(windows.box * 65536).round() / 65536)
-    return show(np.asarray(picture), windows.box[0], windows.size[0], windows.cut[0])
+    return show(np.asarray(image), windows.box[0], windows.size[0], windows.cut[0])
 
 
 def difference(shown: NDArray[Any], expected: Image.Image) -> int:
@@ -47,20 +47,20 @@ def difference(shown: NDArray[Any], expected: Image.Image) -> int:
 @pytest.mark.parametrize("size", SIZES)
 def test_shorter_side_is_torchvisions_resize(draw: Any, size: tuple[int, int]) -> None:
     for pixels in (64, 50, 100):
-        picture = draw(*size)
-        assert difference(after(picture, ShorterSide(pixels=pixels)), torchvision.resize(picture, [pixels])) <= 1
+        image = draw(*size)
+        assert difference(after(image, ShorterSide(pixels=pixels)), torchvision.resize(image, [pixels])) <= 1
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_shorter_side_and_center_crop_are_torchvisions(draw: Any, size: tuple[int, int]) -> None:
-    picture = draw(*size)
-    expected = torchvision.center_crop(torchvision.resize(picture, [73]), [64])
-    assert difference(after(picture, ShorterSide(pixels=73), CenterCrop(pixels=64)), expected) <= 1
+    image = draw(*size)
+    expected = torchvision.center_crop(torchvision.resize(image, [73]), [64])
+    assert difference(after(image, ShorterSide(pixels=73), CenterCrop(pixels=64)), expected) <= 1
 
 
-def test_a_center_crop_of_a_smaller_picture_is_bordered_in_black(draw: Any) -> None:
-    picture = draw(40, 70)
-    assert difference(after(picture, CenterCrop(pixels=60)), torchvision.center_crop(picture, [60])) == 0
+def test_a_center_crop_of_a_smaller_image_is_bordered_in_black(draw: Any) -> None:
+    image = draw(40, 70)
+    assert difference(after(image, CenterCrop(pixels=60)), torchvision.center_crop(image, [60])) == 0
 
 
 def test_the_longer_side_is_in_proportion_and_rounded_down() -> None:
@@ -78,11 +78,11 @@ def test_all_lengths_of_a_range_are_as_frequent_and_none_beyond() -> None:
 
 
 def test_alexnets_crops_are_torchvisions(draw: Any) -> None:
-    picture = draw(500, 375)
-    square = torchvision.center_crop(torchvision.resize(picture, [256]), [256])
+    image = draw(500, 375)
+    square = torchvision.center_crop(torchvision.resize(image, [256]), [256])
     for vertical, horizontal, top, left in [(0.0, 0.0, 0, 0), (1 - 1e-9, 0.5, 32, 16), (0.1, 0.9, 3, 29)]:
         shown = after(
-            picture,
+            image,
             ShorterSide(pixels=256),
             CenterCrop(pixels=256),
             RandomCrop(pixels=224),
@@ -104,29 +104,29 @@ def test_a_random_crop_is_anywhere_as_often() -> None:
 
 
 def test_a_padded_crop_is_torchvisions_with_black(draw: Any) -> None:
-    picture = draw(32, 32)
-    padded = torchvision.pad(picture, [4])
+    image = draw(32, 32)
+    padded = torchvision.pad(image, [4])
     for (vertical, top), (horizontal, left) in zip([(0.0, 0), (0.99, 8)], [(0.5, 4), (0.2, 1)], strict=True):
-        shown = after(picture, RandomCrop(pixels=32, padding=4), draws=[vertical, horizontal])
+        shown = after(image, RandomCrop(pixels=32, padding=4), draws=[vertical, horizontal])
         assert difference(shown, torchvision.crop(padded, top, left, 32, 32)) == 0
 
 
 def test_the_ten_positions_are_torchvisions_ten_crops(draw: Any) -> None:
-    picture = draw(60, 50)  # of odd sizes the middle of the mirrored one lies a pixel beside
-    shown = {after(picture, TenPositions(pixels=24), draws=[place / 10 + 0.01]).tobytes() for place in range(10)}
-    assert shown == {np.asarray(crop).tobytes() for crop in torchvision.ten_crop(picture, [24])}
+    image = draw(60, 50)  # of odd sizes the middle of the mirrored one lies a pixel beside
+    shown = {after(image, TenPositions(pixels=24), draws=[place / 10 + 0.01]).tobytes() for place in range(10)}
+    assert shown == {np.asarray(crop).tobytes() for crop in torchvision.ten_crop(image, [24])}
 
 
 def test_a_flip_is_left_for_right_in_half_of_the_cases(draw: Any) -> None:
-    picture = draw(30, 20)
-    assert difference(after(picture, Flip(), draws=[0.49]), torchvision.hflip(picture)) == 0
-    assert difference(after(picture, Flip(), draws=[0.5]), picture) == 0
+    image = draw(30, 20)
+    assert difference(after(image, Flip(), draws=[0.49]), torchvision.hflip(image)) == 0
+    assert difference(after(image, Flip(), draws=[0.5]), image) == 0
 
 
-def test_a_crop_of_a_mirrored_picture_is_counted_from_its_own_left(draw: Any) -> None:
-    picture = draw(50, 40)
-    shown = after(picture, Flip(), RandomCrop(pixels=20), draws=[0.0, 0.0, 0.0])
-    assert difference(shown, torchvision.crop(torchvision.hflip(picture), 0, 0, 20, 20)) == 0
+def test_a_crop_of_a_mirrored_image_is_counted_from_its_own_left(draw: Any) -> None:
+    image = draw(50, 40)
+    shown = after(image, Flip(), RandomCrop(pixels=20), draws=[0.0, 0.0, 0.0])
+    assert difference(shown, torchvision.crop(torchvision.hflip(image), 0, 0, 20, 20)) == 0
 
 
 def random_resized(count: int, height: int, width: int, **options: Any) -> Tensor:
@@ -163,13 +163,13 @@ def test_a_random_resized_crop_that_fits_nowhere_is_the_largest_in_the_middle(he
 
 
 def test_pixels_of_a_random_resized_crop_are_torchvisions(draw: Any) -> None:
-    picture = draw(300, 200)
+    image = draw(300, 200)
     draws = [0.3] * 10 + [0.6] * 10 + [0.4, 0.7]
     windows = RandomResizedCrop(pixels=64)(Windows.whole(torch.tensor([[200, 300]])), torch.tensor([draws]).double(), 1)
     left, top, right, bottom = (int(edge) for edge in windows.box[0])
-    cut = picture.crop((left, top, right, bottom)).resize((64, 64), Image.Resampling.BILINEAR)
-    shown = after(picture, RandomResizedCrop(pixels=64), draws=draws)
-    # At its edges torchvision's sees nothing beyond the crop, where there is a picture.
+    cut = image.crop((left, top, right, bottom)).resize((64, 64), Image.Resampling.BILINEAR)
+    shown = after(image, RandomResizedCrop(pixels=64), draws=draws)
+    # At its edges torchvision's sees nothing beyond the crop, where there is an image.
     assert difference(shown[1:-1, 1:-1], cut.crop((1, 1, 63, 63))) <= 1
 
 
@@ -213,9 +213,9 @@ def test_a_random_resized_crop_is_cut_out_and_then_resized_as_torchvision_does()
     windows = step(Windows.whole(torch.tensor([[90, 130]]).expand(12, 2)), uniform(presentations, step.num_draws, 0), 1)
     assert windows.cut.isfinite().all()
     for window, (left, top, right, bottom) in enumerate(windows.box.tolist()):
-        picture = Image.fromarray(noise.numpy())
+        image = Image.fromarray(noise.numpy())
         place = int(top), int(left), int(bottom - top), int(right - left)
-        expected = np.asarray(torchvision.resized_crop(picture, *place, [32, 32])).astype(int)
+        expected = np.asarray(torchvision.resized_crop(image, *place, [32, 32])).astype(int)
         alone = Windows(*(part[window : window + 1] for part in windows))
         shown = show(noise.numpy(), *(part[0] for part in alone))
         assert abs(shown - expected).max() <= 1

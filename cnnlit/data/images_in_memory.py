@@ -1,0 +1,149 @@
+"""Sets of colour images that stay in the memory of the device that trains: Tiny ImageNet, synthetic images."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cnnlit.data.images import Count, ImageData, NumClasses, Order, Seed, TestSplit, ValSplit
+from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
+from cnnlit.data.loading.datasets import Batch, ImagesInMemory
+from cnnlit.data.loading.image_set import LoadedImages, load
+from cnnlit.data.loading.multi_view import ViewBatch, ViewsInMemory
+from cnnlit.data.sources import synthetic
+from cnnlit.data.sources.folders import Listing
+from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.colours import Normalization
+from cnnlit.data.transforms.evaluation_crops import ViewPlan
+
+STATISTICS_BATCH = 250
+
+
+class InMemoryImageData(ImageData[LoadedImages]):
+    """Colour images of one size, all of them in the memory of the device that trains. See ImageData."""
+
+    _in_memory = True
+
+    @property
+    def test_images(self) -> Tensor:
+        """See ResumableData: uint8 [N, 3, H, W]."""
+        return self._splits[self.tested].pixels
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # it is there already
+
+    def curvature_sample(self, count: int, epoch: int) -> Batch:
+        """See ResumableData."""
+        dataset = self._augmented("train", self._augmentation)
+        sample: Batch = dataset[epoch, self.curvature_indices(count, epoch)]
+        return sample
+
+    def loader(self, dataset: Dataset[Any], batches: BatchSampler | LockstepSampler) -> DataLoader[Any]:
+        return DataLoader(dataset, batch_size=None, sampler=batches)
+
+    def _single_view(self, images: LoadedImages, augmentation: Augmentation) -> ImagesInMemory:
+        return ImagesInMemory(images.to(self._device), augmentation)
+
+    def _several_views(self, images: LoadedImages, views: ViewPlan) -> Dataset[ViewBatch]:
+        return ViewsInMemory(images.to(self._device), views)
+
+    def _pixels(self, images: LoadedImages) -> Iterator[Tensor]:
+        dataset = self._single_view(images, self._evaluation)
+        batches = BatchSampler(len(images), STATISTICS_BATCH, order="sequential")
+        return (dataset.before_colours(batch).images for batch in batches)
+
+
+class TinyImageNet(InMemoryImageData):
+    """Tiny ImageNet (Stanford's CS231n): 200 classes, 500 training and 50 validation images of each, 64x64.
+
+    A subset of the classes will do, and any of the layouts of cnnlit.data.sources.layouts.
+
+    Args:
+        root: the folder that holds the set, or one in which a folder named after it does.
+
+    The other options: see ImageData.
+    """
+
+    source = "tiny_imagenet"
+
+    def __init__(
+        self,
+        *,
+        root: str = "data",
+        batch_size: Count = 128,
+        eval_batch_size: Count = 250,
+        image_size: Count = 224,
+        num_classes: NumClasses = 10,
+        in_channels: Literal[3] = 3,
+        val_split: ValSplit = 0,
+        test_split: TestSplit = 0.1,
+        split_seed: Seed = 0,
+        order: Order = "fresh",
+        seed: Seed = 0,
+        augmentation: Sequence[Any] = (),
+        views: Sequence[Any] | None = None,
+        normalization: Normalization = "mean_std",
+    ) -> None:
+        super().__init__(augmentation=augmentation, views=views)
+
+    def _read(self) -> tuple[LoadedImages, LoadedImages | None]:
+        listing = self._find_classes()
+        training, *test = load([listing.train, *([listing.test] if listing.test else [])])
+        return training, test[0] if test else None
+
+
+class SyntheticImages(InMemoryImageData):
+    """Striped shapes that the program draws, for dry runs: nothing to download, any number of classes, any size.
+
+    Args:
+        drawn_images: how many are drawn for training; a fifth as many again for the test.
+
+    The other options: see ImageData. `num_classes` and `image_size` are what is drawn.
+    """
+
+    source = "synthetic"
+
+    def __init__(
+        self,
+        *,
+        batch_size: Count = 128,
+        eval_batch_size: Count = 250,
+        image_size: Count = 224,
+        num_classes: NumClasses = 10,
+        in_channels: Literal[3] = 3,
+        val_split: ValSplit = 0,
+        split_seed: Seed = 0,
+        drawn_images: Count = 1000,
+        order: Order = "fresh",
+        seed: Seed = 0,
+        augmentation: Sequence[Any] = (),
+        views: Sequence[Any] | None = None,
+        normalization: Normalization = "mean_std",
+    ) -> None:
+        super().__init__(augmentation=augmentation, views=views)
+
+    def find(self) -> Listing:
+        """Refused.
+
+        Raises:
+            ValueError: always: there are no files.
+        """
+        raise ValueError("data=synthetic: these images are drawn in memory and are in no folder")
+
+    def _read(self) -> tuple[LoadedImages, LoadedImages]:
+        self.class_names = synthetic.class_names(self.hparams["num_classes"])
+        count = self.hparams["drawn_images"]
+        return self._draw(count, split=0), self._draw(-(-count // 5), split=1)
+
+    def _draw(self, count: int, split: int) -> LoadedImages:
+        hparams = self.hparams
+        pixels, labels = synthetic.draw_images(
+            count,
+            num_classes=hparams["num_classes"],
+            image_size=hparams["image_size"],
+            seed=hparams["split_seed"],  # the images must not depend on the seed of the run
+            split=split,
+        )
+        return LoadedImages(pixels, labels)
