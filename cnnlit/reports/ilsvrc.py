@@ -9,8 +9,7 @@ from cnnlit.analysis.comparison import Measured, compare_runs
 from cnnlit.analysis.measures import Measure
 from cnnlit.analysis.statistics import Interval
 from cnnlit.reports.charts.dots import Row, color_of, strips
-from cnnlit.reports.html import table, tag, text
-from cnnlit.reports.report_page import document
+from cnnlit.reports.html import render
 from cnnlit.reports.report_tables import shown_interval
 from cnnlit.reports.tables import Column, Page, Table
 from cnnlit.runs.records import RunRecord
@@ -192,9 +191,12 @@ def ilsvrc_html(chart: Standing) -> str:
         )
         for entry in chart.entries
     ]
-    drawn = strips(bars, TOP5.metric, TITLE, zero=False)
-    words = [tag("p", text(words), class_="note") for words in (UNLIKE, SOURCES)]
-    sheet = ilsvrc_table(chart)
-    listed = sheet._replace(columns=[column for column in sheet.columns if column.head != BARS])
-    sections = [tag("section", drawn), tag("section", table(listed), *words)]
-    return document(TITLE, " ".join(chart.sentences), sections)
+    table = ilsvrc_table(chart)
+    return render(
+        "ilsvrc.html",
+        title=TITLE,
+        told=" ".join(chart.sentences),
+        bars=strips(bars, TOP5.metric, TITLE, zero=False),
+        entries=table._replace(columns=[column for column in table.columns if column.head != BARS]),
+        notes=(UNLIKE, SOURCES),
+    )

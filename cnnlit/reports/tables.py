@@ -36,15 +36,28 @@ FILE_WIDTH = 240
 
 
 class Column(NamedTuple):
-    """A column and, where the paper prints something, what it prints beside it."""
+    """A column and, where the paper prints something, what it prints beside it.
+
+    Attributes:
+        head: its heading.
+        cells: from above.
+        paper: what the paper prints, as many cells; empty where it prints nothing.
+        is_paper: whether this is such a column of the paper's, set beside ours.
+    """
 
     head: str
-    cells: list[str]
+    cells: Sequence[str]
     paper: Sequence[str] = ()
+    is_paper: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers, and stand on the right."""
+        return self.head not in LEFT
 
 
 class Table(NamedTuple):
-    """A table with a heading; the rows of these numbers are sums."""
+    """A table with a heading; `sums` are the numbers of the rows that are sums."""
 
     heading: str
     columns: list[Column]
@@ -52,10 +65,18 @@ class Table(NamedTuple):
 
     @classmethod
     def of(cls, heading: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> "Table":
-        """A table of rows of cells, of which there is one at least."""
-        return cls(
-            heading, [Column(head, list(cells)) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)]
-        )
+        """A table made of its rows, at least one."""
+        return cls(heading, [Column(head, cells) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)])
+
+    @property
+    def shown_columns(self) -> list[Column]:
+        """All columns as they stand side by side, the paper's among them."""
+        return list(_side_by_side(self.columns))
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells of each row, of all columns that are shown."""
+        return _rows(self.shown_columns)
 
 
 Page = list[Table | str]
@@ -67,12 +88,12 @@ def as_markdown(page: Page) -> str:
     return "\n\n".join(part if isinstance(part, str) else _markdown(part) for part in page) + "\n"
 
 
-def _markdown(sheet: Table) -> str:
-    columns = list(_flat(sheet.columns))
-    rows = [[head for head, _ in columns], ["---" if head in LEFT else "---:" for head, _ in columns]]
-    rows += [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
+def _markdown(table: Table) -> str:
+    columns = table.shown_columns
+    rows = [[column.head for column in columns], ["---:" if column.is_number else "---" for column in columns]]
+    rows += [list(row) for row in table.rows]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([f"**{sheet.heading}**", "", *lines])
+    return "\n".join([f"**{table.heading}**", "", *lines])
 
 
 def as_text(page: Page) -> str:
@@ -101,11 +122,15 @@ def print_page(page: Page, console: Console) -> None:
         console.print()
 
 
-def _flat(columns: list[Column]) -> Iterator[tuple[str, Sequence[str]]]:
+def _side_by_side(columns: Sequence[Column]) -> Iterator[Column]:
     for column in columns:
-        yield column.head, column.cells
+        yield column
         if column.paper:
-            yield "paper", column.paper
+            yield Column("paper", column.paper, is_paper=True)
+
+
+def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+    return list(zip(*(column.cells for column in columns), strict=True))
 
 
 def _fitting(columns: list[Column], width: int) -> Iterator[list[Column]]:
@@ -121,21 +146,20 @@ def _fitting(columns: list[Column], width: int) -> Iterator[list[Column]]:
 
 
 def _width(columns: list[Column]) -> int:
-    return sum(max(map(len, [head, *cells])) + GAP for head, cells in _flat(columns)) - GAP
+    return sum(max(map(len, [column.head, *column.cells])) + GAP for column in _side_by_side(columns)) - GAP
 
 
 def _drawn(columns: list[Column], sums: tuple[int, ...]) -> RichTable:
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
-    shown = list(_flat(columns))
-    for head, _ in shown:
-        table.add_column(head, justify="left" if head in LEFT else "right", no_wrap=True)
-    for number, row in enumerate(zip(*(cells for _, cells in shown), strict=True)):
-        cells = [_colored(cell, head == "paper") for (head, _), cell in zip(shown, row, strict=True)]
+    shown = list(_side_by_side(columns))
+    for column in shown:
+        table.add_column(column.head, justify="right" if column.is_number else "left", no_wrap=True)
+    for number, row in enumerate(_rows(shown)):
+        cells = [_colored(cell) if column.is_paper else Text(cell) for column, cell in zip(shown, row, strict=True)]
         table.add_row(*cells, style="bold" if number in sums else "")
     return table
 
 
-def _colored(cell: str, paper: bool) -> Text:
-    if not paper:
-        return Text(cell)
-    return Text(cell, style="red" if cell.endswith("]") else "green")
+def _colored(printed: str) -> Text:
+    """What the paper prints, in red where a note in brackets says why ours differs."""
+    return Text(printed, style="red" if printed.endswith("]") else "green")

@@ -4,14 +4,15 @@ They are drawn whole, and only made to answer the pointer by report.js. Position
 width, so that letters and dots keep their size on a telephone.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from cnnlit.analysis.comparison import Results
-from cnnlit.analysis.measures import kind
 from cnnlit.analysis.statistics import Interval
-from cnnlit.reports.html import tag, text
+from cnnlit.reports.charts.scale import Scale, short
+from cnnlit.reports.charts.svg import tag
 
 NUM_COLORS = 8
 ROW_PIXELS = 44
@@ -39,47 +40,7 @@ class Row(NamedTuple):
     color: int | None = None
 
 
-class Scale:
-    """From numbers to fractions of a length.
-
-    Args:
-        low: the smallest number to be shown.
-        high: the largest.
-        logarithmic: whether equal ratios are equally long.
-        pad: fraction of the length that is left free at either end.
-    """
-
-    def __init__(self, low: float, high: float, *, logarithmic: bool = False, pad: float = 0.04) -> None:
-        self.logarithmic = logarithmic
-        low, high = self._of(low), self._of(high)
-        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):  # a single number, in the middle
-            low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
-        margin = (high - low) * pad
-        self.low, self.high = low - margin, high + margin
-
-    def _of(self, number: float) -> float:
-        return math.log10(number) if self.logarithmic else number
-
-    def __call__(self, number: float) -> float:
-        if self.logarithmic and number <= 0:
-            return -10.0
-        return (self._of(number) - self.low) / (self.high - self.low)
-
-    def ticks(self, most: int = 5) -> list[float]:
-        """Round numbers within."""
-        from matplotlib.ticker import LogLocator, MaxNLocator
-
-        if self.logarithmic:
-            ends = 10**self.low, 10**self.high
-            steps = (1.0,) if self.high - self.low > 2 else (1.0, 2.0, 5.0)
-            found = LogLocator(subs=steps, numticks=12).tick_values(*ends)
-        else:
-            ends = self.low, self.high
-            found = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
-        return [float(each) for each in found if ends[0] <= each <= ends[1]]
-
-
-def dots_chart(results: Results) -> str:
+def dots_chart(results: Results) -> Markup:
     """Every run of every arm, with mean and interval."""
     measure = results.measure
     rows = []
@@ -100,8 +61,8 @@ def dots_chart(results: Results) -> str:
     return strips(rows, measure.metric, f"{measure.title}, every run by arm", zero=False)
 
 
-def differences_chart(results: Results) -> str:
-    """Every pair's difference, with mean and interval, beside zero; empty where there is no difference to draw."""
+def differences_chart(results: Results) -> Markup | None:
+    """Every pair's difference, with mean and interval, beside zero; None where there is no difference to draw."""
     measure = results.measure
     rows = [
         Row(
@@ -118,7 +79,7 @@ def differences_chart(results: Results) -> str:
         for each in results.comparisons[:MOST_ROWS]
         if each.difference.mean is not None
     ]
-    return strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else ""
+    return strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else None
 
 
 def color_of(place: int) -> int:
@@ -130,7 +91,7 @@ def _within(ends: Interval | None, show: Callable[[float], str]) -> str:
     return f", 95 % interval {show(ends.low)} to {show(ends.high)}" if ends else ""
 
 
-def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> str:
+def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> Markup:
     """Rows of dots over one scale.
 
     Args:
@@ -147,31 +108,23 @@ def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> str:
     ]
     scale = Scale(min(*numbers, *ends, *[0.0] * zero, numbers[0]), max(*numbers, *ends, *[0.0] * zero, numbers[0]))
     height = ROW_PIXELS * len(rows) + 26
-    parts = [tag("title", text(title))]
+    parts = [tag("title", title)]
     for tick in scale.ticks(4):
         x, line = _percent(scale(tick)), "zero" if zero and tick == 0 else "grid"
         side = "tick first" if scale(tick) < EDGE else "tick last" if scale(tick) > 1 - EDGE else "tick"
         parts += [
             tag("line", x1=x, x2=x, y1=4, y2=height - 20, class_=line),
-            tag("text", text(short(tick, metric, zero)), x=x, y=height - 5, class_=side),
+            tag("text", short(tick, metric, zero), x=x, y=height - 5, class_=side),
         ]
     for place, row in enumerate(rows):
         parts.append(_strip(row, scale, ROW_PIXELS * place))
-    svg = tag("svg", *parts, role="img", aria_label=title, class_="strips", width="100%", height=height)
-    return tag("div", svg, class_="plot-strips")
+    return tag("svg", *parts, role="img", aria_label=title, class_="strips", width="100%", height=height)
 
 
-def short(tick: float, metric: str, difference: bool = False) -> str:
-    """A number at a scale, without the digits that say nothing there."""
-    percent = kind(metric) == "fraction"
-    unit = (" pp" if difference else " %") if percent else " s" if kind(metric) == "seconds" else ""
-    return f"{100 * tick if percent else tick:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
-
-
-def _strip(row: Row, scale: Scale, top: int) -> str:
+def _strip(row: Row, scale: Scale, top: int) -> Markup:
     middle = top + 30
     color = "plain" if row.color is None else f"arm-{row.color}"
-    parts = [tag("text", text(row.label), x=0, y=top + 15, class_="label")]
+    parts = [tag("text", row.label, x=0, y=top + 15, class_="label")]
     parts.append(tag("line", x1="0", x2="100%", y1=middle, y2=middle, class_="base"))
     if row.interval:
         low, high = (min(max(scale(end), 0.0), 1.0) for end in row.interval)
@@ -181,13 +134,11 @@ def _strip(row: Row, scale: Scale, top: int) -> str:
     for dot, place, height in zip(row.dots, places, _heights(places), strict=True):
         shape = "dot" if dot.reached else "dot open"
         parts.append(
-            tag("circle", tag("title", text(dot.tip)), cx=_percent(place), cy=f"{middle + height:g}", r=4, class_=shape)
+            tag("circle", tag("title", dot.tip), cx=_percent(place), cy=f"{middle + height:g}", r=4, class_=shape)
         )
     if row.mean is not None:
         x = _percent(scale(row.mean))
-        parts.append(
-            tag("line", tag("title", text(row.tip)), x1=x, x2=x, y1=middle - 11, y2=middle + 11, class_="mean")
-        )
+        parts.append(tag("line", tag("title", row.tip), x1=x, x2=x, y1=middle - 11, y2=middle + 11, class_="mean"))
     return tag("g", *parts, class_=color)
 
 

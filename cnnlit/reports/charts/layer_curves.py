@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnlit.analysis.comparison import Measured, Results
 from cnnlit.reports.charts.dots import NUM_COLORS, color_of
-from cnnlit.reports.charts.lines import Curve, mean_of, plot
+from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 
 KINDS = {"gradient_norm": "gradient", "saturation": "saturation"}
 """Columns of metrics.csv, `<kind>/<layer>`, and what they are called."""
@@ -34,8 +34,8 @@ def moments(results: Results) -> list[Moment]:
     return [Moment(kind, last) for kind in KINDS if kind in columns for last in (False, True)[: 1 + several]]
 
 
-def layers_chart(results: Results, moment: Moment, *, visible: bool) -> str:
-    """From the first layer to the last, one line for each of the best arms with its band; empty if no run has it.
+def layers_chart(results: Results, moment: Moment) -> Plot | None:
+    """From the first layer to the last, one line for each of the best arms with its band; None if no run has it.
 
     Networks with different layers are drawn over the same length. Of gradients the means are geometric.
     """
@@ -43,7 +43,7 @@ def layers_chart(results: Results, moment: Moment, *, visible: bool) -> str:
         curve for place, each in enumerate(results.measured[:NUM_COLORS]) if (curve := _curve(each, place, moment))
     ]
     if not curves:
-        return ""
+        return None
     names: Sequence[str | float] = curves[0].names
     same = all(curve.names == names for curve in curves)
     named = [(float(place), str(name)) for place, name in zip(curves[0].places, names, strict=True)]
@@ -53,7 +53,7 @@ def layers_chart(results: Results, moment: Moment, *, visible: bool) -> str:
         curves, moment.name,
         title=f"{moment.name}, by layer: mean of each arm with its 95 % interval",
         ticks=named if same and short else [(0.0, "first"), (1.0, "last")],
-        below="layer", logarithmic=gradients, factors=gradients, visible=visible,
+        below="layer", logarithmic=gradients, factors=gradients,
     )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from cnnlit.analysis.comparison import Results
-from cnnlit.reports.charts.dots import NUM_COLORS, Scale, color_of
-from cnnlit.reports.charts.lines import Curve, mean_of, plot
+from cnnlit.reports.charts.dots import NUM_COLORS, color_of
+from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
+from cnnlit.reports.charts.scale import Scale
 
 MOST_POINTS = 240
 """Of a curve; between them it is straight."""
@@ -20,11 +21,11 @@ def curve_names(results: Results) -> list[str]:
     return sorted(names, key=lambda name: (name != first, "error" not in name, not name.startswith("val/"), name))
 
 
-def curves_chart(results: Results, name: str, *, logarithmic: bool, visible: bool) -> str:
-    """One curve of the best arms, with its band; empty if no run has it."""
+def curves_chart(results: Results, name: str, *, logarithmic: bool) -> Plot | None:
+    """One curve of the best arms, with its band; None if no run has it."""
     curves = _curves(results, name)
     if not curves:
-        return ""
+        return None
     x = Scale(
         min(float(curve.places[0]) for curve in curves), max(float(curve.places[-1]) for curve in curves), pad=0.0
     )
@@ -32,7 +33,7 @@ def curves_chart(results: Results, name: str, *, logarithmic: bool, visible: boo
         curves, name,
         title=f"{name} by epoch: mean of each arm with its 95 % interval",
         ticks=[(tick, f"{tick:g}") for tick in x.ticks(6) if tick == int(tick)],
-        below="epoch", what="epoch ", logarithmic=logarithmic, visible=visible,
+        below="epoch", what="epoch ", logarithmic=logarithmic,
     )  # fmt: skip
 
 

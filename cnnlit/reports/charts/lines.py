@@ -1,18 +1,18 @@
 """Lines of a report: the mean of each arm with its band, drawn as SVG, and what the pointer tells of them."""
 
-import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from scipy import stats
 
 from cnnlit.analysis.measures import kind
 from cnnlit.analysis.statistics import LEVEL
-from cnnlit.reports.charts.dots import Scale, short
-from cnnlit.reports.html import tag, text
+from cnnlit.reports.charts.scale import Scale, short
+from cnnlit.reports.charts.svg import tag
 
 
 class Curve(NamedTuple):
@@ -37,6 +37,35 @@ class Curve(NamedTuple):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     n: int
+
+
+class Tick(NamedTuple):
+    """What stands beside a scale, and where: percent of its length, from the left or from above."""
+
+    label: str
+    percent: str
+
+
+class Plot(NamedTuple):
+    """Lines with their scales, to be set side by side on a page.
+
+    Attributes:
+        name: of what is drawn.
+        scale: of its values.
+        drawn: the lines, an SVG of a square that is stretched over the room there is.
+        ys: beside it.
+        xs: below it.
+        below: what `xs` are.
+        data: what report.js tells at the pointer.
+    """
+
+    name: str
+    scale: Literal["linear", "log"]
+    drawn: Markup
+    ys: list[Tick]
+    xs: list[Tick]
+    below: str
+    data: dict[str, Any]
 
 
 def mean_of(
@@ -69,9 +98,8 @@ def plot(
     what: str = "",
     logarithmic: bool,
     factors: bool = False,
-    visible: bool,
-) -> str:
-    """Lines of arms over one scale; empty if there is nothing to draw.
+) -> Plot | None:
+    """Lines of arms over one scale; None if there is nothing to draw.
 
     Args:
         curves: of the arms.
@@ -82,12 +110,11 @@ def plot(
         what: the word before the name of a place, where all arms have the same ones; without it each arm has its own.
         logarithmic: the scale.
         factors: whether the intervals are factors, and not differences, of the mean.
-        visible: before a reader chooses.
     """
     values = np.concatenate([np.empty(0), *(curve.mean for curve in curves)])
     values = values[np.isfinite(values) & (values > 0 if logarithmic else True)]
     if not len(values):
-        return ""
+        return None
     low, high = float(values.min()), float(values.max())
     if not logarithmic and 0 <= low < 0.3 * high:
         low = 0.0
@@ -97,25 +124,26 @@ def plot(
     )
     lines = [_line(curve, x, y) for curve in curves]
     grid = [tag("line", x1=0, x2=1000, y1=_down(y, tick), y2=_down(y, tick), class_="grid") for tick in y.ticks()]
-    svg = tag(
-        "svg", tag("title", text(title)), *grid, *lines, tag("line", x1=0, x2=0, y1=0, y2=1000, class_="cursor"),
+    drawn = tag(
+        "svg", tag("title", title), *grid, *lines, tag("line", x1=0, x2=0, y1=0, y2=1000, class_="cursor"),
         viewBox="0 0 1000 1000", preserveAspectRatio="none", role="img", aria_label=title, class_="lines",
     )  # fmt: skip
-    rows = [tag("span", text(short(tick, name)), style=f"top:{_down(y, tick) / 10:.2f}%") for tick in y.ticks()]
-    feet = [tag("span", text(label), style=f"left:{100 * x(place):.2f}%") for place, label in ticks]
-    return tag(
-        "div", tag("div", *rows, class_="ys", aria_hidden="true"), tag("div", svg, class_="area"),
-        tag("div", *feet, tag("b", text(below)), class_="xs", aria_hidden="true"),
-        tag("script", _data(curves, x, name, what, factors=factors), type="application/json"),
-        class_="plot", data_curve=name, data_scale="log" if logarithmic else "linear", hidden=not visible,
-    )  # fmt: skip
+    return Plot(
+        name,
+        "log" if logarithmic else "linear",
+        drawn,
+        ys=[Tick(short(tick, name), f"{_down(y, tick) / 10:.2f}") for tick in y.ticks()],
+        xs=[Tick(label, f"{100 * x(place):.2f}") for place, label in ticks],
+        below=below,
+        data=_data(curves, x, name, what, factors=factors),
+    )
 
 
 def _down(scale: Scale, number: float) -> float:
     return 1000 - 1000 * scale(number)
 
 
-def _line(curve: Curve, x: Scale, y: Scale) -> str:
+def _line(curve: Curve, x: Scale, y: Scale) -> Markup:
     """Band and line in a square of 1000."""
     along = [1000 * x(place) for place in curve.places]
     parts = []
@@ -134,9 +162,8 @@ def _points(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{a:.1f},{min(max(b, -9000.0), 9000.0):.1f}" for a, b in points if math.isfinite(b))
 
 
-def _data(curves: Sequence[Curve], x: Scale, name: str, what: str, *, factors: bool) -> str:
-    """What the pointer tells, as JSON that cannot end its script."""
-    data: dict[str, Any] = {
+def _data(curves: Sequence[Curve], x: Scale, name: str, what: str, *, factors: bool) -> dict[str, Any]:
+    return {
         "kind": kind(name),
         "what": what,
         "series": [
@@ -154,7 +181,6 @@ def _data(curves: Sequence[Curve], x: Scale, name: str, what: str, *, factors: b
             for curve in curves
         ],
     }
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:
