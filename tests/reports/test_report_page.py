@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -16,6 +17,8 @@ from runs.made_runs import made_run
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure, read_target
 from cnnlit.analysis.verdicts import judge
+from cnnlit.reports.charts.dots import NUM_COLORS
+from cnnlit.reports.html import TEMPLATES
 from cnnlit.reports.report_page import html_page
 from cnnlit.runs.records import find
 
@@ -114,6 +117,40 @@ def test_charts_are_pictures_with_a_name_and_every_run_is_a_dot(experiment):
     assert len(Elements(page).all("div", **{"class": "plot"})) == 3 * 2  # curves, each plain and logarithmic
     assert len(Elements(page).all("img")) == 3
     assert all(given["alt"] for given in Elements(page).all("img"))
+
+
+def colors_in(page):
+    """Who is drawn in which colour, in the order of the page: (where, arm, number of the colour)."""
+    groups = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    found = [("dots", *each[::-1]) for each in re.findall(r'<g class="arm-(\d)"><text[^>]*>([^<]*)</text>', groups)]
+    found += [("table", *each[::-1]) for each in re.findall(r'<th[^>]*><i class="mark arm-(\d)"></i>([^<]*)<', groups)]
+    found += [("legend", *each[::-1]) for each in re.findall(r'<i class="mark arm-(\d)"></i>([^<]*)</button>', groups)]
+    found += [("line", *each[::-1]) for each in re.findall(r'<g class="series arm-(\d)" data-arm="([^"]*)"', groups)]
+    return [(where, unescape(arm), int(color)) for where, arm, color in found]
+
+
+def test_an_arm_has_the_same_colour_everywhere_and_no_two_have_one(tmp_path):
+    arms = [f"pooling{number}" for number in range(8)]
+    for place, pooling in enumerate(arms):
+        for seed in range(2):
+            path = made_run(tmp_path / f"{place}{seed}", seed=seed, error=0.01 + place / 100, model__pooling=pooling)
+            head, *rows = (path / "metrics.csv").read_text().splitlines()
+            lines = [f"{head},saturation/c1,gradient_norm/c1", *(f"{row},0.5,0.1" for row in rows)]
+            (path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    found = colors_in(page_of(tmp_path))
+    assert {where: sum(each[0] == where for each in found) for where in ("dots", "table", "legend", "line")} == {
+        "dots": 8, "table": 8, "legend": 2 * 8, "line": (3 * 2 + 2 * 2) * 8,
+    }  # fmt: skip
+    assert {(arm, color) for _, arm, color in found} == {(arm, place) for place, arm in enumerate(arms)}
+
+
+def test_the_style_sheet_has_eight_colours_by_day_by_night_and_in_print():
+    styles = (TEMPLATES / "report.css").read_text()
+    assert re.findall(r"\.arm-(\d) \{ --arm: var\(--c(\d)\)", styles) == [(str(n), str(n)) for n in range(NUM_COLORS)]
+    for number in range(NUM_COLORS):
+        assert len(re.findall(rf"--c{number}: #", styles)) == 3
+    for palette in re.findall(r"--c0: #[^}]*", styles):
+        assert len(set(re.findall(r"--c\d: (#\w+)", palette))) == NUM_COLORS
 
 
 def test_equal_runs_do_not_hide_one_another(tmp_path):

@@ -65,6 +65,7 @@ def _curve(each: Measured, place: int, moment: Moment) -> Curve | None:
     if not layers:
         return None
     values = np.array([[row[layer] for layer in layers] for row in rows])
-    mean, low, high = mean_of(values, logarithmic=moment.kind == "gradient_norm")
+    ends = mean_of(values, logarithmic=moment.kind == "gradient_norm")
+    counts = np.full(len(layers), len(values))
     names = [layer.removeprefix(prefix) for layer in layers]
-    return Curve(each.name, color_of(place), np.linspace(0, 1, len(layers)), names, mean, low, high, len(values))
+    return Curve(each.name, color_of(place), np.linspace(0, 1, len(layers)), names, *ends, counts)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cnnlit.analysis.comparison import Results
+from cnnlit.analysis.comparison import Measured, Results
 from cnnlit.reports.charts.dots import NUM_COLORS, color_of
 from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 from cnnlit.reports.charts.scale import Scale
@@ -38,22 +38,23 @@ def curves_chart(results: Results, name: str, *, logarithmic: bool) -> Plot | No
 
 
 def _curves(results: Results, name: str) -> list[Curve]:
-    curves = []
-    for place, each in enumerate(results.measured[:NUM_COLORS]):
-        series = [
-            {row["epoch"] + 1: row[name] for row in run.curves if name in row and "epoch" in row}
-            for run in (each.arm.runs[block] for block in each.readings)
-        ]
-        series = [points for points in series if points]
-        # As far as all runs go: a mean of those that are left would jump.
-        epochs = sorted(set.intersection(*map(set, series))) if series else []
-        if not epochs:
-            continue
-        epochs = _thinned(epochs)
-        values = np.array([[points[epoch] for epoch in epochs] for points in series])
-        mean, low, high = mean_of(values)
-        curves.append(Curve(each.name, color_of(place), np.array(epochs), epochs, mean, low, high, len(values)))
-    return curves
+    curves = [_curve(each, color_of(place), name) for place, each in enumerate(results.measured[:NUM_COLORS])]
+    return [curve for curve in curves if curve]
+
+
+def _curve(each: Measured, color: int, name: str) -> Curve | None:
+    """The mean at each epoch of the runs that reached it: none is cut to the shortest or continued past its end."""
+    series = [
+        {row["epoch"] + 1: row[name] for row in each.arm.runs[block].curves if name in row and "epoch" in row}
+        for block in each.readings
+    ]
+    if not any(series):
+        return None
+    epochs = _thinned(sorted(set().union(*series)))
+    values = np.array([[points.get(epoch, math.nan) for epoch in epochs] for points in series])
+    # Not told by nan, which is also what a diverged run has: that one leaves a gap.
+    present = np.array([[epoch in points for epoch in epochs] for points in series])
+    return Curve(each.name, color, np.array(epochs), epochs, *mean_of(values, present), present.sum(axis=0))
 
 
 def _thinned(epochs: list[float]) -> list[float]:

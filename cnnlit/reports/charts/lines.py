@@ -16,17 +16,17 @@ from cnnlit.reports.charts.svg import tag
 
 
 class Curve(NamedTuple):
-    """A mean of an arm's runs at each of P places, with the ends of its interval; nan where there is none.
+    """The mean of an arm's runs at each of P places, with its interval; nan where there is none.
 
     Attributes:
-        label: of the arm.
-        color: likewise.
+        label: the arm's name.
+        color: the number of its colour.
         places: along the page, float [P].
-        names: what the pointer calls them: layers, or numbers of epochs.
+        names: what the tooltip calls them: layers, or numbers of epochs.
         mean: float [P].
-        low: likewise, of the interval.
-        high: likewise.
-        n: runs.
+        low: float [P], the lower end of the interval.
+        high: float [P], the upper end.
+        counts: int [P], how many runs the mean is of.
     """
 
     label: str
@@ -36,7 +36,7 @@ class Curve(NamedTuple):
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    n: int
+    counts: NDArray[np.int64]
 
 
 class Tick(NamedTuple):
@@ -56,7 +56,7 @@ class Plot(NamedTuple):
         ys: beside it.
         xs: below it.
         below: what `xs` are.
-        data: what report.js tells at the pointer.
+        data: what report.js says in the tooltip.
     """
 
     name: str
@@ -67,24 +67,32 @@ class Plot(NamedTuple):
     below: str
     data: dict[str, Any]
 
+    @property
+    def thins_out(self) -> bool:
+        """Whether an arm's mean is of fewer runs at one place than at another."""
+        return any("n" in series for series in self.data["series"])
+
 
 def mean_of(
-    values: NDArray[np.float64], *, logarithmic: bool = False
+    values: NDArray[np.float64], present: NDArray[np.bool_] | None = None, *, logarithmic: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Mean and the ends of its interval by Student's t over runs, each float [P], of values [runs, P].
 
     Args:
         values: of the runs.
+        present: bool [runs, P], which of them there are; None for all. At each place at least one.
         logarithmic: of positive values the geometric mean, and an interval that is a factor.
     """
+    if present is None:
+        present = np.ones(values.shape, bool)
     if logarithmic:
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean, low, high = mean_of(np.log(values))
+            mean, low, high = mean_of(np.log(values), present)
         return np.exp(mean), np.exp(low), np.exp(high)
-    n, mean = len(values), values.mean(axis=0)
-    half = np.full_like(mean, np.nan)
-    if n > 1:
-        half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n)
+    mean, half, n = values.mean(axis=0, where=present), np.full(values.shape[1], np.nan), present.sum(axis=0)
+    several = n > 1
+    deviation = values[:, several].std(axis=0, ddof=1, where=present[:, several])
+    half[several] = stats.t.ppf((1 + LEVEL) / 2, n[several] - 1) * deviation / np.sqrt(n[several])
     return mean, mean - half, mean + half
 
 
@@ -144,16 +152,20 @@ def _down(scale: Scale, number: float) -> float:
 
 
 def _line(curve: Curve, x: Scale, y: Scale) -> Markup:
-    """Band and line in a square of 1000."""
+    """Band and line in a square of 1000; where the mean is of fewer runs than before, the line is paler."""
     along = [1000 * x(place) for place in curve.places]
     parts = []
-    if curve.n > 1:
+    if curve.counts.max() > 1:
         edge = [(a, _down(y, b)) for a, b in zip(along, curve.high, strict=True)]
         back = [(a, _down(y, b)) for a, b in zip(along, curve.low, strict=True)][::-1]
         parts.append(tag("polygon", points=_points(edge + back), class_="band"))
     line = [(a, _down(y, b)) for a, b in zip(along, curve.mean, strict=True)]
     if len(along) == 1:
         line = [(0.0, line[0][1]), (1000.0, line[0][1])]
+    last = int(np.flatnonzero(curve.counts == curve.counts.max())[-1])
+    if last + 1 < len(along):
+        parts.append(tag("polyline", points=_points(line[last:]), class_="line few"))
+        line = line[: last + 1]
     parts.append(tag("polyline", points=_points(line), class_="line"))
     return tag("g", *parts, class_=f"series arm-{curve.color}", data_arm=curve.label)
 
@@ -172,6 +184,7 @@ def _data(curves: Sequence[Curve], x: Scale, name: str, what: str, *, factors: b
                 "names": curve.names,
                 "x": [round(x(place), 4) for place in curve.places],
                 "mean": _rounded(curve.mean),
+                **({"n": curve.counts.tolist()} if np.ptp(curve.counts) else {}),
                 **(
                     {"low": _rounded(curve.low), "high": _rounded(curve.high)}
                     if factors

@@ -56,11 +56,15 @@
   for (const plot of plots) {
     const area = plot.querySelector(".area"), cursor = plot.querySelector(".cursor");
     let data = null;
-    const told = (series, i) => {
-      const mean = written(series.mean[i], data.kind);
-      if (series.half) return series.half[i] === null ? mean : mean + " \u00b1 " + written(series.half[i], data.kind);
-      return series.low[i] === null ? mean : mean + " [" + [series.low[i], series.high[i]].map((end) => written(end, data.kind)).join(", ") + "]";
+    const interval = (series, i) => {
+      if (series.half) return series.half[i] === null ? "" : " \u00b1 " + written(series.half[i], data.kind);
+      return series.low[i] === null ? "" : " [" + [series.low[i], series.high[i]].map((end) => written(end, data.kind)).join(", ") + "]";
     };
+    const runs = (series, i) => {
+      const all = series.n ? Math.max(...series.n) : 0;
+      return series.n && series.n[i] < all ? ", " + series.n[i] + " of " + all + " runs" : "";
+    };
+    const told = (series, i) => written(series.mean[i], data.kind) + interval(series, i) + runs(series, i);
     const tell = (event) => {
       data ??= JSON.parse(plot.querySelector("script").textContent);
       const box = area.getBoundingClientRect(), at = (event.clientX - box.left) / box.width;
