@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from typing import get_args
 
 import hydra
 import pytest
@@ -135,6 +137,26 @@ def test_markdown_is_made_of_whole_tables(printed, arguments):
     assert not [line for line in markdown.splitlines() if line.startswith("|") != line.endswith("|")]
 
 
+@pytest.mark.parametrize("arguments", [["model=googlenet"], ["model=vgg16", "against=vgg19"]])
+def test_the_page_of_html_has_what_the_text_has(printed, arguments):
+    page, text = printed(*arguments, "format=html"), printed(*arguments)
+    assert page.startswith("<!doctype html>")
+    cells = [unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", page)]
+    notes = [unescape(note) for note in re.findall(r'<p class="note">([^<]*)</p>', page)]
+    headings = [unescape(heading) for heading in re.findall(r"<h2>([^<]*)</h2>", page)]
+    assert " ".join(text.split()).startswith(headings[0])
+    words = sorted(" ".join([*headings, *cells, *notes]).split())
+    assert words == sorted(re.sub(r"─+", "", text).split())
+
+
+@pytest.mark.parametrize("name", get_args(describe.Format))
+def test_every_format_goes_to_a_file_as_it_goes_to_the_terminal(printed, tmp_path_factory, name):
+    path = tmp_path_factory.mktemp("a page") / "x=1.txt"
+    line = ["model=vgg16", "against=model.configuration=E", f"format={name}"]
+    assert printed(*line, f"to={path}") == f"{path}\n"
+    assert path.read_text() == printed(*line)
+
+
 def test_two_models_are_told_by_what_they_do_not_share(printed):
     text = printed("model=vgg16", "against=vgg19")
     assert re.search(r"^parameters +138,357,544 +143,667,240 +1\.04$", text, re.MULTILINE)
@@ -224,7 +246,7 @@ def refusal(monkeypatch, capsys, folder, *arguments):
     ("arguments", "says"),
     [
         (["model=alexnt"], ["model=alexnt", "did you mean alexnet?"]),
-        (["format=xml"], ["format=xml", "text, json, markdown"]),
+        (["format=xml"], ["format=xml", "text, html, markdown, json"]),
         (["detail=all"], ["detail=all", "blocks, layers"]),
         (["model=alexnet", "model.width=0"], ["model.width=0", "greater than 0"]),
         (["model=alexnet", "model.widht=2"], ["model.widht", "did you mean model.width?"]),
@@ -234,6 +256,7 @@ def refusal(monkeypatch, capsys, folder, *arguments):
         (["model=alexnet", "against=model.groups=3"], ["model.groups=3"]),
         (["against=vgg16 model.configuration=F"], ["model.configuration=F", "A-LRN"]),
         (["against=vgg16 width"], ["width"]),
+        (["to=."], ["to=.", "is a folder"]),
         (["picture=network.bmp"], ["picture=network.bmp", ".png, .svg, .pdf"]),
     ],
     ids=lambda value: " ".join(value),

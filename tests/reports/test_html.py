@@ -1,5 +1,8 @@
 """Templates are filled in safely, and wholly."""
 
+import subprocess
+import sys
+
 import pytest
 from jinja2 import UndefinedError
 
@@ -32,3 +35,15 @@ def test_a_table_has_the_papers_numbers_beside_ours_and_its_sums_are_marked():
     assert '<td class="number agrees">4,704</td>' in page
     assert '<td class="number differs">8,000 [1]</td>' in page
     assert page.index('<tr class="sum">') < page.index(">total<")
+
+
+@pytest.mark.parametrize("command", ["report", "describe"])
+def test_help_does_not_wait_for_the_templates(command):
+    program = (
+        f"import sys; from cnnlit import {command}; sys.argv = ['{command}.py', '--help']\n"
+        f"try: {command}.main()\n"
+        "finally: print('jinja2' in sys.modules, file=sys.stderr)\n"
+    )
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert "python -m cnnlit" in outcome.stdout
+    assert outcome.stderr == "False\n"
