@@ -5,7 +5,7 @@ object to it: one number, numbers without any spread, runs that never got there.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.95
-POWER = 0.8
 NUM_SHUFFLES = 9999
-MOST_SEEDS = 10_000
-"""More than so many are not counted."""
 
 How = Literal["paired", "unpaired", "fixed", "order paired", "order unpaired"]
 """Differences of pairs; of two means; from a fixed number; which of two came first, in pairs or in all."""
@@ -145,49 +142,6 @@ def _shuffled(samples: tuple[NDArray[np.float64], ...], kind: Literal["samples",
     return float(test.pvalue)
 
 
-def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Contrast:
-    """The sign test of who was there first, when some never were.
-
-    Args:
-        pairs: number and whether it was reached, of either; a number that was not reached is where the run ended.
-            A pair says nothing when neither was reached, or when one ended before the other was there.
-    """
-    ahead = behind = 0
-    for one, one_reached, other, other_reached in pairs:
-        ahead += (one_reached and one < other) or (one_reached and not other_reached and one == other)
-        behind += (other_reached and other < one) or (other_reached and not one_reached and one == other)
-    p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else None
-    n = len(pairs)
-    return Contrast("order paired", n, n, None, None, None, p, None, (), (ahead, behind))
-
-
-def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[float, bool]]) -> Contrast:
-    """The log-rank test of when it was reached, when some runs ended before."""
-    p = None
-    if min(len(first), len(second)) >= 2 and any(reached for _, reached in (*first, *second)):
-        found = float(stats.logrank(_censored(first), _censored(second)).pvalue)
-        p = found if math.isfinite(found) else 1.0
-    one, other = middle(first), middle(second)
-    ahead = other is None or (one is not None and one < other)
-    behind = one is None or (other is not None and other < one)
-    wins = (int(ahead and not behind), int(behind and not ahead))
-    return Contrast("order unpaired", len(first), len(second), None, None, None, p, None, (), wins)
-
-
-def middle(numbers: Sequence[tuple[float, bool]]) -> float | None:
-    """The median, for which it must have been reached in half of the runs (Kaplan and Meier's estimate)."""
-    curve = stats.ecdf(_censored(numbers)).sf
-    below = np.flatnonzero(curve.probabilities <= 0.5)
-    return float(curve.quantiles[below[0]]) if len(below) else None
-
-
-def _censored(numbers: Sequence[tuple[float, bool]]) -> stats.CensoredData:
-    return stats.CensoredData(
-        uncensored=[number for number, reached in numbers if reached],
-        right=[number for number, reached in numbers if not reached],
-    )
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's correction (1979) for so many questions at once."""
     order = np.argsort(p_values, kind="stable")
@@ -206,60 +160,6 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, Inter
     logarithms = summarize(np.log(first) - np.log(second))  # type: ignore[arg-type]
     ends = logarithms.interval and Interval(math.exp(logarithms.interval.low), math.exp(logarithms.interval.high))
     return math.exp(logarithms.mean), ends
-
-
-def seeds_needed(difference: float, deviation: float, *, samples: Literal[1, 2] = 1) -> int | None:
-    """How many seeds (of each arm) show a difference with a probability of 80 %.
-
-    The smallest n with P(|T| > t) >= 0.8, T noncentral Student: for pairs with n - 1 degrees of freedom and
-    noncentrality d sqrt(n) / s, for two samples with 2 n - 2 and d sqrt(n / 2) / s.
-
-    Args:
-        difference: to be shown.
-        deviation: of the differences of pairs; for two samples of a single number.
-        samples: 1 for pairs.
-
-    Returns:
-        The number; None for more than 10,000.
-    """
-    if deviation == 0 or difference == 0:
-        return 2 if difference else None
-
-    def enough(n: int) -> bool:
-        freedom = samples * (n - 1)
-        shift = abs(difference) / deviation * math.sqrt(n / samples)
-        bound = stats.t.ppf((1 + LEVEL) / 2, freedom)
-        if shift > 30 + bound:  # where nct has no digits left
-            return True
-        return bool(stats.nct.sf(bound, freedom, shift) + stats.nct.cdf(-bound, freedom, shift) >= POWER)
-
-    return _smallest(enough)
-
-
-def seeds_needed_by_sign(ahead: int, behind: int) -> int | None:
-    """How many pairs show by the sign test which of two comes first, as often ahead as so far; None: above 10,000."""
-    chance = max(ahead, behind) / (ahead + behind) if ahead != behind else 0.5
-    if chance == 0.5:
-        return None
-
-    def enough(n: int) -> bool:
-        # The smallest count whose p value is at most 5 %, and how probable that or more is.
-        least = int(stats.binom.isf((1 - LEVEL) / 2, n, 0.5)) + 1
-        return least <= n and bool(stats.binom.sf(least - 1, n, chance) >= POWER)
-
-    return _smallest(enough)
-
-
-def _smallest(enough: Callable[[int], bool]) -> int | None:
-    low, high = 1, 2
-    while not enough(high):
-        if high == MOST_SEEDS:
-            return None
-        low, high = high, min(2 * high, MOST_SEEDS)
-    while high - low > 1:
-        between = (low + high) // 2
-        low, high = (low, between) if enough(between) else (between, high)
-    return high
 
 
 def _mean(values: NDArray[np.float64]) -> float:

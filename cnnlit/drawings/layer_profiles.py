@@ -41,7 +41,7 @@ def draw_layers(rows: Sequence[Mapping[str, str | float]]) -> "Figure":
     panels = figure.subplots(*((len(layers), 1) if above else (1, len(layers))), squeeze=False).flat
     for axes, (kind, names) in zip(panels, layers.items(), strict=True):
         for epoch, row in enumerate(rows, start=1):
-            values = [float(row.get(f"{kind}/{name}") or "nan") for name in names]
+            values = [_number(row.get(f"{kind}/{name}", "")) for name in names]
             axes.plot(values, color=colormap(scale(epoch)), linewidth=1.4, marker="o", markersize=3)
         axes.set_title(PANELS[kind], loc="left", fontsize=11, fontweight="bold")
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8 if most <= 30 else 6)
@@ -54,3 +54,7 @@ def draw_layers(rows: Sequence[Mapping[str, str | float]]) -> "Figure":
     if len(rows) > 1:
         figure.colorbar(ScalarMappable(scale, colormap), ax=figure.axes, label="epoch", ticks=MaxNLocator(integer=True))
     return figure
+
+
+def _number(value: str | float) -> float:
+    return float("nan" if value == "" else value)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnlit.analysis.comparison import Measured, Results
+from cnnlit.analysis.results import Measured, Results
 from cnnlit.files import progress
 from cnnlit.runs.records import RunRecord
 
@@ -17,7 +17,7 @@ MOST_BYTES = 2_400_000
 """Of all figures of a gallery together, as text."""
 
 
-class Figure(NamedTuple):
+class EmbeddedFigure(NamedTuple):
     """A run's figure.
 
     Attributes:
@@ -31,15 +31,15 @@ class Figure(NamedTuple):
     caption: str
 
 
-class Gallery(NamedTuple):
+class FigureGallery(NamedTuple):
     """The figures of one name, and how many more there was no room for."""
 
     name: str
-    figures: list[Figure]
+    figures: list[EmbeddedFigure]
     left_out: int
 
 
-def gallery(results: Results, name: str, folder: Path) -> Gallery:
+def gallery(results: Results, name: str, folder: Path) -> FigureGallery:
     """One run of each arm, all of the same seed where that can be.
 
     Args:
@@ -48,7 +48,7 @@ def gallery(results: Results, name: str, folder: Path) -> Gallery:
         folder: where the page will be.
     """
     chosen = list(_chosen(results, name))
-    budget, figures = MOST_BYTES, list[Figure]()
+    budget, figures = MOST_BYTES, list[EmbeddedFigure]()
     for each, block, run, path in progress(chosen, "reading pictures", len(chosen)):
         address = _embedded(path)
         budget -= len(address)
@@ -56,8 +56,8 @@ def gallery(results: Results, name: str, folder: Path) -> Gallery:
             break
         number = each.readings[block].number if each.readings[block].reached else None
         caption = f"{each.name}, {block}" + (f": {results.measure.show(number)}" if number is not None else "")
-        figures.append(Figure(address, None if "://" in run.place else os.path.relpath(path, folder), caption))
-    return Gallery(name, figures, len(chosen) - len(figures))
+        figures.append(EmbeddedFigure(address, None if "://" in run.place else os.path.relpath(path, folder), caption))
+    return FigureGallery(name, figures, len(chosen) - len(figures))
 
 
 def _chosen(results: Results, name: str) -> Iterator[tuple[Measured, str, RunRecord, Path]]:

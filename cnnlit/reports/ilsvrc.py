@@ -5,8 +5,9 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cnnlit.analysis.comparison import Measured, compare_runs
+from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure
+from cnnlit.analysis.results import Measured
 from cnnlit.analysis.statistics import Interval
 from cnnlit.reports.charts.dots import Row, color_of, strips
 from cnnlit.reports.html import render

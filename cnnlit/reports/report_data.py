@@ -4,8 +4,8 @@ import csv
 import io
 from typing import Any
 
-from cnnlit.analysis import statistics
-from cnnlit.analysis.comparison import ArmComparison, Measured, Results
+from cnnlit.analysis import power, statistics
+from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.reports.report_tables import commands, methods, notes
 
@@ -68,7 +68,7 @@ def as_json(results: Results, verdict: Verdict) -> dict[str, Any]:
         "commits": results.commits,
         "versions": results.versions,
         "level": statistics.LEVEL,
-        "power": statistics.POWER,
+        "power": power.POWER,
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnlit.analysis.comparison import Results
+from cnnlit.analysis.results import Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.reports import report_tables
 from cnnlit.reports.charts.dots import MOST_ROWS, NUM_COLORS, color_of, differences_chart, dots_chart

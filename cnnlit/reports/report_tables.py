@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from cnnlit.analysis.comparison import ArmComparison, Measured, Results
 from cnnlit.analysis.measures import Measure
-from cnnlit.analysis.verdicts import SHUFFLED, Verdict, show_p
+from cnnlit.analysis.results import ArmComparison, Measured, Results
+from cnnlit.analysis.verdicts import Verdict
+from cnnlit.analysis.wording import SHUFFLED, show_p
 from cnnlit.reports.tables import CODE, Page, Table
 
 DASH = "\N{EN DASH}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from cnnlit.analysis.comparison import Results
+from cnnlit.analysis.results import Results
 from cnnlit.analysis.statistics import Interval
 from cnnlit.reports.charts.scale import Scale, short
 from cnnlit.reports.charts.svg import tag

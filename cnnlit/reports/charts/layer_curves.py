@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnlit.analysis.comparison import Measured, Results
+from cnnlit.analysis.results import Measured, Results
 from cnnlit.reports.charts.dots import NUM_COLORS, color_of
 from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cnnlit.analysis.comparison import Measured, Results
+from cnnlit.analysis.results import Measured, Results
 from cnnlit.reports.charts.dots import NUM_COLORS, color_of
 from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 from cnnlit.reports.charts.scale import Scale
