@@ -9,7 +9,7 @@ REST = "rest"
 
 
 class Claim(NamedTuple):
-    """`max < average`: an arm, and what its numbers are below or above."""
+    """`max < average`: an arm, and what it is claimed to be below or above."""
 
     one: Measured
     below: bool
@@ -19,10 +19,10 @@ class Claim(NamedTuple):
 
 
 def read_claim(words: str, results: Results) -> Claim:
-    """A claim from words: `ARM < ARM`, `ARM < rest`, `ARM < 0.95%`, or the same with `>`.
+    """Parse a claim: `ARM < ARM`, `ARM < rest`, `ARM < 0.95%`, or the same with `>`.
 
     Raises:
-        ValueError: if it is none, or names no arm.
+        ValueError: if it is not a claim, or names an arm that does not exist, or several.
     """
     match = re.fullmatch(r"\s*(.+?)\s*(<=?|>=?)\s*(.+?)\s*", words)
     if match is None:
@@ -43,7 +43,7 @@ def read_claim(words: str, results: Results) -> Claim:
 
 
 def _arm(name: str, words: str, results: Results) -> Measured:
-    """The arm of that name, or the only one of which it is a part."""
+    """The arm of that name, or the only one whose name it is a part of."""
     named = [each for each in results.measured if each.name.lower() == name.lower()]
     partly = [each for each in results.measured if name.lower() in re.split(r", |=", each.name.lower())]
     found = named or partly

@@ -1,4 +1,4 @@
-"""The arms of an experiment held against one another: each one's numbers, and the differences of pairs of arms."""
+"""The arms of an experiment compared: the numbers of each, and the differences between pairs of arms."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,18 +13,18 @@ from cnnlit.analysis.statistics import Contrast
 from cnnlit.runs.records import RunRecord
 
 MOST_ARMS_IN_PAIRS = 6
-"""Of more arms not every pair is shown, but each arm against the best."""
+"""With more arms than this, each is compared with the best, and other pairs are not shown."""
 
 
 def compare_runs(
     records: Sequence[RunRecord], measure: Measure, by: Sequence[str] = (), never_started: Sequence[str] = ()
 ) -> Results:
-    """Sort runs into arms, and compare these.
+    """Sort runs into arms and compare the arms.
 
     Args:
         records: the runs.
-        measure: what to compare them in.
-        by: keys that name the arms; none for all that differ.
+        measure: what to compare them by.
+        by: keys to name the arms by; none for all keys that differ.
         never_started: jobs without a folder.
 
     Raises:
@@ -85,7 +85,7 @@ def _measured(arm: Arm, readings: dict[str, Reading], measure: Measure) -> Measu
 
 
 def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[ArmComparison]:
-    """All pairs, their p values corrected together; of many arms those with the best are kept."""
+    """All pairs, their p values corrected together; of many arms, only the pairs with the best are kept."""
     yield from [
         each
         for each in corrected([compare(one, other, measure) for one, other in combinations(measured, 2)])
@@ -94,7 +94,7 @@ def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[Arm
 
 
 def corrected(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
-    """The same, each p value corrected for all of them by Holm's method."""
+    """The same comparisons, each p value corrected for all of them by Holm's method."""
     tested = [each.difference.p for each in comparisons if each.difference.p is not None]
     adjusted = iter(statistics.holm(tested))
     return [
@@ -104,7 +104,7 @@ def corrected(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
 
 
 def compare(one: Measured, other: Measured, measure: Measure) -> ArmComparison:
-    """Two arms: by pairs where at least half of the smaller one's seeds are the other one's, too; else by Welch."""
+    """Compare two arms: in pairs if they share at least half of the smaller arm's seeds, otherwise by Welch's test."""
     shared = [block for block in one.readings if block in other.readings]
     fewest = min(len(one.readings), len(other.readings))
     alone = tuple(

@@ -11,13 +11,13 @@ from cnnlit.runs.records import RunRecord
 
 @dataclass(frozen=True)
 class Measured:
-    """An arm and its runs' numbers.
+    """An arm with the numbers of its runs.
 
     Attributes:
-        readings: by block, a seed and what else runs are paired by.
-        summary: of the numbers, those included at which a run ended without reaching its target; None without any.
+        readings: by block: a seed, with whatever else runs are paired by.
+        summary: of all numbers, those of runs that ended short of the target included; None without any.
         middle: the median time to a target, if half of the runs reached it.
-        sampling: of a single run's test error, for the test images are a sample.
+        sampling: the interval of a single run's test error, the test images being a sample.
     """
 
     arm: Arm
@@ -40,20 +40,20 @@ class Measured:
 
     @property
     def censored(self) -> bool:
-        """Whether a run ended before its target."""
+        """Whether a run ended before it reached the target."""
         return self.num_reached < len(self.readings)
 
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """Two arms.
+    """One arm against another.
 
     Attributes:
         blocks: the names of the pairs.
-        alone: blocks of either arm that the other one lacks; they play no part where there are pairs.
+        alone: blocks of either arm that the other lacks; where there are pairs, they are left out.
         p: of the difference, corrected for the number of comparisons.
-        num_tests: for how many it is corrected.
-        ratio: how many times the second's time the first one's is, of pairs.
+        num_tests: how many comparisons it is corrected for.
+        ratio: of the first arm's time to the second's, over pairs, with its interval.
     """
 
     one: Measured
@@ -71,7 +71,7 @@ class ArmComparison:
 
 
 class Uncounted(NamedTuple):
-    """A run that is in no mean, and why."""
+    """A run that enters no mean, and why."""
 
     arm: str
     run: RunRecord
@@ -84,9 +84,9 @@ class Results:
 
     Attributes:
         measured: arms with numbers, the best first; then those without.
-        comparisons: all pairs of up to six arms, of more each one against the best.
-        uncounted: runs that are in no mean.
-        missing: runs that there should be, and jobs that left nothing.
+        comparisons: of up to six arms, all pairs; of more, each arm against the best.
+        uncounted: runs that enter no mean.
+        missing: runs that should exist, and jobs that left nothing.
     """
 
     measure: Measure
@@ -116,20 +116,20 @@ class Results:
 
     @property
     def seconds(self) -> float:
-        """Of all runs together, counted or not."""
+        """The duration of all runs together, counted or not."""
         return sum(run.seconds or 0.0 for run in self.runs)
 
     @property
     def devices(self) -> list[str]:
-        """That the counted runs were made on."""
+        """The devices that the counted runs were made on."""
         return list(dict.fromkeys(run.device for _, _, run, _ in self.counted if run.device))
 
     @property
     def commits(self) -> list[str]:
-        """That the counted runs were made with."""
+        """The commits that the counted runs were made with."""
         return list(dict.fromkeys(run.commit for _, _, run, _ in self.counted if run.commit))
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of the packages that the last run was made with."""
+        """Versions of the packages that the latest run was made with."""
         return max((run for _, _, run, _ in self.counted), key=lambda run: run.started).versions

@@ -10,11 +10,11 @@ from cnnlit.analysis.statistics import Contrast
 
 
 def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Contrast:
-    """The sign test of who was there first, when some never were.
+    """The sign test of which was first, when some never reached the target.
 
     Args:
-        pairs: number and whether it was reached, of either; a number that was not reached is where the run ended.
-            A pair says nothing when neither was reached, or when one ended before the other was there.
+        pairs: for either run, its time and whether it reached the target; if not, the time is that of its end. A pair
+            is undecided if neither reached it, or if one ended before the other got there.
     """
     ahead = behind = 0
     for one, one_reached, other, other_reached in pairs:
@@ -26,7 +26,7 @@ def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Contrast:
 
 
 def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[float, bool]]) -> Contrast:
-    """The log-rank test of when it was reached, when some runs ended before."""
+    """The log-rank test of the times, when some runs ended before they reached the target."""
     p = None
     if min(len(first), len(second)) >= 2 and any(reached for _, reached in (*first, *second)):
         found = float(stats.logrank(_censored(first), _censored(second)).pvalue)
@@ -39,7 +39,7 @@ def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[f
 
 
 def middle(numbers: Sequence[tuple[float, bool]]) -> float | None:
-    """The median, for which it must have been reached in half of the runs (Kaplan and Meier's estimate)."""
+    """The median time (Kaplan and Meier's estimate); None if fewer than half of the runs reached the target."""
     curve = stats.ecdf(_censored(numbers)).sf
     below = np.flatnonzero(curve.probabilities <= 0.5)
     return float(curve.quantiles[below[0]]) if len(below) else None

@@ -1,4 +1,4 @@
-"""The answer in one sentence: a claim holds, does not hold, or is too close to call, with what it would take."""
+"""The answer in one sentence: a claim holds, does not hold, or is too close to call, and what would settle it."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -18,11 +18,11 @@ class Verdict(NamedTuple):
     """The answer.
 
     Attributes:
-        outcome: in a word.
-        sentence: with its reasons.
-        more_seeds: how many seeds of each arm it would take beside those that there are; None where it is decided,
-            where no number can be told, or where it is beyond 10,000.
-        command: that trains them, where the runs are one sweep.
+        outcome: in a word or a few.
+        sentence: the outcome with its reasons.
+        more_seeds: how many more seeds of each arm would settle it; None if it is settled, if no number can be given,
+            or if it is above 10,000.
+        command: trains them; empty unless the runs are one sweep.
     """
 
     outcome: Outcome
@@ -32,13 +32,13 @@ class Verdict(NamedTuple):
 
 
 def judge(results: Results, claim: str | None, smallest: float | None) -> Verdict:
-    """Hold the results against a claim, or without one say which arm is best, and how surely.
+    """Judge a claim by the results or, without a claim, say which arm is best, and how certainly.
 
     Args:
         results: of the runs.
         claim: see `read_claim`.
-        smallest: the smallest difference that matters; seeds are counted for it, and a claim of which so much can
-            be excluded does not hold.
+        smallest: the smallest difference that matters; seeds are counted for it, and a claim does not hold if a
+            difference of that size can be excluded.
     """
     verdict = _best(results, smallest) if claim is None else _on(claim, results, smallest)
     lost = len(results.uncounted)
@@ -102,7 +102,7 @@ def _judged(
 
 
 def _together(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
-    """Against the rest a claim holds if it holds against each."""
+    """Against the rest, a claim holds if it holds against each."""
     outcomes = [verdict.outcome for verdict in verdicts]
     for outcome in ("does not hold", "too close to call", "holds"):
         if outcome in outcomes:
@@ -153,7 +153,7 @@ def _best(results: Results, smallest: float | None) -> Verdict:
 
 
 def _direction(difference: Contrast) -> int:
-    """-1 where the first is the smaller."""
+    """-1 if the first is smaller, 1 if it is larger, 0 if neither."""
     if difference.mean is None:
         smaller, larger = difference.wins
         return (larger > smaller) - (larger < smaller)

@@ -30,7 +30,7 @@ def told(difference: Contrast, measure: Measure) -> str:
 
 
 def seeds_missing(difference: Contrast, measure: Measure, smallest: float | None) -> tuple[int | None, str]:
-    """How many more seeds of each arm it would take, and the words for it."""
+    """How many more seeds of each arm it would take, and how to say so."""
     if difference.mean is None:
         if difference.how == "order unpaired" or not sum(difference.wins):
             return None, "runs with the same seeds, trained for longer, would decide it"
@@ -38,7 +38,7 @@ def seeds_missing(difference: Contrast, measure: Measure, smallest: float | None
     elif smallest is None and difference.mean == 0:
         return None, "without any difference so far no number of seeds can be told"
     elif difference.deviation == 0 and difference.p is not None:
-        # Signs or orders decide: 2 of 2^6 and 2 of 8 over 4 are below 5 %.
+        # Only signs or permutations count: p is 2 in 2^6 for 6 pairs, and 2 in (8 choose 4) for 4 against 4.
         needed, what = (4 if difference.how == "unpaired" else 6), "the same difference each time"
     else:
         needed = power.seeds_needed(
@@ -58,7 +58,7 @@ def seeds_missing(difference: Contrast, measure: Measure, smallest: float | None
 
 
 def if_small(difference: Contrast, measure: Measure, smallest: float | None) -> str:
-    """What is significant need not matter."""
+    """A remark if the difference, though significant, is too small to matter."""
     ends = difference.interval
     if smallest is None or ends is None or max(map(abs, ends)) >= smallest:
         return ""
@@ -66,7 +66,7 @@ def if_small(difference: Contrast, measure: Measure, smallest: float | None) -> 
 
 
 def number_of(each: Measured, measure: Measure, in_order: bool = False) -> str:
-    """An arm in a number; where only the order counts, how many of its runs got there."""
+    """An arm's mean; where only the order counts, how many of its runs reached the target."""
     if each.summary is None:
         return "no number"
     if each.censored or in_order:
