@@ -1,6 +1,6 @@
-"""python -m cnnlit.describe: the layer table of a network beside the paper's, or what two networks differ in.
+"""python -m cnnlit.describe: the layer table of a network beside the paper's, or how two networks differ.
 
-What can be configured is in conf/describe.yaml and the groups that it names; --help lists it.
+conf/describe.yaml and the groups that it names hold all options; --help lists them.
 """
 
 import gc
@@ -15,7 +15,7 @@ import hydra
 from cnnlit import config
 from cnnlit.config import Node, Values
 
-if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from torch import nn
 
     from cnnlit.description.layer_table import Detail
@@ -37,18 +37,18 @@ def describe(
     to: str | None,
     seed: int,
 ) -> None:
-    """Describe a network, or what two of them differ in.
+    """Describe a network, or how two differ.
 
     Args:
         model: an architecture.
-        data: read for its images' shape and number of classes; it need not exist.
-        recipe: read for what the model takes from it.
+        data: consulted for the shape of its images and the number of classes; it need not exist.
+        recipe: consulted for what the model takes from it.
         format: text for a terminal; html, a page; markdown; json, one object.
         detail: blocks shows an Inception module or a residual block as one row, layers unfolds it.
-        against: another model and what is changed in it: "resnet18 model.shortcut=none".
+        against: another model, and what to change in it: "resnet18 model.shortcut=none".
         picture: a file (.png, .svg, .pdf) to draw the network into.
         to: the file to write the description to; null for the terminal.
-        seed: of the data; changes nothing here.
+        seed: of the data; without effect here.
     """
     with config.refusing():
         if to and Path(to).is_dir():
@@ -105,7 +105,7 @@ def _as_json(one: "Description", other: "Description | None") -> dict[str, Any]:
 
 
 def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Description":
-    """Build the network as an outline, and read what its paper prints about it."""
+    """Build the network as an outline, and look up what its paper prints about it."""
     from cnnlit.description.layer_table import LayerTable
     from cnnlit.description.network import Description
     from cnnlit.description.paper_check import find
@@ -129,13 +129,13 @@ def _outline(model: Node) -> "nn.Module":
 
 
 def _title() -> str:
-    """The choice of the model, and what the command line changes in it."""
+    """The chosen model, and what the command line changes in it."""
     changed = [word for word in config.overrides() if word.startswith(("model.", "data.", "data="))]
     return " ".join([config.choice("model"), *changed])
 
 
 def _composed(against: str) -> tuple[Node, Node]:
-    """The model and the data of another command line: this one's data, and what `against` says."""
+    """The model and the data of another command line: this one's data, changed as `against` says."""
     first, *others = against.split()
     if "=" in first:  # the same model, changed
         kept = [word for word in config.overrides() if not word.startswith(("against=", "picture=", "to="))]
@@ -151,7 +151,7 @@ command = config.entry_point(describe)
 
 
 def main() -> None:
-    """The command. A process this short leaves no garbage worth looking for, and looking takes 0.3 s of its 2."""
+    """The command. So short a process leaves no garbage worth collecting, and looking for it takes 0.3 s of 2."""
     gc.disable()
     config.quote("against", "to")
     try:

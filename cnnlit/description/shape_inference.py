@@ -1,7 +1,7 @@
-"""Networks as outlines: built and run with the shapes of their tensors and without their values.
+"""Networks as outlines: built and run with the shapes of their tensors, without their values.
 
-torch's own way is the meta device. Most of its operations there are written in Python and need a second of imports
-before the first one; here the few that networks of this kind consist of are stated anew, and the others left to torch.
+torch's own way is the meta device, but most of its operations there are written in Python and cost a second of imports
+before the first one. The few that these networks consist of are restated here; all others are left to torch.
 """
 
 import math
@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 class Window(NamedTuple):
-    """What each output of a convolution or of pooling is computed of; two numbers each, for rows and columns."""
+    """The window of a convolution or of pooling; two numbers each, for rows and columns."""
 
     size: Shape
     stride: Shape
@@ -33,19 +33,19 @@ class Window(NamedTuple):
         stride, padding = self.stride[axis], self.padding[axis]
         steps = (side + 2 * padding - self.dilation[axis] * (self.size[axis] - 1) - 1) / stride
         count = (math.ceil(steps) if self.ceil else math.floor(steps)) + 1
-        # A window that would begin beyond the padded edge is none.
+        # A window that would start beyond the padded edge does not count.
         return count - 1 if self.ceil and (count - 1) * stride >= side + padding else count
 
 
 class Outlined(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within this context what is built has its parameters on the meta device, and what is run makes outlines alone."""
+    """Within this context, networks are built with parameters on the meta device, and run on shapes alone."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # or torch would import its compiler, to keep it out
+        return False  # otherwise torch would import its compiler, only to keep it out
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -72,8 +72,8 @@ class Outlined(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         Args:
             operation: one of torch's own (`aten::convolution`).
-            args: that it was given.
-            outputs: that it returned.
+            args: its arguments.
+            outputs: what it returned.
         """
 
 
@@ -82,7 +82,7 @@ def name_of(operation: OpOverload) -> str:
 
 
 def with_defaults(operation: OpOverload, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """All positional arguments, those that were left out included."""
+    """All positional arguments, including those left to their defaults."""
     return (*args, *(argument.default_value for argument in operation._schema.arguments[len(args) :]))
 
 
@@ -96,7 +96,7 @@ def tensors_in(nested: Any) -> Iterator[Tensor]:
 
 
 def window_of(operation: OpOverload, args: tuple[Any, ...]) -> Window | None:
-    """The window of a convolution or of pooling, from all its arguments; None for what else there is."""
+    """The window of a convolution or of pooling, given all its arguments; None for any other operation."""
     match name_of(operation):
         case "convolution" if not args[6]:
             _, kernels, _, stride, padding, dilation, *_ = args
@@ -116,7 +116,7 @@ def _two(sides: int | list[int]) -> Shape:
 
 
 def _shapes_after(operation: OpOverload, args: tuple[Any, ...]) -> list[Shape] | None:
-    """The shapes of what an operation returns; None for one that torch is asked about."""
+    """The shapes of an operation's outputs; None if torch has to be asked."""
     shapes = [tuple(tensor.shape) for tensor in tensors_in(args)]
     if torch.Tag.pointwise in operation.tags:
         return [_broadcast(shapes)]

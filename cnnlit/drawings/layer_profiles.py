@@ -1,4 +1,4 @@
-"""A drawing of what LayerStatistics measured."""
+"""Profiles of a network's layers: what LayerStatistics measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ PANELS = {
 
 
 def measured_layers(rows: Sequence[Mapping[str, str | float]]) -> dict[str, list[str]]:
-    """The layers that metrics.csv has something about, by what was measured, in their order in the network."""
+    """The layers that metrics.csv has columns for, by what was measured, in their order in the network."""
     columns = list(rows[0]) if rows else []
     layers = {kind: [name.partition("/")[2] for name in columns if name.startswith(f"{kind}/")] for kind in PANELS}
     return {kind: names for kind, names in layers.items() if names}
 
 
 def draw_layers(rows: Sequence[Mapping[str, str | float]]) -> "Figure":
-    """From the first layer to the last: gradients, on a logarithmic axis, and saturation; a line for each epoch.
+    """Draw gradients, on a logarithmic axis, and saturation from the first layer to the last; one line per epoch.
 
     Args:
         rows: of metrics.csv, with columns `gradient_norm/<layer>` and `saturation/<layer>`.
@@ -33,7 +33,7 @@ def draw_layers(rows: Sequence[Mapping[str, str | float]]) -> "Figure":
 
     layers = measured_layers(rows)
     most = max(map(len, layers.values()))
-    above = most > 12  # one above the other, for long names of many layers
+    above = most > 12  # one above the other, to make room for many names
     width, height = max(5.0, 0.22 * most + 2), 4.2
     size = (width, height * len(layers)) if above else (width * len(layers), height)
     figure = Figure(figsize=size, dpi=150, layout="constrained")

@@ -14,16 +14,16 @@ from cnnlit.runs.records import RunRecord
 
 PIXELS = 720
 MOST_BYTES = 2_400_000
-"""Of all figures of a gallery together, as text."""
+"""The limit for all figures of a gallery together, encoded as text."""
 
 
 class EmbeddedFigure(NamedTuple):
     """A run's figure.
 
     Attributes:
-        address: the image itself, as a data address.
-        link: to the file it was made of, relative to the page; None for a run that lies elsewhere.
-        caption: whose it is.
+        address: the image itself, as a data URL.
+        link: to the original file, relative to the page; None if the run is not on this machine.
+        caption: arm, seed and result of its run.
     """
 
     address: str
@@ -32,7 +32,7 @@ class EmbeddedFigure(NamedTuple):
 
 
 class FigureGallery(NamedTuple):
-    """The figures of one name, and how many more there was no room for."""
+    """The figures of one name, and the number of those there was no room for."""
 
     name: str
     figures: list[EmbeddedFigure]
@@ -40,7 +40,7 @@ class FigureGallery(NamedTuple):
 
 
 def gallery(results: Results, name: str, folder: Path) -> FigureGallery:
-    """One run of each arm, all of the same seed where that can be.
+    """One run of each arm, all with the same seed if possible.
 
     Args:
         results: of the runs.
@@ -71,12 +71,12 @@ def _chosen(results: Results, name: str) -> Iterator[tuple[Measured, str, RunRec
 
 
 def _embedded(path: Path) -> str:
-    """The figure as an address, no larger than a page shows it."""
+    """The figure as a data URL, no larger than a page shows it."""
     from PIL import Image
 
     with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((PIXELS, PIXELS * 2))
+        image = opened.convert("RGB")
+    image.thumbnail((PIXELS, PIXELS * 2))
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=70, method=4)
+    image.save(file, "WEBP", quality=70, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

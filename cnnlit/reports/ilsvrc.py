@@ -1,4 +1,4 @@
-"""The winners of the ImageNet Large Scale Visual Recognition Challenge by year, and where runs stand among them."""
+"""The winners of the ImageNet Large Scale Visual Recognition Challenge by year, and where runs rank among them."""
 
 import csv
 import io
@@ -25,11 +25,11 @@ class Entry(NamedTuple):
 
     Attributes:
         year: of the challenge; None for what took no part in it.
-        name: of the team, or of an arm.
-        error: top-5, a fraction.
-        note: the network, and what is to be known of the number.
-        won: that year.
-        arm: of runs; None for the published ones.
+        name: of the team or the arm.
+        error: top-5 error, a fraction.
+        note: the network, and what to know about the number.
+        won: whether it won that year.
+        arm: the arm, for runs of ours; None for published entries.
     """
 
     year: int | None
@@ -70,7 +70,7 @@ class Standing(NamedTuple):
 
     Attributes:
         entries: the largest error first.
-        left_out: how many runs were tested on something else, or not at all.
+        left_out: the number of runs that were tested on something else, or not at all.
     """
 
     entries: list[Entry]
@@ -78,7 +78,7 @@ class Standing(NamedTuple):
 
     @property
     def arms(self) -> list[Entry]:
-        """Those of runs."""
+        """The entries that are arms of runs."""
         return [entry for entry in self.entries if entry.arm]
 
     @property
@@ -92,11 +92,11 @@ def standing(records: Sequence[RunRecord], by: Sequence[str] = ()) -> Standing:
     """The published entries and the arms of runs.
 
     Args:
-        records: of runs; none for the published entries alone.
-        by: keys that name the arms.
+        records: of the runs; none for the published entries alone.
+        by: keys to name the arms by.
 
     Raises:
-        ValueError: if there are runs and none was tested on ImageNet's classes.
+        ValueError: if there are runs, but none was tested on ImageNet's classes.
     """
     tested = [record for record in records if _of_imagenet(record)]
     if records and not tested:
@@ -124,12 +124,12 @@ def _sentence(entry: Entry) -> str:
 
 
 def ilsvrc_page(chart: Standing) -> Page:
-    """What it says about the runs, the chart as a table, and the sources."""
+    """What the chart says about the runs, the chart as a table, and the sources."""
     return [*chart.sentences, ilsvrc_table(chart), UNLIKE, SOURCES]
 
 
 def ilsvrc_table(chart: Standing) -> Table:
-    """A row for each entry, with a block for each percent of its bar."""
+    """One row per entry, with a bar of one block per percent."""
     entries = chart.entries
     return Table(
         TITLE,
@@ -154,7 +154,7 @@ def _note(entry: Entry) -> str:
 
 
 def as_json(chart: Standing) -> dict[str, Any]:
-    """Plain containers; errors are fractions."""
+    """The chart as plain containers; errors are fractions."""
     listed = [
         {
             "year": entry.year,
@@ -170,7 +170,7 @@ def as_json(chart: Standing) -> dict[str, Any]:
 
 
 def as_csv(chart: Standing) -> str:
-    """A row for each entry; errors are fractions."""
+    """One row per entry; errors are fractions."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(("year", "winner", "top5_error", "won", "note"))

@@ -18,11 +18,11 @@ from cnnlit.reports.tables import Table
 from cnnlit.runs.records import RunRecord
 
 VERDICT_CLASSES = {"holds": "holds", "clear": "holds", "does not hold": "fails"}
-"""What the style sheet calls an outcome; all others are undecided."""
+"""Outcome -> its class in the style sheet; all others are `undecided`."""
 
 
 class ArmColor(NamedTuple):
-    """An arm in a legend, and the number of its colour."""
+    """An arm in the legend, and the number of its colour."""
 
     name: str
     color: int
@@ -34,8 +34,8 @@ def html_page(results: Results, verdict: Verdict, *, folder: Path, pictures: Seq
     Args:
         results: of the runs.
         verdict: the answer.
-        folder: where the page will be, for links to the runs.
-        pictures: names of the files in the runs' pictures/ to show side by side.
+        folder: where the page will be saved, which links to the runs are relative to.
+        pictures: names of the figures in the runs' pictures/ to show side by side.
     """
     measured = results.measured
     drawn_moments = moments(results)
@@ -92,7 +92,7 @@ def _there(plots: Iterable[Plot | None]) -> list[Plot]:
 
 
 def _runs(results: Results, folder: Path) -> Table:
-    """Every run that counts."""
+    """Every run that is counted."""
     measure = results.measure
     rows = [
         (

@@ -1,4 +1,4 @@
-"""Tables and paragraphs, as text for a terminal of any width or as Markdown."""
+"""Tables and paragraphs: text for a terminal of any width, or Markdown."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -23,26 +23,26 @@ LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run"
     "chart",
     "note",
 }
-"""Heads of the columns that are words."""
+"""Heads of columns whose cells are words, set to the left."""
 
 GAP = 2
-"""Blanks between columns, one of which is the box's."""
+"""Spaces between columns, one of which belongs to the box."""
 
 CODE = "    "
-"""Begins a paragraph that is a command line."""
+"""Opens a paragraph that is a command line."""
 
 FILE_WIDTH = 240
-"""Columns of characters where there is no terminal: wider than any table here."""
+"""Width in characters when there is no terminal: wider than any table here."""
 
 
 class Column(NamedTuple):
-    """A column and, where the paper prints something, what it prints beside it.
+    """A column and, if the paper prints the same quantity, what it prints.
 
     Attributes:
         head: its heading.
-        cells: from above.
-        paper: what the paper prints, as many cells; empty where it prints nothing.
-        is_paper: whether this is such a column of the paper's, set beside ours.
+        cells: from top to bottom.
+        paper: what the paper prints, one cell per row; empty if it prints none of them.
+        is_paper: whether this column is the paper's, set beside ours.
     """
 
     head: str
@@ -52,12 +52,12 @@ class Column(NamedTuple):
 
     @property
     def is_number(self) -> bool:
-        """Whether its cells are numbers, and stand on the right."""
+        """Whether its cells are numbers, set to the right."""
         return self.head not in LEFT
 
 
 class Table(NamedTuple):
-    """A table with a heading; `sums` are the numbers of the rows that are sums."""
+    """A table with a heading; `sums` are the indices of the rows that are totals."""
 
     heading: str
     columns: list[Column]
@@ -65,17 +65,17 @@ class Table(NamedTuple):
 
     @classmethod
     def of(cls, heading: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> "Table":
-        """A table made of its rows, at least one."""
+        """A table made from its rows, at least one."""
         return cls(heading, [Column(head, cells) for head, cells in zip(heads, zip(*rows, strict=True), strict=True)])
 
     @property
     def shown_columns(self) -> list[Column]:
-        """All columns as they stand side by side, the paper's among them."""
+        """All columns as they stand side by side, the paper's included."""
         return list(_side_by_side(self.columns))
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The cells of each row, of all columns that are shown."""
+        """The cells of each row, across all columns shown."""
         return _rows(self.shown_columns)
 
 
@@ -84,7 +84,7 @@ Page = list[Table | str]
 
 
 def as_markdown(page: Page) -> str:
-    """The page as GitHub's Markdown."""
+    """The page as GitHub-flavoured Markdown."""
     return "\n\n".join(part if isinstance(part, str) else _markdown(part) for part in page) + "\n"
 
 
@@ -97,14 +97,14 @@ def _markdown(table: Table) -> str:
 
 
 def as_text(page: Page) -> str:
-    """The page as it is printed into a file."""
+    """The page as plain text, as wide as its widest table."""
     text = io.StringIO()
     print_page(page, Console(file=text))
     return text.getvalue()
 
 
 def print_page(page: Page, console: Console) -> None:
-    """Print the page. Where a table is wider than the terminal, the columns that are too many go on below.
+    """Print the page. If a table is wider than the terminal, the remaining columns continue below.
 
     Args:
         page: to print.
@@ -114,7 +114,8 @@ def print_page(page: Page, console: Console) -> None:
         console.width = FILE_WIDTH
     for part in page:
         if isinstance(part, str):
-            console.print(Text(part), soft_wrap=not console.is_terminal or part.startswith(CODE))  # to be copied whole
+            # A command line is not wrapped, so that it can be copied whole.
+            console.print(Text(part), soft_wrap=not console.is_terminal or part.startswith(CODE))
         else:
             console.print(Text(part.heading, style="bold"))
             for columns in _fitting(part.columns, console.width):
@@ -134,7 +135,7 @@ def _rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def _fitting(columns: list[Column], width: int) -> Iterator[list[Column]]:
-    """The columns, in as many parts as the width asks for; each part begins with the first column."""
+    """The columns, in as many parts as the width requires; each part begins with the first column."""
     first, *others = columns
     part = [first]
     for column in others:
@@ -161,5 +162,5 @@ def _drawn(columns: list[Column], sums: tuple[int, ...]) -> RichTable:
 
 
 def _colored(printed: str) -> Text:
-    """What the paper prints, in red where a note in brackets says why ours differs."""
+    """What the paper prints, red if it ends in the number of a note that says why ours differs."""
     return Text(printed, style="red" if printed.endswith("]") else "green")

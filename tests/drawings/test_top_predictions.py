@@ -26,6 +26,6 @@ def test_without_the_truth_a_picture_is_named_and_no_bar_marked() -> None:
     assert RIGHT not in {to_hex(patch.get_facecolor()) for patch in figure.axes[0].patches}
 
 
-def test_each_picture_has_its_answer() -> None:
-    with pytest.raises(ValueError, match="1 answers for 2 pictures"):
+def test_each_image_has_its_answer() -> None:
+    with pytest.raises(ValueError, match="1 answers for 2 images"):
         draw_top_predictions([torch.zeros(28, 28, dtype=torch.uint8)] * 2, [ANSWER], "answers")

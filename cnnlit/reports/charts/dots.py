@@ -1,7 +1,7 @@
-"""Charts of a report as SVG: the dots of all runs, the differences of pairs.
+"""Dot charts of a report as SVG: one dot per run, or per pair of runs.
 
-They are drawn whole, and only made to answer the pointer by report.js. Positions along the page are fractions of its
-width, so that letters and dots keep their size on a telephone.
+The charts are complete without a script; report.js only adds tooltips. Horizontal positions are fractions of the
+page's width, so that text and dots keep their size on a phone.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ NUM_COLORS = 8
 ROW_PIXELS = 44
 MOST_ROWS = 40
 EDGE = 0.08
-"""Of the width: a number so near to the end of a scale is written towards the middle."""
+"""Fraction of the width: labels this close to the end of a scale are set towards the middle."""
 
 
 class Dot(NamedTuple):
@@ -30,7 +30,7 @@ class Dot(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Dots with their mean and its interval."""
+    """Dots with their mean and its interval; without a colour, in that of the text."""
 
     label: str
     dots: list[Dot]
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 def dots_chart(results: Results) -> Markup:
-    """Every run of every arm, with mean and interval."""
+    """Every run of every arm, with means and intervals."""
     measure = results.measure
     rows = []
     for place, each in enumerate(results.measured[:MOST_ROWS]):
@@ -62,7 +62,7 @@ def dots_chart(results: Results) -> Markup:
 
 
 def differences_chart(results: Results) -> Markup | None:
-    """Every pair's difference, with mean and interval, beside zero; None where there is no difference to draw."""
+    """The difference of every pair of runs, with means and intervals; None if there is none to draw."""
     measure = results.measure
     rows = [
         Row(
@@ -83,7 +83,7 @@ def differences_chart(results: Results) -> Markup | None:
 
 
 def color_of(place: int) -> int:
-    """The number of the colour of an arm, the best one first."""
+    """The colour of an arm, by its place in the ranking: the number of one of the style sheet's."""
     return place % NUM_COLORS
 
 
@@ -92,17 +92,17 @@ def _within(ends: Interval | None, show: Callable[[float], str]) -> str:
 
 
 def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> Markup:
-    """Rows of dots over one scale.
+    """Draw rows of dots over a common scale.
 
     Args:
-        rows: from above.
-        metric: whose values they are.
-        title: for those who do not see it.
-        zero: whether they are differences, beside a line at zero.
+        rows: from top to bottom.
+        metric: whose values the dots are.
+        title: for screen readers.
+        zero: whether they are differences, with a line at zero.
     """
     numbers = [dot.number for row in rows for dot in row.dots] + [row.mean for row in rows if row.mean is not None]
     span = max(numbers) - min(numbers) or abs(numbers[0]) or 1.0
-    # An interval of two runs is far longer than anything else; it may leave the chart.
+    # The interval of two runs is far longer than anything else; it may run off the chart.
     ends = [
         min(max(end, min(numbers) - span), max(numbers) + span) for row in rows if row.interval for end in row.interval
     ]
@@ -143,7 +143,7 @@ def _strip(row: Row, scale: Scale, top: int) -> Markup:
 
 
 def _heights(places: Sequence[float]) -> list[float]:
-    """Pixels below the line for each dot, so that those at one place stand in a column and can be counted."""
+    """The offset of each dot in pixels: dots in the same place form a column and can be counted."""
     columns: dict[int, list[int]] = {}
     for number, place in enumerate(places):
         columns.setdefault(round(100 * place), []).append(number)

@@ -1,4 +1,4 @@
-"""What went on inside the networks of a report: gradient and saturation of each layer, arm beside arm."""
+"""What happened inside the networks of a report: gradients and saturation, layer by layer, for each arm."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from cnnlit.reports.charts.dots import NUM_COLORS, color_of
 from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 
 KINDS = {"gradient_norm": "gradient", "saturation": "saturation"}
-"""Columns of metrics.csv, `<kind>/<layer>`, and what they are called."""
+"""Kinds of columns in metrics.csv, `<kind>/<layer>` -> what they are called."""
 
 MOST_LETTERS = 50
-"""Of the names of layers that have room below a chart."""
+"""Characters of layer names that fit below a chart, all names together."""
 
 
 class Moment(NamedTuple):
-    """What is drawn: a kind of number, in the first epoch or in the last."""
+    """What is drawn: a kind of number, in the first or the last epoch."""
 
     kind: str
     last: bool
@@ -28,16 +28,16 @@ class Moment(NamedTuple):
 
 
 def moments(results: Results) -> list[Moment]:
-    """What there is to draw."""
+    """All that can be drawn."""
     columns = {key.partition("/")[0] for _, _, run, _ in results.counted for row in run.curves[:1] for key in row}
     several = any(len(run.curves) > 1 for _, _, run, _ in results.counted)
     return [Moment(kind, last) for kind in KINDS if kind in columns for last in (False, True)[: 1 + several]]
 
 
 def layers_chart(results: Results, moment: Moment) -> Plot | None:
-    """From the first layer to the last, one line for each of the best arms with its band; None if no run has it.
+    """One line from the first layer to the last for each of the best arms, with its band; None if no run has it.
 
-    Networks with different layers are drawn over the same length. Of gradients the means are geometric.
+    Networks of different depths are drawn to the same length. The means of gradients are geometric.
     """
     curves = [
         curve for place, each in enumerate(results.measured[:NUM_COLORS]) if (curve := _curve(each, place, moment))

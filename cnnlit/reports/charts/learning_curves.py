@@ -10,11 +10,11 @@ from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 from cnnlit.reports.charts.scale import Scale
 
 MOST_POINTS = 240
-"""Of a curve; between them it is straight."""
+"""At most this many points per curve; between them it is straight."""
 
 
 def curve_names(results: Results) -> list[str]:
-    """The curves that there are, those of errors first, of validation before training."""
+    """The names of the curves there are: errors first, validation before training."""
     known = dict.fromkeys(key for _, _, run, _ in results.counted for row in run.curves for key in row)
     names = [name for name in known if name.startswith(("train/", "val/"))]
     first = results.measure.target.curve if results.measure.target else results.measure.metric
@@ -22,7 +22,7 @@ def curve_names(results: Results) -> list[str]:
 
 
 def curves_chart(results: Results, name: str, *, logarithmic: bool) -> Plot | None:
-    """One curve of the best arms, with its band; None if no run has it."""
+    """One metric of the best arms by epoch, with bands; None if no run has it."""
     curves = _curves(results, name)
     if not curves:
         return None
@@ -43,7 +43,7 @@ def _curves(results: Results, name: str) -> list[Curve]:
 
 
 def _curve(each: Measured, color: int, name: str) -> Curve | None:
-    """The mean at each epoch of the runs that reached it: none is cut to the shortest or continued past its end."""
+    """The mean, at each epoch, of the runs that reached it: nothing is cut to the shortest run, nor padded."""
     series = [
         {row["epoch"] + 1: row[name] for row in each.arm.runs[block].curves if name in row and "epoch" in row}
         for block in each.readings
@@ -52,7 +52,7 @@ def _curve(each: Measured, color: int, name: str) -> Curve | None:
         return None
     epochs = _thinned(sorted(set().union(*series)))
     values = np.array([[points.get(epoch, math.nan) for epoch in epochs] for points in series])
-    # Not told by nan, which is also what a diverged run has: that one leaves a gap.
+    # Not read off the nan, which a diverged run has too: that one must leave a gap.
     present = np.array([[epoch in points for epoch in epochs] for points in series])
     return Curve(each.name, color, np.array(epochs), epochs, *mean_of(values, present), present.sum(axis=0))
 

@@ -1,4 +1,4 @@
-"""Lines of a report: the mean of each arm with its band, drawn as SVG, and what the pointer tells of them."""
+"""Line charts of a report: the mean of each arm with its band as SVG, and the data of their tooltips."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Curve(NamedTuple):
     Attributes:
         label: the arm's name.
         color: the number of its colour.
-        places: along the page, float [P].
+        places: positions along the x axis, float [P].
         names: what the tooltip calls them: layers, or numbers of epochs.
         mean: float [P].
         low: float [P], the lower end of the interval.
@@ -40,23 +40,23 @@ class Curve(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """What stands beside a scale, and where: percent of its length, from the left or from above."""
+    """A label beside a scale, and its position in percent, from the left or from the top."""
 
     label: str
     percent: str
 
 
 class Plot(NamedTuple):
-    """Lines with their scales, to be set side by side on a page.
+    """Lines with their scales, for templates/plots.html to lay out.
 
     Attributes:
-        name: of what is drawn.
-        scale: of its values.
-        drawn: the lines, an SVG of a square that is stretched over the room there is.
-        ys: beside it.
-        xs: below it.
-        below: what `xs` are.
-        data: what report.js says in the tooltip.
+        name: of the quantity drawn.
+        scale: of the y axis.
+        drawn: the lines, as an SVG that is stretched to fill its box.
+        ys: ticks of the y axis.
+        xs: ticks of the x axis.
+        below: the name of the x axis.
+        data: what report.js shows in the tooltip.
     """
 
     name: str
@@ -76,12 +76,12 @@ class Plot(NamedTuple):
 def mean_of(
     values: NDArray[np.float64], present: NDArray[np.bool_] | None = None, *, logarithmic: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and the ends of its interval by Student's t over runs, each float [P], of values [runs, P].
+    """The mean over runs and the ends of its interval by Student's t, each float [P].
 
     Args:
-        values: of the runs.
-        present: bool [runs, P], which of them there are; None for all. At each place at least one.
-        logarithmic: of positive values the geometric mean, and an interval that is a factor.
+        values: of the runs, float [runs, P].
+        present: bool [runs, P], which of the values exist, at least one at each place; None for all.
+        logarithmic: for positive values, the geometric mean, with an interval that is a factor.
     """
     if present is None:
         present = np.ones(values.shape, bool)
@@ -107,17 +107,17 @@ def plot(
     logarithmic: bool,
     factors: bool = False,
 ) -> Plot | None:
-    """Lines of arms over one scale; None if there is nothing to draw.
+    """Draw the curves over common scales; None if there is nothing to draw.
 
     Args:
         curves: of the arms.
-        name: of what is drawn, by which a reader chooses it.
-        title: for those who do not see it.
-        ticks: places along the page, and what stands below them.
-        below: the name of what is drawn along the page.
-        what: the word before the name of a place, where all arms have the same ones; without it each arm has its own.
-        logarithmic: the scale.
-        factors: whether the intervals are factors, and not differences, of the mean.
+        name: of the quantity drawn, by which a reader selects the plot.
+        title: for screen readers.
+        ticks: positions along the x axis, with their labels.
+        below: the name of the x axis.
+        what: the word before the name of a place, if all arms share the same places; empty if each has its own.
+        logarithmic: whether the y axis is.
+        factors: whether the intervals are factors of the mean, not differences from it.
     """
     values = np.concatenate([np.empty(0), *(curve.mean for curve in curves)])
     values = values[np.isfinite(values) & (values > 0 if logarithmic else True)]
@@ -152,7 +152,7 @@ def _down(scale: Scale, number: float) -> float:
 
 
 def _line(curve: Curve, x: Scale, y: Scale) -> Markup:
-    """Band and line in a square of 1000; where the mean is of fewer runs than before, the line is paler."""
+    """Band and line in a square of 1000 units; the line is paler where fewer runs are left."""
     along = [1000 * x(place) for place in curve.places]
     parts = []
     if curve.counts.max() > 1:

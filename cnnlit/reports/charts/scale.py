@@ -1,4 +1,4 @@
-"""From the numbers of a chart to places on the page, and the round numbers beside it."""
+"""The scale of a chart: from numbers to positions, and the round numbers at its ticks."""
 
 import math
 
@@ -6,19 +6,19 @@ from cnnlit.analysis.measures import kind
 
 
 class Scale:
-    """From numbers to fractions of a length.
+    """Maps numbers to fractions of a length.
 
     Args:
-        low: the smallest number to be shown.
+        low: the smallest number to show.
         high: the largest.
         logarithmic: whether equal ratios are equally long.
-        pad: fraction of the length that is left free at either end.
+        pad: fraction of the length left free at either end.
     """
 
     def __init__(self, low: float, high: float, *, logarithmic: bool = False, pad: float = 0.04) -> None:
         self.logarithmic = logarithmic
         low, high = self._of(low), self._of(high)
-        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):  # a single number, in the middle
+        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):  # a single number goes in the middle
             low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
         margin = (high - low) * pad
         self.low, self.high = low - margin, high + margin
@@ -32,7 +32,7 @@ class Scale:
         return (self._of(number) - self.low) / (self.high - self.low)
 
     def ticks(self, most: int = 5) -> list[float]:
-        """Round numbers within."""
+        """Round numbers within the scale."""
         from matplotlib.ticker import LogLocator, MaxNLocator
 
         if self.logarithmic:
@@ -46,7 +46,7 @@ class Scale:
 
 
 def short(tick: float, metric: str, difference: bool = False) -> str:
-    """A number at a scale, without the digits that say nothing there."""
+    """The label of a tick, without superfluous digits."""
     percent = kind(metric) == "fraction"
     unit = (" pp" if difference else " %") if percent else " s" if kind(metric) == "seconds" else ""
     return f"{100 * tick if percent else tick:.4g}{unit}".replace("-", "\N{MINUS SIGN}")

@@ -1,5 +1,5 @@
 "use strict";
-// Charts are drawn already: here they learn to answer the pointer. Without this the page says the same in its tables.
+// The charts are complete without this script, which adds tooltips and choices. Without it the tables say the same.
 (() => {
   const tip = document.getElementById("tip");
 
@@ -21,7 +21,7 @@
   };
   const hide = () => { tip.hidden = true; };
 
-  // Dots: what they say is in their <title>, which the browser would show late and a finger never.
+  // Dots: their tooltip is in <title>, which a browser shows late, and on touch screens never.
   for (const mark of document.querySelectorAll(".strips .dot, .strips .mean")) {
     const title = mark.querySelector("title");
     mark.setAttribute("aria-label", title.textContent);
@@ -75,7 +75,7 @@
       const here = close(longest), name = longest.names[here];
       const lines = [];
       for (const series of shown) {
-        // Epochs are the same for all; of layers each network has its own.
+        // Epochs are common to all arms; layers differ from network to network.
         const i = data.what ? series.names.indexOf(name) : close(series);
         if (i < 0 || series.mean[i] === null) continue;
         lines.push([series.mean[i], series.arm + (data.what ? "" : ", " + series.names[i]) + ": " + told(series, i)]);
@@ -93,7 +93,7 @@
     area.addEventListener("pointerleave", leave);
   }
 
-  // In each group of plots one is shown.
+  // Of each group of plots, one is shown.
   for (const choices of document.querySelectorAll(".choices")) {
     const own = [...choices.nextElementSibling.querySelectorAll(".plot")], log = choices.querySelector("#log");
     const choose = () => {
