@@ -91,7 +91,7 @@ def test_json_is_one_object_of_plain_keys(printed):
 
 
 def test_most_parameters_are_fully_connected_and_most_work_is_convolution(printed):
-    # The lecture's claim, of the networks that it shows it on.
+    # The lecture's claim, for the networks that it shows.
     for model in ("alexnet", "zfnet", "vgg16"):
         shares = json.loads(printed(f"model={model}", "format=json"))["shares"]
         assert shares["fully connected"]["parameters_share"] > 0.89
@@ -206,7 +206,7 @@ def test_a_terminal_of_any_width_shows_every_cell(printed, width, capsys):
 
 
 def test_no_run_folder_no_data_and_nothing_heavy_is_touched(tmp_path):
-    """As a user types it, in an empty folder that is not to be taken away either."""
+    """As a user types it, in an empty folder that must not be removed either."""
     program = (
         "import sys\n"
         "from cnnlit import describe\n"

@@ -91,7 +91,7 @@ def test_identical_results_show_nothing():
 
 
 def test_the_same_difference_in_each_pair_is_judged_by_its_signs():
-    """Student's t would be infinite, and two pairs a proof."""
+    """Student's t would be infinite, and two pairs would be proof."""
     two = statistics.paired([0.3, 0.4], [0.1, 0.2])
     assert (two.deviation, two.p) == (0, 0.5)
     six = statistics.paired([x + 0.1 for x in ONE], ONE)

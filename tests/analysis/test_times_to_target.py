@@ -29,7 +29,7 @@ def test_unpaired_times_are_ranked_by_the_log_rank_test():
     second = [(5.0, True), (9.0, False), (9.0, False), (9.0, False)]
     found = times_to_target.order_unpaired(first, second)
     assert found.wins == (1, 0)
-    # The test by hand: observed minus expected of the first over the root of the hypergeometric variances.
+    # The test by hand: observed minus expected events of the first, over the root of the hypergeometric variance.
     observed_minus_expected = variance = 0.0
     for time in (1, 2, 3, 4, 5):
         at_risk = [sum(t >= time for t, _ in group) for group in (first, second)]

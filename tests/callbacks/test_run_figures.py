@@ -1,4 +1,4 @@
-"""The pictures of a run show what they say, and none of them can lose the run."""
+"""After a test a run has its figures, and none of them can cost the run."""
 
 import csv
 import os

@@ -93,16 +93,16 @@ def test_gallery_of_photographs_has_no_text_over_another() -> None:
     assert not [1 for number, box in enumerate(boxes) for other in boxes[:number] if box.overlaps(other)]
 
 
-def test_gallery_magnifies_small_pictures_by_whole_numbers_and_reduces_large_ones() -> None:
+def test_gallery_magnifies_small_images_by_whole_numbers_and_reduces_large_ones() -> None:
     for side, tile in ((28, 84), (64, 128), (224, 168), (96, 96)):
         (axes,) = draw_errors(random_images(20, 3, side, side), *answers(20, {7: 1}), DIGITS).axes
         left, right, bottom, top = axes.images[0].get_extent()
         assert (right - left, bottom - top) == (tile, tile)
 
 
-def test_gallery_asks_for_no_picture_that_it_does_not_draw() -> None:
+def test_gallery_asks_for_no_image_that_it_does_not_draw() -> None:
     class Lazy:
-        """As photographs come, which are decoded when they are asked for."""
+        """Like photographs, which are decoded only when they are asked for."""
 
         def __init__(self) -> None:
             self.images = random_images(300, 3, 40, 40)
