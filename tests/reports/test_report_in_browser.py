@@ -8,6 +8,10 @@ import subprocess
 import pytest
 from PIL import Image
 from reports.made_reports import made_experiment, page_of
+from runs.made_runs import made_run
+
+from cnnlit.reports.html import render
+from cnnlit.reports.tables import Column, Table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = (
@@ -97,3 +101,34 @@ def test_a_browser_shows_and_prints_the_page(experiment):
         assert len(seen.convert("RGB").getcolors(2**24)) > 100
     browse(page, f"--print-to-pdf={printed}")
     assert printed.read_bytes().startswith(b"%PDF")
+
+
+LAST_EPOCH = """
+<script>
+const area = document.querySelector(".plot:not([hidden]) .area"), box = area.getBoundingClientRect();
+area.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: box.right, clientY: box.top}));
+document.documentElement.dataset.said = document.getElementById("tip").textContent;
+</script>
+"""
+
+
+def test_the_tooltip_says_of_how_many_runs_a_mean_is_where_some_have_ended(tmp_path):
+    for seed, train in enumerate(([0.5, 0.4], [0.5, 0.4, 0.2], [0.5, 0.4, 0.3])):
+        made_run(tmp_path / f"a{seed}", seed=seed, train=train)
+        made_run(tmp_path / f"b{seed}", seed=seed, train=[0.5, 0.4, 0.4], model__pooling="average")
+    page = tmp_path / "report.html"
+    page.write_text(page_of(tmp_path).replace("</body>", f"{LAST_EPOCH}</body>"))
+    dom, complaints = browse(page, "--dump-dom")
+    assert complaints == []
+    said = re.search(r'data-said="([^"]*)"', dom)[1]
+    assert re.fullmatch(r"epoch 3max: 12\.50 % ± [\d.]+ %, 2 of 3 runsaverage: 20\.00 % ± 0\.00 %", said), said
+
+
+def test_a_description_is_alive_in_a_browser_too(tmp_path):
+    page = tmp_path / "description.html"
+    page.write_text(
+        render("description.html", title="LeNet-5", page=["a note", Table("c1", [Column("layer", ["c1"])])])
+    )
+    dom, complaints = browse(page, "--dump-dom")
+    assert complaints == []
+    assert 'data-ready="yes"' in dom
