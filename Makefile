@@ -1,12 +1,18 @@
 # make train            installs into .venv and trains LeNet-5 on digits; ARGS="data=mnist seed=1" are passed on
 # make test             installs the test extras and runs the whole suite but what is slow; make test-all: all of it
+# make check-lowest     the quick part of the suite with the lowest versions that pyproject.toml allows
+# make check-newest     the same with the newest, release candidates of Hydra and OmegaConf included
 # make benchmark        measures speed against peers; ARGS="lenet5_epoch" for one of them
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: train test test-all benchmark check browser clean
+# What a dependency's version can break: composing, checking, training, sweeps, tables, decoding, packaging.
+QUICK := tests/config tests/test_train.py tests/test_describe.py tests/test_report.py tests/test_sweep.py \
+  tests/test_packaging.py tests/sweeps/test_launcher.py tests/data/test_images.py tests/training
+
+.PHONY: train test test-all check-lowest check-newest benchmark check browser clean
 
 train: $(VENV)/.train
 	$(BIN)/python -m cnnlit.train $(ARGS)
@@ -16,6 +22,9 @@ test: $(VENV)/.test browser
 
 test-all: $(VENV)/.test browser
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check-lowest check-newest: check-%: .venv-%/.test
+	.venv-$*/bin/python -m pytest -n 2 -m "not slow" $(QUICK) $(ARGS)
 
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -48,5 +57,14 @@ $(VENV)/.benchmark: $(VENV)/.train
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	@touch $@
 
+# Without --upgrade, what is newer than a lowest version that was just raised would stay.
+.venv-lowest/.test: UV_OPTIONS := --resolution lowest-direct
+.venv-newest/.test: UV_OPTIONS := 'hydra-core>=1.4.0rc1' 'omegaconf>=2.4.0rc1'
+.venv-%/.test: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-$*/bin/uv pip install --quiet --python .venv-$*/bin/python --upgrade $(UV_OPTIONS) --editable '.[test]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) .venv-lowest .venv-newest dist build

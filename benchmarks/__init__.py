@@ -1,1 +1,1 @@
-"""Speed against peers and limits: python -m benchmarks."""
+"""Speed, side by side with other code and against targets: python -m benchmarks."""

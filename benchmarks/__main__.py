@@ -1,6 +1,6 @@
-"""python -m benchmarks [--root FOLDER] [name ...]: all, or those named.
+"""python -m benchmarks [--root FOLDER] [name ...]: all benchmarks, or those named.
 
-Prints one table: each ratio, its target, and whether it holds. Exit code 1 if one does not.
+Prints one table: each ratio, its target, and whether it is met. Exit code 1 if one is not.
 """
 
 import argparse
@@ -29,13 +29,13 @@ BENCHMARKS = (
 
 
 def main() -> int:
-    """Measure and print; the exit code."""
+    """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="benchmark", help=f"one of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument(
         "--root",
         default="../shared/data",
-        help="the folder of MNIST's files and of imagenet-sample (default: %(default)s)",
+        help="the folder with MNIST's files and imagenet-sample (default: %(default)s)",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):

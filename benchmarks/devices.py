@@ -1,11 +1,11 @@
-"""What the second device, a checkpoint and a log cost, LeNet-5 on MNIST, as shares of the training.
+"""What a second device, a checkpoint and a log cost, for LeNet-5 on MNIST, relative to training.
 
-two processes: cnnlit's `trainer.devices=2` on the processor, over gloo, each with half of the batch, beside one process
-               with all of it, and beside a bare loop around torch's DistributedDataParallel in two processes over the
-               same shares. The CPU time is that of the process that has more of it.
+two processes: cnnlit's `trainer.devices=2` on the CPU, over gloo, each with half of the batch, against one process with
+               all of it, and against a bare loop around torch's DistributedDataParallel in two processes with the same
+               halves. CPU time is that of the busier process.
 an epoch:      what the checkpoint at its end and the rows of metrics.csv add to STEPS steps.
 
-The same number of steps is run in all; what a process costs to start is not counted.
+All variants run the same number of steps; starting a process is not counted.
 """
 
 import copy
@@ -44,13 +44,15 @@ PROCESSES = 2
 
 
 class Devices(Epochs):
-    """The variants of an epoch on one or two devices; in two processes, both call the same ones at the same time."""
+    """The variants of an epoch on one or two devices; two processes run the same variant at the same time."""
 
     def trained(self, network: nn.Module, *, checkpoint: bool = True, log: bool = True) -> Cost:
         """An epoch as `python -m cnnlit.train` runs it, on as many devices as there are processes."""
         datamodule = config.build(self.settings["data"])
         datamodule.setup()
-        task = ImageClassification(network, recipe=self.recipe, config=self.settings)
+        task = ImageClassification(
+            network, recipe=self.recipe, num_classes=self.settings["data"]["num_classes"], seed=self.settings["seed"]
+        )
         run = Run(self._new_folder())
         world = distributed.get_world_size() if distributed.is_initialized() else 1
         strategy = strategy_for("auto", num_devices=world, timeout_seconds=300)
@@ -74,7 +76,7 @@ class Devices(Epochs):
         return stopwatch.cost
 
     def bare_replicas(self, network: nn.Module) -> Cost:
-        """The same steps in a loop around torch's own replicas, which measures and writes nothing."""
+        """The same steps in a loop around DistributedDataParallel that measures and writes nothing."""
         rank, world = distributed.get_rank(), distributed.get_world_size()
         batches = Batches(
             len(self.images), self.recipe.batch_size, order="fresh", seed=0, rank=rank, num_replicas=world
@@ -96,7 +98,7 @@ class Devices(Epochs):
 
 
 def _in_process(rank: int, port: int, root: str, answers: Any) -> None:
-    """One of the processes: all variants of two devices in turn; the first answers with the larger costs."""
+    """One of the processes: runs all two-device variants interleaved; the first reports the larger cost of the two."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """Affine distortions: whole batches by cnnlit, image by image by torchvision, the same maps by kornia.
 
-Every variant takes the same 28x28 uint8 digits to a batch of float32 [N, 1, 32, 32] at the paper's scale. Against
-torchvision both draw their random numbers; against kornia both are given the maps, and the pixels have to agree.
+Every variant turns the same 28x28 uint8 digits into a batch of float32 [N, 1, 32, 32] at the paper's scale. Against
+torchvision, both draw random numbers; against kornia, both are given the affine maps, and the pixels must agree.
 """
 
 import math
@@ -21,7 +21,7 @@ ROUNDS = 9
 BATCH = 64
 NUM_IMAGES = 20 * BATCH  # per round
 SIDE, IMAGE_SIZE = 28, 32
-TOLERANCE = 1e-4  # of a range of 1.275; the grids are computed in another order
+TOLERANCE = 1e-4  # out of a range of 1.275; the grids are computed in a different order
 
 RANGES: Any = {
     "scaling": (0.76, 1.41),
@@ -33,22 +33,22 @@ RANGES: Any = {
 
 def measure(root: str) -> list[Claim]:
     """The claims on distortions, on the first digits of MNIST below `root`."""
-    import kornia  # it takes seconds, and nothing else here needs it
+    import kornia  # takes seconds, and nothing else here needs it
 
     images = read_mnist(root)[0][:NUM_IMAGES]
     distortion = AffineDistortion(**RANGES, num_images=NUM_IMAGES, versions=1, fixed=False, seeds=[0])
     maps = distortion.affine(epoch=0)
     kornia_maps = _forward_matrices(maps)
     batches = list(zip(torch.split(images, BATCH), torch.split(torch.arange(NUM_IMAGES), BATCH), strict=True))
-    pictures = [transforms.functional.to_pil_image(image) for image in images]
-    on_pictures = transforms.Compose([random_affine(transforms), *to_the_network()])
+    pil_images = [transforms.functional.to_pil_image(image) for image in images]
+    on_pil_images = transforms.Compose([random_affine(transforms), *to_the_network()])
     to_float = v2.ToDtype(torch.float32, scale=True)
     on_tensors = v2.Compose([random_affine(v2), to_float, v2.Pad((IMAGE_SIZE - SIDE) // 2), v2.Normalize(*_scale())])
     bare_v1, bare_v2 = random_affine(transforms), random_affine(v2)
     epoch = iter(range(10**6))
 
     def ours_drawing() -> None:
-        number = next(epoch)  # a new one, so that the maps are drawn anew
+        number = next(epoch)  # a new one, so that maps are drawn anew
         for batch, presentations in batches:
             distortion(batch, number, presentations, IMAGE_SIZE)
 
@@ -69,9 +69,9 @@ def measure(root: str) -> list[Claim]:
     costs = interleaved(
         {
             "cnnlit": timed(ours_drawing),
-            "torchvision v1": timed(lambda: per_sample(on_pictures, pictures)),
+            "torchvision v1": timed(lambda: per_sample(on_pil_images, pil_images)),
             "torchvision v2": timed(lambda: per_sample(on_tensors, tensors)),
-            "v1 alone": timed(lambda: [bare_v1(picture) for picture in pictures]),
+            "v1 alone": timed(lambda: [bare_v1(image) for image in pil_images]),
             "v2 alone": timed(lambda: [bare_v2(tensor) for tensor in tensors]),
             "cnnlit, maps given": timed(
                 lambda: [
@@ -109,7 +109,7 @@ def measure(root: str) -> list[Claim]:
 
 
 def random_affine(transforms: Any) -> Any:
-    """torchvision's transform with the ranges of affine1998, bilinear; it knows no squeezing.
+    """torchvision's transform with the ranges of affine1998, bilinear; it has no squeezing.
 
     Args:
         transforms: torchvision.transforms or its v2.
@@ -125,7 +125,7 @@ def random_affine(transforms: Any) -> Any:
 
 
 def to_the_network() -> list[Any]:
-    """torchvision's transforms from a picture of PIL to float32 [1, 32, 32] at the paper's scale."""
+    """torchvision's transforms from a PIL image to float32 [1, 32, 32] at the paper's scale."""
     return [transforms.ToTensor(), transforms.Pad((IMAGE_SIZE - SIDE) // 2), transforms.Normalize(*_scale())]
 
 

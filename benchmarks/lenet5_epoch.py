@@ -1,17 +1,18 @@
-"""An epoch of LeNet-5 on MNIST: cnnlit's, a bare PyTorch loop's, and that of the common way with Lightning.
+"""An epoch of LeNet-5 on MNIST: with cnnlit, in a bare PyTorch loop, and in the usual Lightning code.
 
-cnnlit: what `python -m cnnlit.train data=mnist` builds: Trainer, task, data module, metrics.csv, bar, checkpoint.
-bare:   a loop over the same tensors by the same indices; same network, loss, optimizer, schedule and padding; it
-        measures nothing, writes nothing, and has an environment that Lightning did not change. Both end with the
-        same weights, to the bit, or the benchmark refuses.
-common: torchvision.datasets.MNIST with transforms per sample, DataLoader without workers, a torchmetrics forward
-        and two self.log a step, Lightning's own bar and CSVLogger; same loss, optimizer and schedule. With cnnlit's
-        LeNet5, and with the same function in the layers that one would write down first.
+cnnlit: what `python -m cnnlit.train data=mnist` builds: Trainer, module, data module, metrics.csv, progress bar,
+        checkpoint.
+bare:   a loop over the same tensors with the same indices; same network, loss, optimizer, schedule and padding; it
+        measures and writes nothing, and its environment is not modified by Lightning. Both must end with the same
+        weights, to the bit, or the benchmark refuses.
+common: torchvision.datasets.MNIST with per-sample transforms, a DataLoader without workers, a torchmetrics forward and
+        two self.log calls per step, Lightning's own progress bar and CSVLogger; same loss, optimizer and schedule. With
+        cnnlit's LeNet5, and with the same function in the layers one would write down first.
 
 An epoch runs from Lightning's on_train_epoch_start to its on_train_end, so that logging, the bar's last line and the
-checkpoint at the end count and the cost of a fit does not. Beside the bare loop it is a whole one, 938 batches; beside
-the common way the first COMMON_STEPS of them, so that what an epoch costs once is charged to cnnlit several times over.
-Nothing is validated. The bars of both Lightning variants are drawn as on a terminal, into nothing.
+final checkpoint count, but the setup of fit does not. Against the bare loop it is a whole epoch, 938 batches; against
+the usual code only the first COMMON_STEPS batches, which charges cnnlit's per-epoch costs several times over. There is
+no validation. The progress bars of both Lightning variants are rendered as for a terminal, and discarded.
 """
 
 import copy
@@ -57,15 +58,15 @@ from cnnlit.training.recipe import Recipe
 STEPS = 938
 ROUNDS = 4
 COMMON_STEPS = 120
-COMMON_ROUNDS = 2  # which take longer, and differ by more
-TOLERANCE = 1e-3  # of distances of about a hundred
+COMMON_ROUNDS = 2  # these take longer, and differ by more
+TOLERANCE = 1e-3  # on distances of about a hundred
 
 
 class OrdinaryLeNet5(nn.Module):
     """LeNet-5 in plain layers, the same function as cnnlit's with the same parameters: [N, 1, 32, 32] -> [N, 10].
 
     Args:
-        network: whose parameters are copied.
+        network: its parameters are copied.
     """
 
     def __init__(self, network: LeNet5) -> None:
@@ -109,7 +110,7 @@ def _scaled_tanh(a: Tensor) -> Tensor:
 
 
 class CommonModule(LightningModule):
-    """What a template's LightningModule looks like."""
+    """A LightningModule as in a typical template."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, steps: int) -> None:
         super().__init__()
@@ -134,7 +135,7 @@ class CommonModule(LightningModule):
 
 
 class Stopwatch(Callback):
-    """Measures the epoch of a fit of one epoch, with all that is done at its end."""
+    """Measures the epoch of a one-epoch fit, including everything done at its end."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -150,9 +151,9 @@ class Epochs:
     """The variants; each method runs one epoch from the same initial weights and returns its cost.
 
     Args:
-        root: the folder of MNIST's files.
-        folder: for what is written.
-        steps: batches of an epoch.
+        root: the folder with MNIST's files.
+        folder: for all output.
+        steps: batches per epoch.
     """
 
     def __init__(self, root: str, folder: Path, steps: int) -> None:
@@ -164,7 +165,7 @@ class Epochs:
         self.settings = _settings(root, steps)
         self.recipe: Recipe = config.build(self.settings["recipe"])
         self.images, self.labels, *_ = read_mnist(root)
-        self.pictures = _unpacked(root, folder / "pictures")
+        self.unpacked = _unpacked(root, folder / "unpacked")
         seed_everything(self.settings["seed"], verbose=False)
         self.network: LeNet5 = config.build(self.settings["model"])
         self.ordinary = OrdinaryLeNet5(self.network)
@@ -174,10 +175,10 @@ class Epochs:
     def common(self, network: nn.Module, *, distorted: bool = False) -> Cost:
         affine = [random_affine(transforms)] if distorted else []
         transform = transforms.Compose([*affine, *to_the_network()])
-        dataset = torchvision.datasets.MNIST(str(self.pictures), train=True, transform=transform)
+        dataset = torchvision.datasets.MNIST(str(self.unpacked), train=True, transform=transform)
         loader = DataLoader(dataset, batch_size=self.recipe.batch_size, shuffle=True)
         stopwatch = Stopwatch()
-        # What Lightning chooses by itself where rich is installed.
+        # Lightning's own choice where rich is installed.
         bar = RichProgressBar(console_kwargs={"file": io.StringIO(), "force_terminal": True})
         trainer = Trainer(
             accelerator="cpu",
@@ -194,7 +195,7 @@ class Epochs:
         batches = Batches(len(self.images), self.recipe.batch_size, order="fresh", seed=self.settings["seed"])
         optimizer = self.recipe.optimizer(network.parameters())
         schedule = self.recipe.schedule(optimizer, steps_per_epoch=self.steps, epochs=1)
-        # Lightning sets this when it is imported; every step of an optimizer then looks for NVIDIA's library anew.
+        # Set by Lightning on import; every optimizer step then looks for NVIDIA's library again.
         lightnings = os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         clock = Clock()
         clock.start()
@@ -215,7 +216,7 @@ class Epochs:
         settings = {**self.settings, "data": {**self.settings["data"], "distortion": distortion}}
         datamodule = config.build(settings["data"])
         datamodule.setup()
-        task = ImageClassification(network, recipe=self.recipe, config=settings)
+        task = ImageClassification(network, recipe=self.recipe, num_classes=10, seed=settings["seed"])
         run = Run(self._new_folder())
         loop: Any = build_trainer(
             partial(config.build, settings["trainer"]),
@@ -236,7 +237,11 @@ class Epochs:
         return stopwatch.cost
 
     def _check(self) -> None:
-        """Refuses to compare what is not the same."""
+        """Refuse to compare variants that do not compute the same.
+
+        Raises:
+            RuntimeError: if logits or trained weights differ.
+        """
         images = pad(self.images[:64], self.settings["data"]["image_size"])
         if (apart := (self.network(images) - self.ordinary(images)).abs().max().item()) > TOLERANCE:
             raise RuntimeError(f"the ordinary layers give logits that differ by {apart}")
@@ -284,7 +289,7 @@ def _common(epochs: Epochs, network: nn.Module, distorted: bool) -> Cost:
 
 
 def _settings(root: str, steps: int) -> config.Node:
-    """The configuration of `python -m cnnlit.train data=mnist`, cut to one short epoch."""
+    """The configuration of `python -m cnnlit.train data=mnist`, limited to one short epoch."""
     overrides = ["data=mnist", f"data.root={Path(root).absolute()}", "data.val_split=0", "logger=csv", "trainer=cpu"]
     overrides += ["recipe.epochs=1", f"+trainer.limit_train_batches={steps}"]
     with hydra.initialize_config_dir(str(config.conf_dir()), **DEFAULTS):
@@ -295,7 +300,7 @@ def _settings(root: str, steps: int) -> config.Node:
 
 
 def _unpacked(root: str, folder: Path) -> Path:
-    """A folder that torchvision finds MNIST in: it reads no packed files, and `root` may not be written to."""
+    """A folder with MNIST as torchvision expects it: uncompressed; `root` may be read-only."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for path in find_mnist(root):

@@ -1,8 +1,8 @@
-"""Seeds of LeNet-5 in one process, in lock-step, beside the same seeds one after the other: the commands, on MNIST.
+"""Seeds of LeNet-5 in one process, in lock-step, against the same seeds in sequence: whole commands, on MNIST.
 
-On a GPU 32 of them, whole epochs. On a processor, where stacking gains something only if a step is mostly what it costs
-to begin it, five of the 1998 training, one image a step, and without a target three of today's. All in wall time, since
-a GPU's work is no CPU time; the cost of one seed alone is the mean of some.
+On a GPU, 32 seeds and whole epochs. On a CPU, where stacking only helps if a step is mostly fixed overhead, five seeds
+of the 1998 training, one image per step, and, without a target, three of today's. All in wall time, since a GPU's work
+is not CPU time; the cost of a single seed is the mean over `ALONE` seeds.
 """
 
 import itertools
@@ -18,17 +18,17 @@ from benchmarks.timing import Claim
 from cnnlit.runs.reading import read_metrics
 
 ALONE = 2
-"""Seeds that are trained by themselves."""
+"""Seeds that are trained on their own."""
 
 
 class Training(NamedTuple):
-    """One that is measured.
+    """A training to measure.
 
     Attributes:
         what: its name.
-        words: of its command.
-        replicas: how many seeds.
-        bound: of their time together, as a share of one after the other.
+        words: arguments of the command.
+        replicas: number of seeds.
+        bound: on their time together, relative to the seeds in sequence.
     """
 
     what: str
@@ -45,8 +45,8 @@ def measure(root: str) -> list[Claim]:
         short = ["trainer=cpu", "+trainer.limit_train_batches=40", "data.eval_batch_size=500"]
         one_image = ["trainer=cpu", "+trainer.limit_train_batches=3000", "compile=true"]
         trainings = [
-            Training("a processor, one image a step", ["experiment=lenet5_1998", *one_image], 5, 0.5),
-            Training("a processor, 64 images a step, no target", ["experiment=lenet5_modern", *short], 3, None),
+            Training("a CPU, one image per step", ["experiment=lenet5_1998", *one_image], 5, 0.5),
+            Training("a CPU, 64 images per step, no target", ["experiment=lenet5_modern", *short], 3, None),
         ]
     return [claim for training in trainings for claim in _claims(training, root)]
 
@@ -63,10 +63,10 @@ def _claims(training: Training, root: str) -> list[Claim]:
         stacked = [f"replicas={training.replicas}", "replicas_as=stack", f"hydra.run.dir={stack}"]
         together = [_seconds([*words, *stacked])]
         steps = _epochs(stack / "0")
-    what = f"{training.replicas} seeds in one process / one after the other"
+    what = f"{training.replicas} seeds in one process / in sequence"
     return [
-        _ratio(f"{what}: an epoch ({training.what})", steps, epochs, training.replicas, training.bound),
-        _ratio(f"{what}: the commands", together, whole, training.replicas, training.bound),
+        _ratio(f"{what}: per epoch ({training.what})", steps, epochs, training.replicas, training.bound),
+        _ratio(f"{what}: the whole command", together, whole, training.replicas, training.bound),
     ]
 
 
@@ -75,7 +75,7 @@ def _seconds(words: list[str]) -> float:
 
 
 def _epochs(folder: Path) -> list[float]:
-    """Seconds of training and validation of each epoch but the first, in which a device warms up."""
+    """Seconds of training and validation in each epoch but the first, in which the device warms up."""
     so_far = [float(row["seconds"]) for row in read_metrics(folder)]
     return [after - before for before, after in itertools.pairwise(so_far)]
 

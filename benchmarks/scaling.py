@@ -1,6 +1,6 @@
 """python -m benchmarks.scaling: prints docs/scaling.md, what ImageNet and beyond need on 8, 64 and 1,024 devices.
 
-Nothing is measured here: it is arithmetic on the assumptions of the page's first table.
+Nothing is measured here; it is arithmetic on the assumptions in the page's first table.
 """
 
 import sys
@@ -43,22 +43,30 @@ def page() -> str:
 def _assumed(rate: float) -> Table:
     measured, public = "measured: [performance.md](performance.md)", "public"
     rows = [
-        (f"{name}: time of a core for an image", f"{store.milliseconds} ms", measured) for name, store in STORES.items()
+        (f"{name}: time per image on one core", f"{store.milliseconds} ms", measured) for name, store in STORES.items()
     ]
     stored = "measured: [README](../README.md)"
     sizes = ("public: the official archive of 147.9 GB", stored, stored, "256x256x3 bytes")
     rows += [
-        (f"{name}: an image", f"{store.size / 1e3:.1f} kB", source)
+        (f"{name}: size of an image", f"{store.size / 1e3:.1f} kB", source)
         for (name, store), source in zip(STORES.items(), sizes, strict=True)
     ]
     rows += [
-        ("a device, torchvision's ResNet-50", f"{RESNET50_IMAGES_PER_SECOND:,} images/s", f"{public}, bfloat16"),
-        ("the same in operations (3 x forwards x 2)", f"{rate / 1e12:.0f} TFLOP/s", "counted; taken for all networks"),
-        ("devices in a machine", str(DEVICES_PER_MACHINE), public),
-        ("between two of them, each way", f"{WITHIN_MACHINE / 1e9:.0f} GB/s", f"{public}: NVLink"),
-        ("between two machines, each way", f"{BETWEEN_MACHINES / 1e9:.0f} GB/s", f"{public}: one adapter of 400 Gb/s"),
+        (
+            "throughput of a device, torchvision's ResNet-50",
+            f"{RESNET50_IMAGES_PER_SECOND:,} images/s",
+            f"{public}, bfloat16",
+        ),
+        ("the same in operations (3 x forward x 2)", f"{rate / 1e12:.0f} TFLOP/s", "counted; assumed for all networks"),
+        ("devices per machine", str(DEVICES_PER_MACHINE), public),
+        ("bandwidth between two of them, each way", f"{WITHIN_MACHINE / 1e9:.0f} GB/s", f"{public}: NVLink"),
+        (
+            "bandwidth between two machines, each way",
+            f"{BETWEEN_MACHINES / 1e9:.0f} GB/s",
+            f"{public}: one 400 Gb/s adapter",
+        ),
         ("gradients", "float32, 2 (n - 1) / n of them sent", "ring all-reduce"),
-        ("images of a device in a step", str(BATCH_PER_DEVICE), "the 256 of he2015 on 8 devices"),
+        ("images per device and step", str(BATCH_PER_DEVICE), "the 256 of he2015 on 8 devices"),
         ("ImageNet; ImageNet-21k", f"{IMAGENET:,}; {IMAGENET_21K / 1e6:.1f} million images", public),
     ]
     return Table.of("Assumptions", ("assumption", "value", "source"), rows)
@@ -76,8 +84,8 @@ def _networks(networks: dict[str, Network]) -> Table:
         )
         for name, each in networks.items()
     ]
-    heads = ("network", "GMAC forwards", "million parameters", "MB of gradients", "images/s of a device")
-    return Table.of("Networks, with their auxiliary heads", (*heads, "images a device needs to hide them"), rows)
+    heads = ("network", "GMAC forward", "million parameters", "MB of gradients", "images/s per device")
+    return Table.of("Networks, with auxiliary heads", (*heads, "images per device that hide them"), rows)
 
 
 def _steps(networks: dict[str, Network]) -> Table:
@@ -107,7 +115,7 @@ def _bytes(networks: dict[str, Network]) -> Table:
         rate = network.images_per_second * store.size
         return f"{rate / 1e6:,.0f}; {rate * DEVICES_PER_MACHINE / 1e9:.1f}"
 
-    heading = "Image bytes: MB/s of a device; GB/s of a machine"
+    heading = "Image bytes: MB/s per device; GB/s per machine"
     return _by_store(heading, networks, cell)
 
 
@@ -119,14 +127,14 @@ def _shared(network: Network) -> Table:
         )
         for devices in DEVICES
     ]
-    return Table.of("ResNet-50 from one shared disk, GB/s in all", ("devices", *STORES), rows)
+    return Table.of("ResNet-50 from one shared disk, GB/s in total", ("devices", *STORES), rows)
 
 
 def _cores(networks: dict[str, Network]) -> Table:
     def cell(network: Network, store: Store) -> str:
         return f"{network.images_per_second * store.milliseconds / 1e3:.1f}"
 
-    return _by_store("Cores that decode, for each device", networks, cell)
+    return _by_store("Decoding cores per device", networks, cell)
 
 
 def _by_store(heading: str, networks: dict[str, Network], cell: Callable[[Network, Store], str]) -> Table:
@@ -150,7 +158,7 @@ def _batches() -> Table:
                 f"{HE2015_RATE * batch / HE2015_BATCH:g}",
             )
         )
-    heads = ("devices", "batch 256: a device has", "32 for each: batch", "steps of an epoch", f"of {EPOCHS} epochs")
+    heads = ("devices", "batch 256: per device", "32 per device: batch", "steps per epoch", f"in {EPOCHS} epochs")
     return Table.of("Batches", (*heads, "rate in proportion"), rows)
 
 
@@ -162,12 +170,12 @@ def _beyond_rows() -> Iterator[tuple[str, str]]:
     for name, store in STORES.items():
         yield f"{name}: disk", f"{IMAGENET_21K * store.size / 1e12:.2f} TB"
     listed = sys.getsizeof(b"." * NAME_BYTES) + 8
-    yield "class folders: names while they are listed, each process", f"{IMAGENET_21K * listed / 1e9:.1f} GB"
+    yield "class folders: names during listing, per process", f"{IMAGENET_21K * listed / 1e9:.1f} GB"
     yield (
-        "prepared: index and names, mapped, each machine",
+        "prepared: index and names, memory-mapped, per machine",
         f"{IMAGENET_21K * (RECORD.itemsize + NAME_BYTES) / 1e9:.1f} GB",
     )
-    yield "prepared: numbers and labels, each process", f"{IMAGENET_21K * 16 / 1e9:.2f} GB"
+    yield "prepared: indices and labels, per process", f"{IMAGENET_21K * 16 / 1e9:.2f} GB"
     for name in ("VGG16", "ResNet-50"):
         network = Network.of(NETWORKS[name], CLASSES_21K)
         share = f"{network.parameters / 1e6:.0f} million parameters, {network.parameters * 4 / 1e6:.0f} MB of gradients"

@@ -1,8 +1,8 @@
-"""How long one waits: for the help, and from the command to the first training step.
+"""Startup time: to print the help, and from the command to the first training step.
 
-Both are CPU seconds of a whole child process, user and system, its own children included. The child that trains ends
-itself where its first step would begin. It is compared with a process that imports lightning and torchvision and
-ends itself as abruptly: what any script of this kind pays before it does anything.
+Both are CPU seconds of a whole child process, user and system, including its own children. The child that trains exits
+where its first step would begin. It is compared with a process that imports lightning and torchvision and exits as
+abruptly: what any such script pays before it does anything.
 """
 
 import os
@@ -29,7 +29,7 @@ runpy.run_module("cnnlit.train", run_name="__main__")
 
 
 def measure(root: str) -> list[Claim]:
-    """The claims on starting up. MNIST plays no part: the command's default data are scikit-learn's digits."""
+    """The claims on startup. MNIST plays no part: the command's default data are scikit-learn's digits."""
     with tempfile.TemporaryDirectory() as folder:
         first_step = ["-c", TO_THE_FIRST_STEP, f"run_root={folder}"]
         costs = interleaved(
@@ -49,7 +49,11 @@ def measure(root: str) -> list[Claim]:
 
 
 def child(arguments: list[str], *, ends_with: int) -> Cost:
-    """Run Python with these arguments to its end; refuses a child that ended otherwise."""
+    """Run Python with these arguments.
+
+    Raises:
+        RuntimeError: if the exit code is not `ends_with`.
+    """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
     before, began = _cpu_of_children(), time.perf_counter()
     child = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)

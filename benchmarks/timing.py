@@ -1,4 +1,4 @@
-"""Variants measured side by side, and a ratio of two of them beside its target."""
+"""Measure variants side by side, and compare ratios of two with targets."""
 
 import gc
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "
 
 
 class Cost(NamedTuple):
-    """Seconds that something took: of all of the process's threads, and on the clock."""
+    """Seconds: CPU time of all threads of the process, and wall time."""
 
     cpu: float
     wall: float
@@ -27,20 +27,20 @@ Costs = Mapping[str, list[Cost]]
 
 
 class Claim(NamedTuple):
-    """One line of the table: a measured value and the bound that it should keep."""
+    """One line of the table: a measured value and its target."""
 
     what: str
     value: float
     """In CPU time."""
     bound: float | None
-    """None for a value that is shown for comparison."""
+    """None for a value shown only for comparison."""
     at_most: bool
-    """Whether the bound is an upper one."""
+    """Whether the bound is an upper bound."""
     unit: str
     by_the_clock: float
-    """The same value in wall time; another process on the machine can move it."""
+    """The same value in wall time, which other processes on the machine affect."""
     spread: tuple[float, float]
-    """The smallest and the largest value in CPU time of a single round."""
+    """The smallest and largest value of a single round, in CPU time."""
 
     @property
     def holds(self) -> bool | None:
@@ -50,10 +50,10 @@ class Claim(NamedTuple):
 
 
 class Clock:
-    """Processor and wall time from `start` to `stop`."""
+    """CPU and wall time from `start` to `stop`."""
 
     def start(self) -> None:
-        gc.collect()  # a variant does not pay for what the one before it left behind
+        gc.collect()  # no variant pays for garbage of the one before
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def stop(self) -> Cost:
@@ -61,7 +61,7 @@ class Clock:
 
 
 def timed(function: Callable[[], object]) -> Callable[[], Cost]:
-    """A variant whose every call is measured from beginning to end."""
+    """A variant that measures each call of `function`."""
 
     def measured() -> Cost:
         clock = Clock()
@@ -73,7 +73,7 @@ def timed(function: Callable[[], object]) -> Callable[[], Cost]:
 
 
 def interleaved(variants: Mapping[str, Callable[[], Cost]], rounds: int) -> Costs:
-    """Run all variants in turn, `rounds` times, every other time backwards, after one round that does not count."""
+    """Run all variants `rounds` times, in alternating order, after one warm-up round."""
     costs: dict[str, list[Cost]] = {name: [] for name in variants}
     for number in range(rounds + 1):
         for name in list(variants) if number % 2 else reversed(list(variants)):
@@ -86,16 +86,16 @@ def interleaved(variants: Mapping[str, Callable[[], Cost]], rounds: int) -> Cost
 def ratio(
     what: str, costs: Costs, over: str, under: str, *, bound: float | None, at_most: bool, per: float = 1
 ) -> Claim:
-    """The median over the rounds of how many times the cost of `under` that of `over` is, round by round.
+    """The median over rounds of the cost of `over` divided by that of `under` in the same round.
 
     Args:
-        what: is compared, in words.
-        costs: of `interleaved`.
-        over: the variant above the line.
-        under: the variant below the line.
-        bound: of the ratio, or None.
-        at_most: whether the bound is an upper one.
-        per: how many times as much `over` did as `under`.
+        what: description of the comparison.
+        costs: from `interleaved`.
+        over: the variant in the numerator.
+        under: the variant in the denominator.
+        bound: target for the ratio, or None.
+        at_most: whether the bound is an upper bound.
+        per: how many times as much work `over` did as `under`.
     """
     rounds = list(zip(costs[over], costs[under], strict=True))
     cpu = [a.cpu / b.cpu / per for a, b in rounds]
@@ -106,7 +106,7 @@ def ratio(
 def seconds(
     what: str, costs: Costs, name: str, *, bound: float | None = None, per: float = 1, unit: str = "s"
 ) -> Claim:
-    """The median cost of a variant, divided by `per`: the number of steps or images, and units in a second."""
+    """The median cost of a variant, divided by `per`: the number of steps or images, times the unit in seconds."""
     cpu = [cost.cpu / per for cost in costs[name]]
     wall = [cost.wall / per for cost in costs[name]]
     return Claim(what, statistics.median(cpu), bound, True, unit, statistics.median(wall), (min(cpu), max(cpu)))

@@ -1,4 +1,4 @@
-"""What training on many devices comes to: networks are counted, not computed; the rest follows from constants."""
+"""What training costs on many devices: networks are counted, not run; the rest follows from constants."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,20 +32,20 @@ DEVICES_PER_MACHINE = 8
 BATCH_PER_DEVICE = 32
 RESNET50_IMAGES_PER_SECOND = GPU_IMAGES_PER_SECOND["ResNet-50"]
 FLOPS_PER_MAC = 3 * 2
-"""A multiplication and an addition, forwards and twice backwards."""
+"""A multiplication and an addition, once in the forward and twice in the backward pass."""
 WITHIN_MACHINE, BETWEEN_MACHINES = 450e9, 50e9
 """Bytes per second, in one direction."""
 NAME_BYTES = 31
-"""Of a path such as n01440764/n01440764_10026.JPEG."""
+"""The length of a path such as n01440764/n01440764_10026.JPEG."""
 HE2015_BATCH, HE2015_RATE = 256, 0.1
 
 
 class Store(NamedTuple):
-    """A way in which the photographs lie on a disk.
+    """A way of storing photographs on disk.
 
     Attributes:
-        milliseconds: of one core, for an image.
-        size: bytes of an image.
+        milliseconds: per image, on one core.
+        size: bytes per image.
     """
 
     milliseconds: float
@@ -61,12 +61,12 @@ STORES = {
 
 
 class Network(NamedTuple):
-    """What training a network comes to.
+    """What training a network costs.
 
     Attributes:
-        outline: it, without values.
-        macs: of one image forwards, auxiliary heads included.
-        parameters: auxiliary heads included.
+        outline: the network, on the meta device.
+        macs: of the forward pass for one image, including auxiliary heads.
+        parameters: including auxiliary heads.
     """
 
     outline: nn.Module
@@ -82,11 +82,11 @@ class Network(NamedTuple):
 
     @property
     def images_per_second(self) -> float:
-        """Of a device that waits for nothing."""
+        """Throughput of a device that waits for nothing."""
         return flop_rate() / (FLOPS_PER_MAC * self.macs)
 
     def images_that_hide(self, devices: int) -> float:
-        """Of a device in a step: so many that the gradients are sent by the time that the way back ends."""
+        """Images per device and step with which all gradients are sent by the end of the backward pass."""
         return 1.5 * self.step(devices).gradients * self.images_per_second
 
     def step(self, devices: int) -> "Step":
@@ -103,7 +103,7 @@ class Step(NamedTuple):
 
     @property
     def hidden(self) -> float:
-        """The share of the gradients' time in which the way back, two thirds of the compute, is still going on."""
+        """The share of the gradients' time that overlaps the backward pass, two thirds of the compute."""
         return min(1.0, self.compute * 2 / 3 / self.gradients)
 
     @property
@@ -116,11 +116,11 @@ class Step(NamedTuple):
 
 
 def flop_rate() -> float:
-    """Operations per second that a device sustains, by the public figure for the usual ResNet-50."""
+    """Operations per second that a device sustains, from the public figure for torchvision's ResNet-50."""
     macs = Network.of(partial(ResNet, depth=50), variant="torchvision").macs
     return RESNET50_IMAGES_PER_SECOND * FLOPS_PER_MAC * macs
 
 
 def ring_seconds(sent: int, devices: int) -> float:
-    """How long each device sends so many bytes: through the slowest link of the ring, without its latency."""
+    """Seconds in which each device sends `sent` bytes through the slowest link of the ring, ignoring latency."""
     return sent / (WITHIN_MACHINE if devices <= DEVICES_PER_MACHINE else BETWEEN_MACHINES)

@@ -1,11 +1,10 @@
-"""A training step (forward, backward, update) of each network beside torchvision's nearest of the same multiply-adds.
+"""A training step (forward, backward, update) of each network, against torchvision's closest one.
 
-ours:        cnnlit's network as published; AlexNet and GoogLeNet, where torchvision's is another network, in
+ours:        cnnlit's network as published; for AlexNet and GoogLeNet, where torchvision's is a different network, also
              `variant="torchvision"`, which is the same one.
 torchvision: its network with random weights, trained by the same loop on the same images.
 
-Both in float32, channels_last, SGD with momentum. LRN, groups and 5x5 kernels of the papers' own AlexNet and
-GoogLeNet are shown beside them per multiply-add.
+Both in float32, channels_last, SGD with momentum.
 """
 
 from collections.abc import Callable
@@ -41,10 +40,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
 
 
 class Step:
-    """One training step, again and again.
+    """A training step; each call runs one and returns its cost.
 
     Args:
-        network: that is trained.
+        network: the network to train.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """python -m cnnlit.dashboard: a W&B workspace of a project's runs, and a report of a sweep or a group.
 
-What can be configured is in conf/dashboard.yaml; --help lists it.
+Its keys are in conf/dashboard.yaml; --help lists them.
 """
 
 import json
@@ -18,18 +18,18 @@ def dashboard(
     by: list[str] | str,
     x: Literal["epoch", "trainer/global_step"],
     name: str | None,
-    format: Literal["wandb", "json"],  # noqa: A002  the word for it
+    format: Literal["wandb", "json"],  # noqa: A002  what everyone calls it
 ) -> None:
-    """Build a workspace and, with a group or a sweep named, a report, and print where they are.
+    """Build a workspace and, if a group or a sweep is named, a report; save them and print their URLs.
 
     Args:
-        project: W&B's, `entity/project` or `project` of the default entity.
-        group: of runs, to show these alone.
-        sweep: W&B's id of one, to show its runs alone.
-        by: keys of the configuration that name the arms.
-        x: what the curves are drawn against.
-        name: of the workspace and the report.
-        format: wandb saves them; json prints their specification, without network or account.
+        project: at W&B, `entity/project`, or `project` of the default entity.
+        group: show only the runs of this group.
+        sweep: show only the runs of the W&B sweep with this id.
+        by: keys of the configuration that define the arms.
+        x: the x axis of the curves.
+        name: of the workspace and the report; null for one made of what they show.
+        format: `wandb` saves them; `json` prints their specification, without network or account.
     """
     with config.refusing():
         from cnnlit.tracking import dashboards, wandb_views
@@ -55,7 +55,7 @@ command = config.entry_point(dashboard)
 
 
 def main() -> None:
-    """The command."""
+    """The entry point; values that Hydra would not read get quotation marks."""
     config.quote("project", "group", "by", "name")
     command()
 

@@ -191,5 +191,7 @@ def progress(work: Iterable[T], what: str, total: int) -> Iterator[T]:
     from rich.progress import track
 
     console = Console(stderr=True)
-    quiet = total < SHORTEST_BAR or not console.is_terminal
-    yield from track(work, what, total, console=console, transient=True, disable=quiet)
+    if total < SHORTEST_BAR or not console.is_terminal:
+        yield from work
+    else:
+        yield from track(work, what, total, console=console, transient=True)

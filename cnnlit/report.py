@@ -103,7 +103,7 @@ def _comparison(
     from cnnlit.analysis.verdicts import judge
     from cnnlit.reports import report_data
     from cnnlit.reports.report_tables import report_page
-    from cnnlit.runs.more_seeds import command_for_more
+    from cnnlit.sweeps.more_seeds import command_for_more
 
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
     verdict = judge(results, claim, smallest)

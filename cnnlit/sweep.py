@@ -1,6 +1,6 @@
 """python -m cnnlit.sweep file=sweeps/pooling.yaml: check a W&B sweep before anything is uploaded.
 
-What can be configured is in conf/sweep.yaml; --help lists it.
+Its keys are in conf/sweep.yaml; --help lists them.
 """
 
 import importlib
@@ -10,17 +10,17 @@ from cnnlit import config
 
 
 def sweep(*, file: str) -> None:
-    """Check that the configuration takes every command line that W&B's agents will run; then say how to start them.
+    """Compose and check every command line that W&B's agents will run; then say how to start them.
 
     Args:
-        file: a W&B sweep: method, metric, parameters and command.
+        file: of a W&B sweep: method, metric, parameters and command.
     """
     from cnnlit.tracking.wandb_sweep_file import command_lines, read_sweep
 
     with config.refusing():
         path = Path(file)
-        described = read_sweep(path)
-        lines = command_lines(described)
+        sweep_file = read_sweep(path)
+        lines = command_lines(sweep_file)
         for line in lines:
             match line:
                 case ["-m", module, *overrides] if module.startswith("cnnlit."):
@@ -28,7 +28,7 @@ def sweep(*, file: str) -> None:
                     config.compose_again(command, overrides)
                 case _:
                     raise ValueError(f"{path}: command must run -m cnnlit.train")
-    number = len(lines) if described["method"] == "grid" else described.get("run_cap", "any number of")
+    number = len(lines) if sweep_file["method"] == "grid" else sweep_file.get("run_cap", "any number of")
     print(f"{path}: every key and value is one of the configuration's ({number} runs)")  # noqa: T201
     print(f"start: wandb sweep {path}, then the line `wandb agent` that it prints, as often as there are devices")  # noqa: T201
 

@@ -1,4 +1,4 @@
-"""python docs/counts.py: docs/counts.md, what commands say to the claims of docs/claims.md that need no training."""
+"""python docs/counts.py: write docs/counts.md, the output of commands for claims in docs/claims.md without training."""
 
 import functools
 import re
@@ -18,17 +18,17 @@ OPENING = """\
 
 <!-- Written by `python docs/counts.py`. -->
 
-What the commands say to the [claims](claims.md) that need no training.
+The output of the commands for those [claims](claims.md) that need no training.
 """
 
 
 class Count(NamedTuple):
-    """A claim that a command answers.
+    """A claim and the command that answers it.
 
     Attributes:
-        number: of the claim.
+        number: number of the claim.
         statement: the claim.
-        command: line.
+        command: command line.
     """
 
     number: str
@@ -37,7 +37,7 @@ class Count(NamedTuple):
 
 
 def read_counts(claims: str) -> list[Count]:
-    """The claims of docs/claims.md whose small form is a count."""
+    """The claims in docs/claims.md whose small form is a count."""
     counts = []
     for row in re.findall(r"^\| \d+ \|.*", claims, re.MULTILINE):
         number, statement, small_form, *_ = (cell.strip() for cell in row.strip("| ").split(" | "))
@@ -47,12 +47,12 @@ def read_counts(claims: str) -> list[Count]:
 
 
 def page(counts: list[Count]) -> str:
-    """docs/counts.md."""
+    """The content of docs/counts.md."""
     sections = (f"## {each.number}. {each.statement}\n\n    {each.command}\n\n{_told(each.command)}" for each in counts)
     return "\n".join([OPENING, *sections])
 
 
-@functools.cache  # AlexNet answers two claims
+@functools.cache  # two claims share AlexNet's command
 def _told(command: str) -> str:
     words = [sys.executable, *shlex.split(command)[1:], "format=markdown"]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout

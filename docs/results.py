@@ -1,9 +1,9 @@
-"""python docs/results.py FOLDER: the pages of results, from the sweeps below a folder.
+"""python docs/results.py FOLDER: write the result pages, from the sweeps in a folder.
 
-A sweep is FOLDER/X, as `python -m cnnlit.train -m experiment=X hydra.sweep.dir=FOLDER/X` makes it. Each one is reported
-on as the lines `# Report:` in the head of its experiment's file say, which leaves docs/results/X.md to read and
-docs/results/X.json; then docs/results.md is made anew of all such JSON files, so that sweeps made earlier or elsewhere
-stay in it. Without FOLDER only that is done.
+A sweep is FOLDER/X, as `python -m cnnlit.train -m experiment=X hydra.sweep.dir=FOLDER/X` makes it. Each is reported on
+as the `# Report:` lines at the head of its experiment's file say, in docs/results/X.md for people and in
+docs/results/X.json. Then docs/results.md is rebuilt from all such JSON files, so that sweeps made earlier or elsewhere
+stay in it. Without FOLDER, only docs/results.md is rebuilt.
 """
 
 import argparse
@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure, measure_of
 from cnnlit.analysis.results import Results
@@ -28,38 +26,40 @@ from cnnlit.reports.report_tables import duration, report_page
 from cnnlit.reports.tables import as_markdown
 from cnnlit.runs import records
 from cnnlit.runs.records import RunRecord
+from cnnlit.runs.sweep_folder import read_command
+from cnnlit.sweeps.command_line import sweep_line
 
 DOCS = Path(__file__).parent
 EXPERIMENTS = DOCS.parent / "conf" / "experiment"
 REPORT = "python -m cnnlit.report"
 MOST_ARMS = 6
-"""That the overview shows of a report; its page has all."""
+"""Most arms that the overview shows of a report; the experiment's page has all."""
 
 OUTCOMES = {"clear": "the first arm is the best", "nothing to compare": "one arm"}
-"""Outcomes that say too little beside a table of arms."""
+"""What the overview says in place of outcomes that are unclear beside a list of arms."""
 
 OPENING = """\
 # Results
 
-<!-- Written by `python docs/results.py`; docs/results/*.json is what it is made of. -->
+<!-- Written by `python docs/results.py` from docs/results/*.json. -->
 
-What the commands of the experiments came to, one row for each line `# Report:` in the head of an experiment's file: its
-arms, the best first, each with its mean over seeds and 95 % interval, and what `python -m cnnlit.report` makes of the
-claim. The number is the claim's in [claims.md](claims.md); those that need no training are [counted](counts.md). Times
-are sums over all runs of an experiment. An experiment's page has the paired differences, what failed or is missing,
-hardware, versions and commit.
+The results of the experiments, one row for each `# Report:` line at the head of an experiment's file: the arms, best
+first, each with its mean over seeds and 95 % interval, and the verdict of `python -m cnnlit.report` on the claim. The
+number is that of the claim in [claims.md](claims.md); claims that need no training are in [counts.md](counts.md). Times
+are totals over all runs of an experiment. An experiment's page has the paired differences, what failed or is missing,
+the hardware, the versions and the commit.
 """
 
-NOTHING = "No sweep is reported on yet."
+NOTHING = "No sweep has been reported on yet."
 
 
 class Head(NamedTuple):
     """The head of an experiment's file.
 
     Attributes:
-        question: that it answers.
-        source: paper or slides, and how it differs from them.
-        reports: command lines.
+        question: what the experiment asks.
+        source: the paper or the slides, and how the experiment differs from them.
+        reports: command lines of `report`.
     """
 
     question: str
@@ -68,9 +68,9 @@ class Head(NamedTuple):
 
 
 def main() -> int:
-    """The exit code: 2 if a sweep could not be reported on, which is said on stderr."""
+    """Write the pages; the exit code is 2 if a sweep could not be reported on, and stderr says which."""
     parser = argparse.ArgumentParser(prog="python docs/results.py", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="of sweeps, each in a folder named like its experiment")
+    parser.add_argument("folder", nargs="?", type=Path, help="of sweeps, each in a folder named after its experiment")
     folder = parser.parse_args().folder
     if folder and not folder.is_dir():
         parser.error(f"{folder}: there is no such folder")
@@ -89,8 +89,8 @@ def write_results(sweep: Path, to: Path) -> None:
     """Write `<experiment>.md` and `<experiment>.json`.
 
     Args:
-        sweep: its folder, named like its experiment.
-        to: the folder of the results.
+        sweep: its folder, named after its experiment.
+        to: the folder for the results.
 
     Raises:
         ValueError: if there is no such experiment, or its reports do not fit the runs.
@@ -99,9 +99,9 @@ def write_results(sweep: Path, to: Path) -> None:
     head = read_head(sweep.name)
     command = _command(sweep)
     found = records.find([str(sweep)])
-    runs = [_without_places(run, sweep, command) for run in found.records]
-    reports = [(line, *_answer(line, runs, found.never_started)) for line in head.reports]
-    told = {
+    runs = [_without_paths(run, sweep, command) for run in found.records]
+    reports = [(line, *_findings(line, runs, found.never_started)) for line in head.reports]
+    summary = {
         "experiment": sweep.name,
         "question": head.question,
         "source": head.source,
@@ -109,14 +109,14 @@ def write_results(sweep: Path, to: Path) -> None:
         "reports": [{"line": line, **as_json(results, verdict)} for line, results, verdict in reports],
     }
     write_whole(to / f"{sweep.name}.md", _page(sweep.name, head, command, reports))
-    write_json(to / f"{sweep.name}.json", told)
+    write_json(to / f"{sweep.name}.json", summary)
 
 
 def read_head(experiment: str) -> Head:
-    """What the file of an experiment says at its head.
+    """Read the head of an experiment's file.
 
     Raises:
-        ValueError: if there is none, or it has no line for a report.
+        ValueError: if there is no such file, or it has no `# Report:` line.
     """
     path = EXPERIMENTS / f"{experiment}.yaml"
     if not path.is_file():
@@ -125,7 +125,7 @@ def read_head(experiment: str) -> Head:
     for line in path.read_text().partition("defaults:")[0].splitlines()[1:]:
         if match := re.match(r"# ([A-Z]\w+): (.*)", line):
             entries.append((match[1], match[2]))
-        elif entries:  # it goes on
+        elif entries:  # a continuation line
             entries[-1] = (entries[-1][0], f"{entries[-1][1]} {line.lstrip('# ')}")
     reports = [words for key, words in entries if key == "Report"]
     if not reports:
@@ -135,10 +135,10 @@ def read_head(experiment: str) -> Head:
 
 
 def options_of(line: str) -> dict[str, str]:
-    """The options of a command line of `report`, without its runs.
+    """The options of a `report` command line, except `runs`.
 
     Raises:
-        ValueError: if it is another command, or has options that only a person has a use for.
+        ValueError: if it is another command, or has options that do not apply here.
     """
     words = shlex.split(line)
     options = dict(word.split("=", 1) for word in words[3:])
@@ -148,7 +148,7 @@ def options_of(line: str) -> dict[str, str]:
     return {key: value for key, value in options.items() if key != "runs"}
 
 
-def _answer(line: str, runs: Sequence[RunRecord], never_started: Sequence[str]) -> tuple[Results, Verdict]:
+def _findings(line: str, runs: Sequence[RunRecord], never_started: Sequence[str]) -> tuple[Results, Verdict]:
     asked = options_of(line)
     by = asked["by"].split(",") if "by" in asked else []
     results = compare_runs(runs, measure_of(asked.get("metric"), asked.get("target")), by, never_started)
@@ -157,18 +157,13 @@ def _answer(line: str, runs: Sequence[RunRecord], never_started: Sequence[str]) 
 
 
 def _command(sweep: Path) -> str:
-    """What made the sweep, without the places of this machine."""
-    try:
-        words = yaml.safe_load((sweep / "multirun.yaml").read_text())["hydra"]["overrides"]["task"]
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{sweep / 'multirun.yaml'} is not there: no sweep, or one that never began") from None
-    shown = [re.sub(r"=/.*", "=<folder>", word) for word in words]
-    return shlex.join(["python", "-m", "cnnlit.train", "-m", *shown])
+    """The command that made the sweep, without paths of this machine."""
+    return sweep_line([re.sub(r"=/.*", "=<folder>", word) for word in read_command(sweep).overrides])
 
 
-def _without_places(run: RunRecord, sweep: Path, command: str) -> RunRecord:
+def _without_paths(run: RunRecord, sweep: Path, command: str) -> RunRecord:
     place = Path(run.place).relative_to(sweep.resolve().parent)
-    # Where the run was made, which may be another place than the one that it lies in now.
+    # The reason names the folder that the run was made in; it may have been moved since.
     reason = re.sub(rf"/\S*/{re.escape(sweep.name)}\b", sweep.name, run.reason)
     return replace(run, place=str(place), command=command, reason=reason)
 
@@ -176,8 +171,8 @@ def _without_places(run: RunRecord, sweep: Path, command: str) -> RunRecord:
 def _page(name: str, head: Head, command: str, reports: Sequence[tuple[str, Results, Verdict]]) -> str:
     parts = [f"# {name}", f"Question: {head.question}", f"Source: {head.source}", f"    {command}"]
     for line, results, verdict in reports:
-        *answer, origin = report_page(results, verdict)
-        parts += [f"## {_title(line, results.measure.title)}", f"    {line}", as_markdown(answer).rstrip("\n")]
+        *findings, origin = report_page(results, verdict)
+        parts += [f"## {_title(line, results.measure.title)}", f"    {line}", as_markdown(findings).rstrip("\n")]
     return "\n\n".join([*parts, "## Runs", str(origin)]) + "\n"
 
 
@@ -187,12 +182,12 @@ def _title(line: str, measure: str) -> str:
 
 
 def overview(docs: Path) -> str:
-    """docs/results.md, of what lies in docs/results."""
-    told = [json.loads(path.read_text()) for path in (docs / "results").glob("*.json")]
+    """The text of docs/results.md, made from the files in docs/results."""
+    summaries = [json.loads(path.read_text()) for path in (docs / "results").glob("*.json")]
     numbers = _numbers_of_claims((docs / "claims.md").read_text())
     order = list(numbers)
-    told.sort(key=lambda each: (order.index(name) if (name := each["experiment"]) in order else len(order), name))
-    rows = [row for each in told for row in _rows(each, numbers.get(each["experiment"], ""))]
+    summaries.sort(key=lambda each: (order.index(name) if (name := each["experiment"]) in order else len(order), name))
+    rows = [row for each in summaries for row in _rows(each, numbers.get(each["experiment"], ""))]
     heads = ["claim", "question", "measured and claimed", "arms", "seeds", "verdict", "time"]
     table = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
     kept = [
@@ -204,7 +199,7 @@ def overview(docs: Path) -> str:
 
 
 def _numbers_of_claims(page: str) -> dict[str, str]:
-    """Experiment -> the number of the claim that it answers, in the order of docs/claims.md."""
+    """The number of the claim that each experiment answers, by experiment, in the order of docs/claims.md."""
     numbers: dict[str, str] = {}
     number = ""
     for line in page.splitlines():
@@ -214,10 +209,10 @@ def _numbers_of_claims(page: str) -> dict[str, str]:
     return numbers
 
 
-def _rows(told: dict[str, Any], number: str) -> Iterator[list[str]]:
-    """One for each report; what all reports of an experiment share stands in the first."""
-    name, reports = told["experiment"], told["reports"]
-    shared = [number, f"{told['question']} [{name}](results/{name}.md)<br>`{told['command']}`"]
+def _rows(summary: dict[str, Any], number: str) -> Iterator[list[str]]:
+    """One row for each report of an experiment; the first has what they share."""
+    name, reports = summary["experiment"], summary["reports"]
+    shared = [number, f"{summary['question']} [{name}](results/{name}.md)<br>`{summary['command']}`"]
     for place, report in enumerate(reports):
         measure = Measure(report["metric"])
         title = f"{report['metric']} to {report['target']}" if report["target"] else report["metric"]

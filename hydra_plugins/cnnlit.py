@@ -1,6 +1,6 @@
-"""What Hydra takes as plugins: it looks for them in the namespace package hydra_plugins, and nowhere else.
+"""cnnlit's plugins for Hydra, which looks for them in the namespace package hydra_plugins and nowhere else.
 
-The modules are imported as such, and not the classes, for Hydra takes every plugin class that it finds in here.
+This imports modules rather than classes, because Hydra registers every plugin class that it finds in here.
 """
 
 from cnnlit.sweeps import launcher, optuna_sweeper

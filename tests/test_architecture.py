@@ -30,6 +30,10 @@ KNOWS = {
     "reports": {"files", "runs", "analysis", "description"},
     "parallel": {"files", "runs", "models"},
     "callbacks": {"files", "runs", "parallel", "drawings"},
+    "experiment": {
+        *("files", "config", "data", "training", "runs", "drawings", "attribution"),
+        *("tracking", "parallel", "callbacks"),
+    },
     "sweeps": {"files", "config", "runs", "parallel"},
 }
 """The rooms, and those of ours that each may import; commands may import all of them."""
@@ -40,10 +44,10 @@ PACKAGES = {
     "wandb": {"tracking"},
     "wandb_workspaces": {"tracking"},
     "optuna": {"sweeps"},
-    "matplotlib": {"drawings", "attribution", "callbacks", "reports", "commands"},
-    "lightning": {"data", "training", "callbacks", "parallel", "runs", "commands"},
+    "matplotlib": {"drawings", "attribution", "callbacks", "reports", "experiment", "commands"},
+    "lightning": {"data", "training", "callbacks", "parallel", "runs", "tracking", "experiment", "commands"},
     "torchmetrics": {"training"},
-    "torchvision": {"models", "data", "commands"},
+    "torchvision": {"models", "data", "experiment"},
     "sklearn": {"data"},
 }
 """Other packages, and the rooms that may import them."""

@@ -1,4 +1,4 @@
-"""The command `dashboard`: what it sends to W&B, and what it says without."""
+"""The command `dashboard`: what it sends to W&B, and what it says without an account."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def specification(**changes):
 
 
 def panels(part):
-    """Section -> its panels, of a workspace's specification or a report's."""
+    """The panels of each section of a workspace's or a report's specification."""
     if "section" in part["spec"]:
         return {each["name"]: each["panels"] for each in part["spec"]["section"]["panelBankConfig"]["sections"]}
     blocks = part["spec"]["blocks"]
@@ -49,13 +49,13 @@ def runsets(part):
 
 
 def curves(part, section):
-    """(x axis, what is drawn) of a section's line plots."""
+    """x axis and metric of each line plot in a section."""
     configs = [panel["config"] for panel in panels(part)[section]]
     return [(config["xAxis"], config.get("metricRegex") or config["metrics"][0]) for config in configs]
 
 
 @pytest.mark.parametrize("part", ["workspace", "report"])
-def test_each_section_draws_what_runs_log_against_what_is_in_the_same_row(part):
+def test_each_section_draws_metrics_against_an_x_that_is_logged_in_the_same_row(part):
     part = specification()[part]
     names = ["val/error", "val/loss", "train/error", "train/loss", "val/top5_error", "learning_rate"]
     assert curves(part, "Curves") == [("epoch", name) for name in names]
@@ -73,14 +73,14 @@ def test_each_section_draws_what_runs_log_against_what_is_in_the_same_row(part):
 
 
 @pytest.mark.parametrize("part", ["workspace", "report"])
-def test_the_gallery_has_every_picture_that_a_tested_run_sends(part):
-    shown = [panel["config"]["mediaKeys"] for panel in panels(specification()[part])["RunFigures"]]
+def test_the_gallery_has_every_picture_that_a_tested_run_uploads(part):
+    shown = [panel["config"]["mediaKeys"] for panel in panels(specification()[part])["Pictures"]]
     drawn = re.findall(r"(\w+)\.png", RunFigures.__doc__)
     assert sorted(shown) == sorted([f"pictures/{name}"] for name in drawn)
 
 
 @pytest.mark.parametrize("part", ["workspace", "report"])
-def test_runs_are_those_of_the_group_and_the_sweep_in_arms_by_what_the_user_names(part):
+def test_runs_are_filtered_by_group_and_sweep_and_grouped_by_the_keys_named(part):
     found = runsets(specification(by=["model.pooling", "seed"], sweep="k3v9x2ab")[part])
     assert found
     for runset in found:
@@ -95,7 +95,7 @@ def test_runs_are_those_of_the_group_and_the_sweep_in_arms_by_what_the_user_name
 
 
 @pytest.mark.parametrize("group", ["2026-01-31/12-00-00-0a1b2c3d", "max, average and more", "12", "été"])
-def test_the_name_of_a_group_arrives_as_it_is(group):
+def test_the_name_of_a_group_arrives_unchanged(group):
     found = specification(group=group)
     for runset in runsets(found["workspace"]) + runsets(found["report"]):
         assert [each["value"] for each in runset["filters"]["filters"]] == [group]
@@ -134,7 +134,7 @@ def command(*words, **variables):
     return subprocess.run(line, env=clean | variables, capture_output=True, text=True, timeout=300)
 
 
-def test_the_same_words_print_the_same_specification_without_an_account(tmp_path):
+def test_the_same_arguments_print_the_same_specification_without_an_account(tmp_path):
     words = ("project=me/cnnlit", "group=pooling", "by=model.pooling", "format=json")
     done = command(*words, HOME=str(tmp_path), https_proxy="http://127.0.0.1:9", WANDB_BASE_URL="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
@@ -170,7 +170,7 @@ def test_a_dashboard_is_saved_and_saved_again_in_its_own_place(server, tmp_path)
     ],
     ids=["key", "project"],
 )
-def test_what_the_project_lacks_is_one_line_and_saves_nothing(server, tmp_path, words, says):
+def test_a_missing_project_or_key_is_one_line_and_nothing_is_saved(server, tmp_path, words, says):
     done = command(*words, HOME=str(tmp_path), WANDB_BASE_URL=server.url, WANDB_API_KEY="a" * 40)
     assert done.returncode == 2
     assert says in done.stderr
@@ -179,7 +179,7 @@ def test_what_the_project_lacks_is_one_line_and_saves_nothing(server, tmp_path, 
     assert not server.views
 
 
-def test_without_an_account_one_line_names_the_page_that_is_the_dashboard(tmp_path):
+def test_without_an_account_one_line_offers_the_dashboard_as_a_page(tmp_path):
     done = command("project=me/cnnlit", HOME=str(tmp_path))
     assert done.returncode == 2
     assert "no W&B account" in done.stderr

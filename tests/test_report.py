@@ -85,10 +85,14 @@ def test_seeds_that_are_missing_come_with_the_command_that_trains_them(tmp_path,
         made_run(tmp_path / "a sweep" / str(number), seed=number % 3, error=error, model__pooling=pooling)
     told = {"task": ["experiment=pooling", "seed=0,1,2", "data.root=a b"], "hydra": ["hydra.launcher.jobs=2"]}
     told["hydra"] += ["hydra.mode=MULTIRUN", "hydra.sweep.dir=elsewhere"]
-    note = {"hydra": {"overrides": told, "sweeper": {"_target_": "x.BasicSweeper"}}}
+    note = {
+        "hydra": {
+            "overrides": told,
+            "sweeper": {"_target_": "x.BasicSweeper"},
+            "launcher": {"_target_": "x.ProcessLauncher"},
+        }
+    }
     (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note))
-    jobs = [{"folder": str(number), "overrides": []} for number in range(6)]
-    (tmp_path / "a sweep" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
     arguments = ("runs=a sweep", "claim=max < average")
     verdict = json.loads(printed(*arguments, "format=json"))["verdict"]
     words = shlex.split(verdict["command"])
@@ -100,9 +104,10 @@ def test_seeds_that_are_missing_come_with_the_command_that_trains_them(tmp_path,
     assert f"\n    {verdict['command']}\n" in printed(*arguments, "format=markdown")
     printed(*arguments, "format=html")
     assert "seed=range(0," in (tmp_path / "a sweep" / "report.html").read_text()
-    # An Optuna search is not a grid: it would search the seeds, too.
-    (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note).replace("Basic", "Optuna"))
-    assert json.loads(printed(*arguments, "format=json"))["verdict"]["command"] == ""
+    # A search would search the seeds, and another launcher would number the jobs anew.
+    for ours, other in (("Basic", "Optuna"), ("Process", "Joblib")):
+        (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note).replace(ours, other))
+        assert json.loads(printed(*arguments, "format=json"))["verdict"]["command"] == ""
     (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note))
     # There is no such command for two sweeps together.
     made_run(tmp_path / "other" / "0", seed=7, error=0.0101)
@@ -119,10 +124,14 @@ def test_seeds_are_counted_also_where_an_arm_has_several_runs_of_each(tmp_path, 
     for number, ((pooling, head, seed), error) in enumerate(zip(cells, errors, strict=True)):
         made_run(sweep / str(number), seed=seed, error=error, model__pooling=pooling, model__head=head)
     told = {"task": ["experiment=lenet5_choices"], "hydra": []}
-    note = {"hydra": {"overrides": told, "sweeper": {"_target_": "x.BasicSweeper"}}}
+    note = {
+        "hydra": {
+            "overrides": told,
+            "sweeper": {"_target_": "x.BasicSweeper"},
+            "launcher": {"_target_": "x.ProcessLauncher"},
+        }
+    }
     (sweep / "multirun.yaml").write_text(json.dumps(note))
-    jobs = [{"folder": str(number), "overrides": []} for number in range(8)]
-    (sweep / "jobs.json").write_text(json.dumps({"jobs": jobs}))
     verdict = json.loads(printed(f"runs={sweep}", "by=model.pooling", "claim=max < average", "format=json"))["verdict"]
     assert f"seed=range(0,{2 + -(-verdict['more_seeds'] // 2)})" in verdict["command"]
 

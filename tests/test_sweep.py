@@ -1,4 +1,4 @@
-"""W&B's sweeps: every command line that an agent will run is one that the configuration takes."""
+"""W&B's sweeps: every command line that an agent will run composes and passes its schema."""
 
 import importlib
 import re
@@ -38,10 +38,10 @@ def test_every_command_line_of_an_agent_composes_and_passes_its_schema(path):
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_a_sweep_opens_with_its_question_and_changes_no_node_of_wandbs_configuration(path):
+def test_a_sweep_opens_with_its_question_and_sets_no_whole_node(path):
     assert path.read_text().startswith("# Question: ")
     assert f"python -m cnnlit.sweep file=sweeps/{path.name}" in path.read_text()
-    # W&B locks the keys that it has set: a whole node named there would be missing from the run's configuration.
+    # W&B locks the keys that it sets: a whole node among them would be missing from the run's configuration.
     assert not {"model", "data", "recipe", "trainer", "logger"} & read_sweep(path)["parameters"].keys()
 
 
@@ -58,7 +58,7 @@ def test_the_experiment_and_the_sweep_of_one_question_are_the_same(path):
     swept = {key: [float(each) if str(each)[0].isdigit() else each for each in values(words)]
              for key, words in node.items()}  # fmt: skip
     uploaded = {key: parameter["values"] for key, parameter in read_sweep(path)["parameters"].items()}
-    # A list or a node is a string there, for W&B would write it as Python does.
+    # Lists and nodes are strings there, since W&B would write them as Python does.
     assert swept == {
         key: [yaml.safe_load(value) if str(value).startswith("[") else value for value in values]
         for key, values in uploaded.items()
@@ -76,7 +76,7 @@ command: ["${env}", "${interpreter}", -m, cnnlit.train, "${args_no_hyphens}"]
 """)
 
 
-def test_a_search_is_tried_at_each_value_and_bound():
+def test_a_search_is_checked_at_each_value_and_bound():
     fixed = ["model.dropout=0.5"]
     assert [line[2:] for line in command_lines(GOOD)] == [
         ["recipe.optimizer.lr=0.001", "recipe.batch_size=32", *fixed],
@@ -117,7 +117,7 @@ def test_a_wrong_sweep_is_one_line(tmp_path, monkeypatch, capfd, change, says):
     assert not out
 
 
-def test_a_right_sweep_says_how_to_start_it(tmp_path, monkeypatch, capfd):
+def test_a_valid_sweep_says_how_to_start_it(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["sweep.py", f"file={SWEEPS[0].parent / 'lenet5_learning_rate.yaml'}"])
     main()
     out, _ = capfd.readouterr()

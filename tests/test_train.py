@@ -320,7 +320,7 @@ def test_the_version_is_stated_once():
     from cnnlit import __version__
 
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
-    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", __version__)
 
 
 def test_real_mnist_trains_from_one_command(real_mnist, tmp_path):

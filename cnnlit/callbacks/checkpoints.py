@@ -75,6 +75,9 @@ class Checkpoints(Callback):
             self._save(trainer)
         self._leave_if_told(trainer)
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.run.config  # with which it describes itself
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._save(trainer)
         self._signals.training = False

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, run_folder
 from cnnlit.config.hydra_internals import DEFAULTS, hydra_options, list_groups_fast
-from cnnlit.config.schema import Node, check
+from cnnlit.config.schema import Node, check, settings_of
 
 WRONG_INPUT = (ValueError, OSError, *COMPOSITION_ERRORS)
 
@@ -56,8 +56,8 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
     """The entry point of a command: composes conf/<name>.yaml, checks it, calls the function with its keys.
 
     Args:
-        function: a command, with one keyword-only annotated argument per key of its configuration file, which
-            is named as the function is.
+        function: a command, named as its configuration file is. It takes the keys of that file, as keyword-only
+            annotated arguments or as the fields of a dataclass that is its one argument.
         jobs: how the jobs of its sweeps run; None for one after the other in this process, as Hydra has it.
     """
     is_job = False
@@ -73,7 +73,8 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
         if jobs and not is_job and "LOCAL_RANK" not in os.environ:
             _mention_sweep()
         with _ending_unread():
-            return function(**config)
+            settings = settings_of(function)
+            return function(**config) if settings is function else function(settings(**config))
 
     # Hydra names the job and DDP's child processes by the module of the function that it is given.
     functools.update_wrapper(task, function)

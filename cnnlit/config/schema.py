@@ -3,6 +3,7 @@
 Unknown keys, types, choices (Literal) and bounds (Annotated) are found before anything is built.
 """
 
+import dataclasses
 import difflib
 import importlib
 import inspect
@@ -33,7 +34,7 @@ def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
     Raises:
         ValueError: one line that names the key, the value, what is allowed, and the nearest match.
     """
-    parameters = _parameters(target)
+    parameters = _parameters(settings_of(target))
     for key, value in node.items():
         if key.startswith("_") and key.endswith("_"):
             continue
@@ -46,6 +47,15 @@ def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
             _check_nodes(value, name)
         elif parameters[key] is not inspect.Parameter.empty:
             _check_value(value, parameters[key], name)
+
+
+def settings_of(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What takes the keys of a command's configuration: the dataclass of its one argument, or the command itself."""
+    if inspect.isclass(command):
+        return command
+    parameters = list(inspect.signature(command).parameters)
+    only = typing.get_type_hints(command).get(parameters[0]) if len(parameters) == 1 else None
+    return only if isinstance(only, type) and dataclasses.is_dataclass(only) else command
 
 
 def _is_node(value: Any) -> bool:

@@ -1,1 +1,1 @@
-"""One file per paper; layers.py holds what two papers share and torch lacks."""
+"""One file per paper; layers.py holds what several papers share and torch lacks."""

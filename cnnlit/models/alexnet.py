@@ -24,7 +24,7 @@ from cnnlit.models.weights import check_variant, load_published
 
 
 class AlexNetForm(NamedTuple):
-    """What a variant has in place of None."""
+    """What a variant uses where an argument is None."""
 
     maps: tuple[int, int, int, int, int]
     groups: Literal[1, 2]
@@ -47,7 +47,7 @@ TORCHVISION_NAMES = {
     "classifier.4": "fc7",
     "classifier.6": "fc8",
 }
-"""torchvision's name of each layer -> ours."""
+"""torchvision's layer names -> ours."""
 
 
 class AlexNet(nn.Module):
@@ -69,41 +69,40 @@ class AlexNet(nn.Module):
     fc8    fully connected                            1000          4,097,000   4.1M
     =====  =========================================  ============  ==========  ======
 
-    60,965,224 parameters; 724.4M MACs; 659,272 units. (The paper's 253,440 units of conv1 are a slip, 96x55x48; its
-    "650,000 neurons" are right.) A rectifier follows every layer but fc8. The two groups are the two GPUs of the
-    paper: maps see, and response normalisation compares, only those of their own half, except in conv3 and the
-    fully connected layers.
+    60,965,224 parameters; 724.4M MACs; 659,272 units. (The paper's 253,440 units in conv1 are a slip, 96x55x48; its
+    "650,000 neurons" are right.) A ReLU follows every layer but fc8. The two groups are the paper's two GPUs: a feature
+    map is connected to, and normalised by, maps of its own half only, except in conv3 and the fully connected layers.
 
     Unspecified in the paper:
-        How 224 pixels give 55: (224 - 11) / 4 is no whole number. As in the authors' code, a 55th window overhangs
-        the right and lower edge by three pixels of zeros. The pools too keep overhanging windows, of which 55, 27 and
-        13 have none.
+        How 224 pixels give 55: (224 - 11) / 4 is not an integer. As in the authors' code, a 55th window overhangs the
+        right and bottom edges by three pixels of zeros. The pools keep overhanging windows too; at 55, 27 and 13
+        pixels there are none.
         Whether normalisation reaches across the halves. As in the authors' code, it does not.
     Deviations:
-        None with the default arguments. `variant="torchvision"` is the network of Krizhevsky 2014 that torchvision
-        calls AlexNet: fewer maps, no groups, no LRN, conv1 padded by 2, dropout before fc6 and fc7.
-        `normalization="batch"` puts batch normalisation before each rectifier, in place of LRN.
+        None with the default arguments. `variant="torchvision"` is the network of Krizhevsky 2014, which torchvision
+        calls AlexNet: fewer channels, no groups, no LRN, conv1 padded by 2, dropout before fc6 and fc7.
+        `normalization="batch"` replaces LRN with batch normalisation before each ReLU.
 
     Args:
-        variant: the paper's network, or torchvision's, for which there are weights.
+        variant: the paper's network, or torchvision's, for which weights are published.
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels; fc6 covers whatever pool5 leaves of it.
-        width: multiplies the maps of every convolution and the units of fc6 and fc7.
-        activation: after every layer but fc8.
-        pooling: kind of the three pools.
-        pool_window: side of their windows, in pixels; 2 with stride 2 does not overlap.
-        pool_stride: step of their windows, in pixels.
-        normalization: null as the variant has it (lrn, none).
-        groups: null as the variant has it (2, 1).
-        dropout: fraction of the outputs of fc6 and fc7 set to zero in training; null for 0.5.
-        initialization: law of the first weights; null for the variant's (krizhevsky2012, he2015). With
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels; fc6 takes whatever pool5 leaves.
+        width: multiplies the channels of every convolution and the units of fc6 and fc7.
+        activation: follows every layer but fc8.
+        pooling: type of the three pools.
+        pool_window: side of the pooling windows, in pixels; 2, with stride 2, does not overlap.
+        pool_stride: stride of the pooling windows, in pixels.
+        normalization: null for the variant's (lrn, none).
+        groups: null for the variant's (2, 1).
+        dropout: fraction of the outputs of fc6 and fc7 set to zero during training; null for 0.5.
+        initialization: distribution of the initial weights; null for the variant's (krizhevsky2012, he2015). With
             `krizhevsky2012` the biases of conv2, conv4, conv5, fc6 and fc7 are one.
-        weights: published weights, of `variant="torchvision"`.
+        weights: published weights, for `variant="torchvision"`.
 
     Raises:
-        ValueError: for arguments that cannot be combined.
-        OSError: where published weights cannot be had.
+        ValueError: if arguments cannot be combined.
+        OSError: if published weights cannot be obtained.
     """
 
     def __init__(
@@ -159,7 +158,7 @@ class AlexNet(nn.Module):
         self.norm4 = norm(maps4)
         self.conv5 = nn.Conv2d(maps4, maps5, 3, padding=1, groups=groups)
         self.norm5, self.pool5 = norm(maps5), pool(maps5)
-        # torchvision takes images of any size to 6x6; the paper has one size.
+        # torchvision pools images of any size to 6x6; the paper has a single size.
         self.resize = nn.AdaptiveAvgPool2d(6) if variant == "torchvision" else nn.Identity()
         side = 6 if variant == "torchvision" else side
         self.fc6 = nn.Linear(maps5 * side**2, units)
@@ -170,7 +169,7 @@ class AlexNet(nn.Module):
         before, after = (dropout, 0.0) if variant == "torchvision" else (0.0, dropout)
         self.dropout_before, self.dropout = nn.Dropout(before), nn.Dropout(after)
         initialize(self, initialization)
-        if initialization == "krizhevsky2012":  # Paper: Sec. 5, so that the rectifiers start on their slope
+        if initialization == "krizhevsky2012":  # Paper: Sec. 5, so that the ReLUs start with positive inputs
             for layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7):
                 nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # there is one
         if weights:
@@ -185,14 +184,14 @@ class AlexNet(nn.Module):
         return logits
 
     def dense(self, images: Tensor) -> Tensor:
-        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes], averaged over all positions. For testing."""
         x = self.activation(at_every_place(self.fc6, self.features(images)))
         x = self.activation(at_every_place(self.fc7, x))
         return at_every_place(self.fc8, x).mean((2, 3))
 
     def features(self, images: Tensor) -> Tensor:
-        """The maps of pool5."""
-        if self.overhanging:  # what the last window of conv1 sees beyond the right and lower edge
+        """The feature maps of pool5."""
+        if self.overhanging:  # what the last window of conv1 covers beyond the right and bottom edges
             height, width = images.shape[2:]
             images = functional.pad(images, (0, -(width - 11) % 4, 0, -(height - 11) % 4))  # [N, 3, 227, 227]
         x = self.activation(self.norm1(self.conv1(images)))  # [N, 96, 55, 55]

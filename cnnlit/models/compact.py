@@ -1,4 +1,4 @@
-"""A network of LeNet-5's size as one would be built today."""
+"""A network of LeNet-5's size, as one would build it today."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ Maps = Annotated[list[Annotated[int, Gt(0)]], MinLen(1)]
 
 
 class CompactNet(nn.Module):
-    """3x3 convolutions in stages, LeNet-5's number of weights; images [N, 1, 28, 28] float -> logits [N, 10].
+    """Stages of 3x3 convolutions, as many weights as LeNet-5; images [N, 1, 28, 28] float -> logits [N, 10].
 
     =======  =====================  ============  ==========  ======
     layer    operation              output        parameters  MACs
@@ -29,28 +29,28 @@ class CompactNet(nn.Module):
     stage 2  3x3, padding 1, twice  32 x 14 x 14  13,952      2.71M
     pool     max 2x2                32 x 7 x 7
     stage 3  3x3, padding 1, twice  56 x 7 x 7    44,576      2.17M
-    pool     max of each map        56
+    pool     global max             56
     output   fully connected        10            570         0.00M
     =======  =====================  ============  ==========  ======
 
-    59,274 parameters, of which LeNet-5 has 60,000; 4.99M MACs, twelve times as many. Of no paper, but each part of one:
-    stacks of 3x3 (VGG), batch normalisation and a rectifier after each, a classifier without hidden layers that sees
-    one number of each map (GoogLeNet's has the mean).
+    59,274 parameters, where LeNet-5 has 60,000; 4.99M MACs, twelve times as many. No paper describes it, but each part
+    comes from one: stacks of 3x3 convolutions (VGG), each followed by batch normalisation and ReLU, and a classifier
+    without hidden layers on globally pooled features (GoogLeNet averages, this takes the maximum).
 
     Args:
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels, at least 1 after all pools.
-        stages: for each stage, the maps of its convolutions.
-        width: multiplies the maps of every layer.
-        activation: after every convolution.
-        normalization: before every activation.
-        pooling: kind of all pools.
-        dropout: fraction of the last maps' numbers set to zero in training; null for 0.
-        initialization: law of the first weights; null for he2015.
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels; at least 1 must remain after all pools.
+        stages: for each stage, the output channels of its convolutions.
+        width: multiplies the channels of every layer.
+        activation: follows every convolution.
+        normalization: precedes every activation.
+        pooling: type of all pools.
+        dropout: fraction of the pooled features set to zero during training; null for 0.
+        initialization: distribution of the initial weights; null for he2015.
 
     Raises:
-        ValueError: where the images are too small for the pools.
+        ValueError: if the images are too small for the pools.
     """
 
     def __init__(

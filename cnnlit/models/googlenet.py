@@ -23,7 +23,7 @@ from cnnlit.models.weights import check_variant, load_published
 
 
 class Widths(NamedTuple):
-    """The number of maps of each convolution of an Inception module, in the order of Table 1's columns."""
+    """Output channels of each convolution of an Inception module, in the order of Table 1's columns."""
 
     conv1x1: int  # "#1x1"
     conv3x3_reduce: int  # "#3x3 reduce"
@@ -44,18 +44,18 @@ TABLE_1 = {
     "inception_5a": Widths(256, 160, 320, 32, 128, 128),
     "inception_5b": Widths(384, 192, 384, 48, 128, 128),
 }
-"""Paper: Table 1, the rows of the Inception modules. Those of the stem are conv1, conv2_reduce and conv2 below."""
+"""Paper: Table 1, the rows of the Inception modules. The stem is conv1, conv2_reduce and conv2 below."""
 
 
 class GoogLeNetForm(NamedTuple):
-    """What a variant has in place of None, and where else it is unlike the paper."""
+    """What a variant uses where an argument is None, and how else it differs from the paper."""
 
     normalization: Normalization
     dropout: float
     initialization: Initialization
     transform_input: bool
     kernel: int  # of the layers called 5x5
-    narrow_pool4: bool  # windows of 2x2 at most
+    narrow_pool4: bool  # windows of at most 2x2
 
 
 FORMS = {
@@ -81,24 +81,24 @@ def _torchvision_names() -> dict[str, str]:
 
 
 TORCHVISION_NAMES = _torchvision_names()
-"""torchvision's name of each layer -> ours."""
+"""torchvision's layer names -> ours."""
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's red, green and blue, by which torchvision's users normalise pixels in [0, 1]."""
+"""ImageNet's, for red, green and blue in [0, 1], with which images for torchvision's networks are normalised."""
 
 
 class Convolution(nn.Module):
-    """A convolution that keeps the size at stride 1, batch normalisation if wanted, and the activation.
+    """A convolution that preserves the size at stride 1, optional batch normalisation, and the activation.
 
     [N, in_channels, H, W] -> [N, maps, H', W'] with H' = ceil(H / stride).
 
     Args:
-        in_channels: number of input maps.
-        maps: number of output maps.
+        in_channels: number of input channels.
+        maps: number of output channels.
         side: side of the square kernels, in pixels; odd.
-        stride: step of the kernels, in pixels.
-        activation: what comes last.
-        batch_norm: normalise before the activation; the convolution then has no biases of its own.
+        stride: stride of the convolution, in pixels.
+        activation: the activation function.
+        batch_norm: normalise before the activation; the convolution then has no biases.
     """
 
     def __init__(
@@ -122,23 +122,23 @@ class Convolution(nn.Module):
 
 
 class Inception(nn.Module):
-    """Convolutions of several sizes side by side, [N, in_channels, H, W] -> [N, out_channels, H, W].
+    """Convolutions of several sizes in parallel, [N, in_channels, H, W] -> [N, out_channels, H, W].
 
-    The maps of conv1x1, conv3x3, conv5x5 and pool_proj, one after the other. With reductions, 1x1 convolutions come
-    before conv3x3 and conv5x5, and one, pool_proj, after the max pool. Without, the three convolutions see the input
-    itself, and the pooled input follows their maps as it is, so that modules widen from stage to stage.
+    Concatenates the channels of conv1x1, conv3x3, conv5x5 and pool_proj. With reductions, 1x1 convolutions precede
+    conv3x3 and conv5x5, and another, pool_proj, follows the max pool. Without, the three convolutions see the input
+    itself, and the pooled input is concatenated as it is, so that modules grow wider from one to the next.
 
     Paper: Fig. 2(b), with reductions; Fig. 2(a), the naive module, without.
 
     Args:
-        in_channels: number of input maps.
-        widths: a row of Table 1; without reductions conv1x1, conv3x3 and conv5x5 of it.
-        reductions: which of the two modules.
-        kernel: side of the kernels of conv5x5, in pixels.
-        convolution: makes a convolution of (in_channels, maps, side).
+        in_channels: number of input channels.
+        widths: a row of Table 1; without reductions, only conv1x1, conv3x3 and conv5x5 count.
+        reductions: whether to build the module of Fig. 2(b).
+        kernel: kernel side of conv5x5, in pixels.
+        convolution: builds a convolution from (in_channels, maps, side).
 
     Attributes:
-        out_channels: number of output maps.
+        out_channels: number of output channels.
     """
 
     def __init__(
@@ -175,16 +175,16 @@ class Inception(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A small classifier in the middle of the network, [N, in_channels, side, side] -> logits [N, num_classes].
 
-    Paper: Sec. 5: average pool 5x5 with stride 3, 1x1 convolution to 128 maps, 1,024 units, dropout of 70 %, linear.
+    Paper: Sec. 5: 5x5 average pool with stride 3, 1x1 convolution to 128 channels, 1,024 units, 70 % dropout, linear.
 
     Args:
-        in_channels: number of input maps.
-        side: of the input maps, in pixels; below 5, one window covers them.
+        in_channels: number of input channels.
+        side: side of the input feature maps, in pixels; below 5, one window covers them.
         num_classes: number of outputs.
-        width: multiplies the 128 maps and the 1,024 units.
+        width: multiplies the 128 channels and the 1,024 units.
         adaptive: average to 4x4 whatever the side, as torchvision does; windows then differ from the paper's.
-        activation: after conv and fc1.
-        convolution: makes a convolution of (in_channels, maps, side).
+        activation: follows conv and fc1.
+        convolution: builds a convolution from (in_channels, maps, side).
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class AuxiliaryHead(nn.Module):
 
 
 class GoogLeNetOutputs(NamedTuple):
-    """What GoogLeNet returns in training: its logits and those of its two heads, each [N, num_classes]."""
+    """What GoogLeNet returns during training: its logits and those of its two heads, each [N, num_classes]."""
 
     logits: Tensor
     auxiliary1: Tensor  # of auxiliary_4a
@@ -246,56 +246,57 @@ class GoogLeNet(nn.Module):
     pool4         max 3x3, stride 2               832 x 7 x 7
     inception_5a                                  832 x 7 x 7     1,043,456   51.1M
     inception_5b                                  1024 x 7 x 7    1,444,080   70.7M
-    average       over each map, then dropout     1024 x 1 x 1
+    average       global average, then dropout    1024 x 1 x 1
     fc            fully connected                 1000            1,025,000   1.0M
     ============  ==============================  ==============  ==========  ======
 
-    6,998,552 parameters; 1.583G MACs; 3,227,160 units. A rectifier follows every convolution. In training two
+    6,998,552 parameters; 1.583G MACs; 3,227,160 units. A ReLU follows every convolution. During training, two
     AuxiliaryHeads see the outputs of inception_4a and inception_4d; auxiliary_4a has 3,188,840 parameters and
-    auxiliary_4d 3,190,888, in all 13,378,280. Table 1 counts parameters by 1,024 and without biases, and is not
-    always right: conv1 has 9,408, not 2.7K, and takes 118M, not 34M operations; its modules are off by up to 7 %.
+    auxiliary_4d 3,190,888, 13,378,280 with the network's. Table 1 counts parameters in units of 1,024 and without
+    biases, and is not always right: conv1 has 9,408, not 2.7K, and takes 118M operations, not 34M; its modules are off
+    by up to 7 %.
 
     Unspecified in the paper:
-        The constants of response normalisation. As in the reproduction that came with Caffe: n = 5, alpha = 1e-4
-        divided by n, beta = 0.75, k = 1.
+        The constants of response normalisation. As in the reproduction shipped with Caffe: n = 5, alpha = 1e-4 divided
+        by n, beta = 0.75, k = 1.
         How 112 pixels give 56, and so on. The pools keep overhanging windows, as Caffe's do.
-        The first weights. By default those of Glorot and Bengio, with biases of 0.2 in all layers but the last of the
-        network and of each head; Caffe's reproduction has these biases, and a variance of one by fan-in. With biases
-        of zero the signal all but vanishes on its way to fc: at width 0.25, eight images of 64 pixels and unit
-        variance take more than 200 steps to learn, and 55 with these.
+        The initial weights. By default those of Glorot and Bengio, with biases of 0.2 in all layers but the last of
+        the network and of each head; Caffe's reproduction has these biases, and a variance of 1 / fan-in. With zero
+        biases the signal all but vanishes on its way to fc: at width 0.25, eight images of 64 pixels and unit variance
+        take more than 200 steps to learn; with these, 55.
     Deviations:
-        None with the default arguments. Where other sizes of images leave fewer than 5x5 pixels to a head, its pool
-        has one window, which covers them. `reductions=false` makes every module the naive one, which takes 12.09G
-        MACs in place of 1.10G.
-        `variant="torchvision"` has batch normalisation in place of LRN, 3x3 kernels in the layers called 5x5, windows
-        of 2x2 in pool4, heads that average to 4x4 whatever the size, and dropout of 0.2. Its first weights are he2015
-        (torchvision's: normal, 0.01). `normalization="batch"` puts batch normalisation before each activation, and
-        the convolutions then have no biases.
+        None with the default arguments. Where other image sizes leave a head fewer than 5x5 pixels, its pool has a
+        single window that covers them. `reductions=false` makes every module the naive one; the modules then take
+        12.09G MACs instead of 1.10G.
+        `variant="torchvision"` has batch normalisation instead of LRN, 3x3 kernels in the layers named 5x5, 2x2
+        windows in pool4, heads that average to 4x4 whatever the size, and dropout of 0.2. Its initial weights are
+        he2015 (torchvision's: normal, 0.01). `normalization="batch"` puts batch normalisation before each activation,
+        and the convolutions then have no biases.
 
     Args:
-        variant: the paper's network, or torchvision's, for which there are weights.
-        reductions: modules of Fig. 2(b), or the naive ones of Fig. 2(a).
-        transform_input: images come normalised by ImageNet's mean and deviation, and are brought to [-1, 1] as
-            torchvision's weights need it; null as the variant has it (no; yes, for three channels).
+        variant: the paper's network, or torchvision's, for which weights are published.
+        reductions: modules of Fig. 2(b), rather than the naive ones of Fig. 2(a).
+        transform_input: rescale images normalised with ImageNet's mean and standard deviation to [-1, 1], as
+            torchvision's weights need; null for the variant's (no; yes, for three channels).
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels; fc1 of the paper's heads covers whatever their pool leaves.
-        width: multiplies the maps of every convolution and the units of the heads.
-        activation: after every layer but the last of the network and of each head.
-        pooling: kind of the four pools between the stages; those in the modules are max pools.
-        pool_window: side of their windows, in pixels.
-        pool_stride: step of their windows, in pixels.
-        normalization: null as the variant has it (lrn, batch).
-        auxiliary_weight: what the loss of each head counts beside the network's, for the training code to read;
-            0 for no heads.
-        dropout: fraction of the inputs of fc set to zero in training; null for the variant's (0.4, 0.2). The heads
-            have 0.7.
-        initialization: law of the first weights; null for the variant's (glorot2010, he2015).
-        weights: published weights, of `variant="torchvision"`; those of the heads are not trained.
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels; fc1 of the paper's heads takes whatever their pool leaves.
+        width: multiplies the channels of every convolution and the units of the heads.
+        activation: follows every layer but the last of the network and of each head.
+        pooling: type of the four pools between stages; those inside modules are max pools.
+        pool_window: side of the pooling windows, in pixels.
+        pool_stride: stride of the pooling windows, in pixels.
+        normalization: null for the variant's (lrn, batch).
+        auxiliary_weight: weight of each head's loss beside the network's, read by the training code; 0 for no
+            heads.
+        dropout: fraction of the inputs of fc set to zero during training; null for the variant's (0.4, 0.2). The
+            heads have 0.7.
+        initialization: distribution of the initial weights; null for the variant's (glorot2010, he2015).
+        weights: published weights, for `variant="torchvision"`; those of the heads are untrained.
 
     Raises:
-        ValueError: for arguments that cannot be combined.
-        OSError: where published weights cannot be had.
+        ValueError: if arguments cannot be combined.
+        OSError: if published weights cannot be obtained.
     """
 
     def __init__(
@@ -406,12 +407,12 @@ class GoogLeNet(nn.Module):
         return logits
 
     def dense(self, images: Tensor) -> Tensor | GoogLeNetOutputs:
-        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
-        return self.forward(images)  # fc is linear: the scores of the mean are the mean of the scores
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes], averaged over all positions. For testing."""
+        return self.forward(images)  # fc is linear: the logits of the mean are the mean of the logits
 
 
 def _sides(image_size: int, windows: tuple[int, ...], stride: int) -> tuple[int, int]:
-    """The sides of the maps of inception_4a to 4e and of inception_5a and 5b; below 1 where nothing is left."""
+    """Sides of the feature maps of inception_4a to 4e and of 5a and 5b; below 1 if nothing is left."""
     sides = [pooled(image_size, 7, 2, padding=3)]
     for window in windows:
         sides.append(pooled(sides[-1], window, stride, ceil=True))
@@ -419,7 +420,7 @@ def _sides(image_size: int, windows: tuple[int, ...], stride: int) -> tuple[int,
 
 
 def _raise_biases(model: GoogLeNet) -> None:
-    """Set the biases of all layers but the last of the network and of each head to 0.2."""
+    """Set the biases of all layers to 0.2, except the last layer of the network and of each head."""
     for name, parameter in model.named_parameters():
         if name.endswith(("conv.bias", "fc1.bias")):
             nn.init.constant_(parameter, 0.2)

@@ -1,4 +1,4 @@
-"""What two papers share and torch lacks: layers by name, response normalisation, initial values."""
+"""What several papers share and torch lacks: layers by name, response normalisation, initial weights."""
 
 import math
 from typing import Any, Literal
@@ -16,8 +16,8 @@ Initialization = Literal["krizhevsky2012", "zeiler2013", "simonyan2014", "glorot
 class ScaledTanh(nn.Module):
     """f(a) = 1.7159 tanh(2a/3), elementwise, any shape; f(1) = 1 and f(-1) = -1.
 
-    Computed as 3.4318 sigmoid(4a/3) - 1.7159: the same function to 3e-6, and three times as fast on a
-    processor, where torch vectorises the sigmoid but not the hyperbolic tangent.
+    Computed as 3.4318 sigmoid(4a/3) - 1.7159: the same function to within 3e-6, and three times as fast on a CPU, where
+    torch vectorises the sigmoid but not tanh.
 
     Paper: LeCun et al. 1998, App. A, eq. 6.
     """
@@ -30,7 +30,7 @@ class ScaledTanh(nn.Module):
 
 
 class Subsample(nn.Module):
-    """Sub-sampling: the sum over each window, times a trainable coefficient per map, plus a trainable bias.
+    """Sub-sampling: the sum over each window, times a trainable coefficient per channel, plus a trainable bias.
 
     The squashing function that follows in the paper is the model's `activation`.
     [N, channels, H, W] -> [N, channels, H', W'] with H' = (H - window) // stride + 1.
@@ -38,9 +38,9 @@ class Subsample(nn.Module):
     Paper: LeCun et al. 1998, Sec. II-B, layer S2.
 
     Args:
-        channels: number of maps.
+        channels: number of channels.
         window: side of the square window, in pixels.
-        stride: step of the window, in pixels.
+        stride: stride of the window, in pixels.
     """
 
     def __init__(self, channels: int, window: int = 2, stride: int = 2) -> None:
@@ -49,28 +49,28 @@ class Subsample(nn.Module):
         self.stride = stride
         self.coefficient = nn.Parameter(torch.full((channels,), 1 / window**2))
         self.bias = nn.Parameter(torch.zeros(channels))
-        # No buffer: its shape follows the images, and whoever averages networks copies buffers into others.
+        # Not a buffer: its shape depends on the images, and weight averaging copies buffers between networks.
         self.columns = torch.empty(0)
 
     def forward(self, maps: Tensor) -> Tensor:
-        # The rows of a window side by side, [N, channels, H', window * W], sum up in one matrix product; a third
-        # faster than torch's pooling on a processor. Without overlap the reshape copies nothing.
+        # With the rows of a window side by side, [N, channels, H', window * W], one matrix product does the summing: a
+        # third faster than torch's pooling on a CPU. Without overlap the reshape copies nothing.
         rows = maps.unfold(2, self.window, self.stride).transpose(3, 4).flatten(3)
         if len(self.columns) != rows.shape[3] or self.columns.device != maps.device:
-            with torch.inference_mode(False):  # also where the first images are predicted, and others train later
+            with torch.inference_mode(False):  # even if first called in inference mode: training may follow
                 self.columns = _window_columns(maps.shape[3], self.window, self.stride).to(maps.device, maps.dtype)
         sums = rows @ self.columns.to(rows.dtype)
         return torch.addcmul(self.bias[:, None, None], sums, self.coefficient[:, None, None])
 
 
 def _window_columns(width: int, window: int, stride: int) -> Tensor:
-    """[window * width, W'] of 0 and 1: which columns of `window` rows side by side belong to each window."""
+    """[window * width, W'] of 0 and 1: which columns of `window` concatenated rows belong to each window."""
     columns = torch.arange(width)[:, None] - stride * torch.arange((width - window) // stride + 1)
     return ((columns >= 0) & (columns < window)).float().repeat(window, 1)
 
 
 def unfolded_conv2d(images: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
-    """torch's conv2d without padding and strides, as one matrix product per image.
+    """torch's conv2d, without padding and at stride 1, as one matrix product per image.
 
     [N, C, H, W] and [out, C, side, side] -> [N, out, H - side + 1, W - side + 1].
     """
@@ -85,8 +85,8 @@ def unfolded_conv2d(images: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
 class UnfoldedConv2d(nn.Conv2d):
     """A convolution as one matrix product per image; same parameters and results as torch.nn.Conv2d.
 
-    For the first layer of a network on digits: with a single input channel, forward and backward together take
-    a third of the time of torch's kernel on a processor. On other devices it is torch's kernel.
+    For the first layer of a network for digits: on a CPU, with a single input channel, forward and backward passes
+    together take a third of the time of torch's kernel. On other devices torch's kernel is used.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
@@ -101,33 +101,33 @@ class UnfoldedConv2d(nn.Conv2d):
 class FullConv2d(nn.Conv2d):
     """A convolution whose kernel covers its whole input, [N, C, side, side] -> [N, out, 1, 1].
 
-    Same parameters and results as torch.nn.Conv2d; computed as the matrix product that it is.
+    Same parameters and results as torch.nn.Conv2d, computed as a matrix product.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
         if len(maps) == 1 and maps.device.type == "cpu" and self.bias is not None:
-            # Of one image alone the gradient of the kernels then lies in memory as they do, and is not copied.
+            # For a single image, the gradient of the kernels then has their memory layout and need not be copied.
             column = torch.addmm(self.bias[:, None], self.weight.flatten(1), maps.reshape(-1, 1))
             return column[None, :, :, None]
         return functional.linear(maps.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):
-    """Each value divided by the activity of its neighbour maps at the same place, [N, C, H, W] of any size.
+    """Each value divided by the activity of neighbouring channels at the same position, [N, C, H, W] of any size.
 
-        b_i = a_i / (k + alpha * sum of a_j^2 over the `size` maps j around i) ^ beta
+        b_i = a_i / (k + alpha * sum of a_j^2 over the `size` channels j around i) ^ beta
 
-    with `alpha` as the paper prints it: torch's layer divides its own by `size`, so the same function there has
-    alpha = 5e-4, as the attribute here. Forwards and backwards take a fifth of the time of torch's on a processor.
+    with `alpha` as the paper prints it: torch's layer divides its alpha by `size`, so the same function there has
+    alpha = 5e-4, as does the attribute here. Forward and backward passes take a fifth of the time of torch's on a CPU.
 
     Paper: Krizhevsky et al. 2012, Sec. 3.3.
 
     Args:
-        groups: the maps fall into this many halves or parts, and neighbours are of the same part.
-        size: n, the number of maps in the sum, itself included; odd.
-        alpha: of the sum.
-        beta: the power.
-        k: the constant.
+        groups: number of equal groups of channels; neighbours are of the same group.
+        size: n, the number of channels in the sum, including the channel itself; odd.
+        alpha: factor of the sum.
+        beta: the exponent.
+        k: the additive constant.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
         self.groups = groups
 
     def forward(self, maps: Tensor) -> Tensor:
-        # In bfloat16 the sum would be lost beside k.
+        # In bfloat16 the sum would vanish beside k.
         normalized: Tensor = _ResponseNorm.apply(
             maps.to(torch.promote_types(maps.dtype, torch.float32)),
             *(self.groups, self.size, self.alpha / self.size, self.beta, self.k),
@@ -149,7 +149,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 
 
 class _ResponseNorm(torch.autograd.Function):
-    """The formula and its derivative: recorded operation by operation it would take twice the time and the memory."""
+    """The formula and its derivative; autograd, operation by operation, would take twice the time and memory."""
 
     generate_vmap_rule = True
 
@@ -158,7 +158,7 @@ class _ResponseNorm(torch.autograd.Function):
         a: Tensor, groups: int, size: int, alpha: float, beta: float, k: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         activity = torch.add(a.new_tensor(k), _neighbourhood(a.square(), groups, size), alpha=alpha)
-        # The usual power 3/4 is two square roots, for which processors have instructions.
+        # The usual exponent 3/4 is two square roots, for which CPUs have instructions.
         power = activity.sqrt().mul_(activity).rsqrt_() if beta == 0.75 else activity**-beta
         return a * power, activity, power
 
@@ -166,7 +166,7 @@ class _ResponseNorm(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         _, activity, power = output
         ctx.mark_non_differentiable(activity, power)
-        ctx.set_materialize_grads(False)  # nor are there gradients of zeros for them
+        ctx.set_materialize_grads(False)  # nor allocate zeros as their gradients
         ctx.save_for_backward(inputs[0], activity, power)
         ctx.constants = inputs[1:]
 
@@ -180,7 +180,7 @@ class _ResponseNorm(torch.autograd.Function):
 
 
 def _neighbourhood(maps: Tensor, groups: int, size: int) -> Tensor:
-    """The sum over the `size` maps around each one, those of its own group: [N, C, H, W] -> the same shape."""
+    """The sum over the `size` channels around each one, within its group: [N, C, H, W] -> the same shape."""
     parts = maps.reshape(len(maps), groups, -1, *maps.shape[2:])
     sums = parts.clone()
     for apart in range(1, size // 2 + 1):
@@ -194,7 +194,7 @@ def activation_layer(name: Activation, inplace: bool = False) -> nn.Module:
 
     Args:
         name: the function.
-        inplace: let a rectifier overwrite its input, which saves memory and time.
+        inplace: let ReLU overwrite its input, which saves memory and time.
     """
     layers: dict[str, type[nn.Module]] = {
         "scaled_tanh": ScaledTanh,
@@ -212,14 +212,14 @@ def activation_layer(name: Activation, inplace: bool = False) -> nn.Module:
 def pooling_layer(
     name: Pooling, channels: int, window: int, stride: int, *, padding: int = 0, ceil: bool = False
 ) -> nn.Module:
-    """A new layer that reduces [N, channels, H, W] by windows of `window` pixels, `stride` pixels apart.
+    """A new layer that pools [N, channels, H, W] over windows of `window` x `window` pixels, `stride` pixels apart.
 
     Args:
-        name: the kind.
-        channels: number of maps.
+        name: the type of pooling.
+        channels: number of channels.
         window: side of the square window, in pixels.
-        stride: step of the window, in pixels.
-        padding: pixels around the maps that count as nothing.
+        stride: stride of the window, in pixels.
+        padding: pixels around the feature maps, ignored by maximum and average.
         ceil: keep a last window that overhangs the edge (not for `subsample`).
     """
     if name == "subsample":
@@ -230,43 +230,43 @@ def pooling_layer(
 
 
 def batch_norm_layer(normalization: Normalization, maps: int) -> nn.Module:
-    """What normalises `maps` maps before their activation: batch normalisation if that is wanted, or nothing."""
+    """Normalisation of `maps` channels before the activation: batch normalisation, or the identity."""
     return nn.BatchNorm2d(maps) if normalization == "batch" else nn.Identity()
 
 
 def response_norm_layer(normalization: Normalization, **constants: Any) -> nn.Module:
-    """What normalises maps after their activation: LocalResponseNorm of `constants` if that is wanted, or nothing."""
+    """Normalisation after the activation: LocalResponseNorm with `constants`, or the identity."""
     return LocalResponseNorm(**constants) if normalization == "lrn" else nn.Identity()
 
 
 def pooled(side: int, window: int, stride: int, *, padding: int = 0, ceil: bool = False) -> int:
-    """The side of what convolution and pooling leave of `side` pixels; below 1 where nothing is left."""
+    """The output side of a convolution or pool on `side` pixels; below 1 if nothing is left."""
     steps = (side + 2 * padding - window) / stride
     size = (math.ceil(steps) if ceil else math.floor(steps)) + 1
-    # As torch has it: a window that would begin beyond the edge is none.
+    # As in torch, a window that would start beyond the edge is dropped.
     return size - 1 if ceil and (size - 1) * stride >= side + padding else size
 
 
 def at_every_place(layer: nn.Linear, maps: Tensor) -> Tensor:
-    """A layer that is fully connected to square maps, at every place of larger ones: a convolution of its weights.
+    """Apply a fully connected layer at every position of larger feature maps, as a convolution with its weights.
 
     Paper: Simonyan, Zisserman 2014, Sec. 3.2.
 
     Args:
-        layer: of in_features = C * side * side.
+        layer: with in_features = C * side * side.
         maps: [N, C, H, W].
 
     Returns:
         [N, out_features, H - side + 1, W - side + 1].
 
     Raises:
-        ValueError: for maps smaller than that.
+        ValueError: if height or width is below `side`.
     """
     channels, height, width = maps.shape[1:]
     side = math.isqrt(layer.in_features // channels)
     if min(height, width) < side:
         raise ValueError(
-            f"a dense test needs larger images: these leave {height}x{width} of the {side}x{side} places "
+            f"a dense test needs larger images: these leave {height}x{width} of the {side}x{side} positions "
             "that the first fully connected layer sees"
         )
     return functional.conv2d(maps, layer.weight.view(-1, channels, side, side), layer.bias)
@@ -279,7 +279,7 @@ def scaled(channels: int, width: float) -> int:
 
 @torch.no_grad()
 def initialize(model: nn.Module, law: Initialization) -> None:
-    """Draw the weights of all convolutions and linear layers of `model` anew; their biases become zero.
+    """Initialise the weights of all convolutions and linear layers of `model` at random, and their biases to zero.
 
     ==============  ===================================  ==========================================
     law             weights                              source

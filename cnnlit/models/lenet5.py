@@ -26,7 +26,7 @@ C3_TABLE = (
     (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
     (0, 1, 2, 3, 4, 5),
 )  # fmt: skip
-"""Paper: Table I. The maps of S2 that each of the 16 maps of C3 is connected to."""
+"""Paper: Table I. The feature maps of S2 that each of the 16 feature maps of C3 is connected to."""
 
 DIGIT_CODES = """
 .#####. ...##.. .#####. ####### .#####. .#####. ..####. ####### .#####. .#####.
@@ -42,24 +42,24 @@ DIGIT_CODES = """
 ....... ....... ....... ....... .....## ....... ....... ....... ....... .......
 ....... ....... ....... ....... .....## ....... ....... ....... ....... .......
 """
-"""Paper: Fig. 3. The target of F6 for the digits 0 to 9, as 7x12 pictures; # is +1, . is -1."""
+"""Paper: Fig. 3. The targets of F6 for the digits 0 to 9, as 7x12 bitmaps; # is +1, . is -1."""
 
 
 def digit_codes() -> Tensor:
-    """The ten codes of Fig. 3 as float32 [10, 84] of -1 and +1, each row by row from the top left."""
+    """The ten codes of Fig. 3 as float32 [10, 84] of -1 and +1, each flattened row by row from the top left."""
     rows = [line.split() for line in DIGIT_CODES.split("\n") if line]
     return torch.tensor([[1.0 if ink == "#" else -1.0 for row in rows for ink in row[digit]] for digit in range(10)])
 
 
 class TableConv2d(nn.Module):
-    """A convolution whose output maps each see only the input maps that a table lists.
+    """A convolution whose output channels each see only the input channels that a table lists.
 
-    [N, in_channels, H, W] -> [N, len(table), H - side + 1, W - side + 1]. Only the connections that exist are
+    [N, in_channels, H, W] -> [N, len(table), H - side + 1, W - side + 1]. Only existing connections are
     parameters: `weight` is float32 [connections, side, side], in the table's order.
 
     Args:
-        in_channels: number of input maps.
-        table: for each output map, the input maps that it is connected to.
+        in_channels: number of input channels.
+        table: for each output channel, the input channels it is connected to.
         side: side of the square kernels, in pixels.
     """
 
@@ -76,7 +76,7 @@ class TableConv2d(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         out, into, side, _ = self.dense_shape
         dense = self.weight.new_zeros(out * into, side, side).index_copy(0, self.pairs, self.weight)
-        # For one image alone, as in the paper's training, torch's kernel costs more to set up than to run.
+        # For a single image, as in the paper's training, torch's kernel costs more to set up than to run.
         convolve = unfolded_conv2d if len(maps) == 1 and maps.device.type == "cpu" else functional.conv2d
         return convolve(maps, dense.view(self.dense_shape), self.bias)
 
@@ -84,8 +84,8 @@ class TableConv2d(nn.Module):
 class RadialBasisFunctions(nn.Module):
     """Minus the squared Euclidean distance to each class's fixed code: [N, 84] -> [N, 10].
 
-    Paper: eq. 7, y_i = sum_j (x_j - w_ij)^2, of which the smallest wins; negated here, so that the largest
-    wins as with any other logits. The codes are fixed, so the layer has no parameters.
+    Paper: eq. 7, y_i = sum_j (x_j - w_ij)^2, where the smallest wins; negated here, so that the largest wins, as with
+    any other logits. The codes are fixed, so the layer has no parameters.
     """
 
     def __init__(self, codes: Tensor) -> None:
@@ -94,7 +94,7 @@ class RadialBasisFunctions(nn.Module):
         self.register_buffer("codes", codes, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        # The expanded square: one matrix product in place of an [N, 10, 84] tensor of differences.
+        # The square expanded: one matrix product instead of an [N, 10, 84] tensor of differences.
         lengths = features.square().sum(1, keepdim=True) + self.codes.square().sum(1)
         return torch.addmm(-lengths, features, self.codes.T, alpha=2)
 
@@ -114,36 +114,36 @@ class LeNet5(nn.Module):
     output  Euclidean radial basis functions, fixed     10            0           840
     ======  ==========================================  ============  ==========  ===========
 
-    The activation follows every layer from c1 to f6, sub-sampling included (Sec. II-B). The outputs are the
-    RBF distances, negated. Inputs: background -0.1, ink 1.175.
+    The activation follows every layer from c1 to f6, sub-sampling included (Sec. II-B). The outputs are the negated
+    RBF distances. Inputs: background -0.1, ink 1.175.
 
     Unspecified in the paper:
-        The bounds +-2.4/F of the initial weights: whether F counts the bias, and its value for the
-        sub-sampling layers. Here F is the number of inputs without the bias (4 for a 2x2 window), and biases
-        and coefficients are drawn from the same bounds as the weights beside them.
+        The bounds +-2.4/F of the initial weights: whether F counts the bias, and its value for sub-sampling layers.
+        Here F is the number of inputs without the bias (4 for a 2x2 window), and biases and coefficients are drawn
+        from the same interval as the layer's weights.
     Deviations:
-        None with the default arguments. `pooling="max"` and `"average"` are today's layers, without
-        coefficient, bias and squashing. `initialization="lecun1998_sqrt"` draws from +-2.4/sqrt(F): with 2.4/F
-        as printed the signal all but vanishes on its way to f6, and the paper's own step sizes, which follow
-        the curvature, drive f6 into saturation within the first images (docs/fidelity.md).
-        `initialization="he2015"` is He et al.'s, for rectifiers.
+        None with the default arguments. `pooling="max"` and `"average"` are today's layers, without coefficient, bias
+        and squashing. `initialization="lecun1998_sqrt"` draws from +-2.4/sqrt(F): with 2.4/F as printed, the signal
+        all but vanishes on its way to f6, and the paper's own step sizes, which follow the curvature, drive f6 into
+        saturation within the first images (docs/fidelity.md). `initialization="he2015"` is that of He et al., for
+        ReLU.
 
     Args:
-        num_classes: number of outputs; `head="rbf"` has codes for ten.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels; c5 covers whatever s4 leaves of it.
+        num_classes: number of outputs; `head="rbf"` has codes for ten only.
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels; c5 covers whatever s4 leaves.
         activation: the squashing function.
-        pooling: what s2 and s4 are.
-        pool_window: side of the windows of s2 and s4, in pixels.
-        pool_stride: step of these windows, in pixels.
-        c3: the connections of c3, those of Table I or all of them.
-        head: the output layer, the paper's RBF units or a trainable linear one.
+        pooling: type of s2 and s4; subsample is the paper's, a sum with trainable coefficient and bias.
+        pool_window: side of the pooling windows, in pixels.
+        pool_stride: stride of the pooling windows, in pixels.
+        c3: the connections of c3: those of Table I, or all.
+        head: the output layer: the paper's RBF units, or a trainable linear layer.
         normalization: batch normalisation after c1, c3 and c5, or none.
-        dropout: fraction of the outputs of c5 and f6 set to zero in training.
-        initialization: the law of the initial weights.
+        dropout: fraction of the outputs of c5 and f6 set to zero during training.
+        initialization: distribution of the initial weights.
 
     Raises:
-        ValueError: for arguments that cannot be combined.
+        ValueError: if arguments cannot be combined.
     """
 
     def __init__(
@@ -207,13 +207,13 @@ class LeNet5(nn.Module):
                 power = 0.5 if law == "lecun1998_sqrt" and not isinstance(layer, Subsample) else 1.0
                 weight.uniform_(-1, 1).mul_(2.4 / weight_fan_in**power)
                 bias.uniform_(-1, 1).mul_(2.4 / bias_fan_in**power)
-            elif not isinstance(layer, Subsample):  # which stays at the mean of its window
+            elif not isinstance(layer, Subsample):  # sub-sampling starts as the mean of its window
                 weight.normal_().mul_((2 / weight_fan_in).sqrt())
                 bias.zero_()
 
 
 def _fan_in(layer: Any) -> tuple[Tensor, Tensor]:
-    """The number of inputs of the unit that each weight and each bias belongs to; either broadcasts."""
+    """The fan-in of the unit that each weight and each bias belongs to, as two tensors that broadcast to them."""
     if isinstance(layer, TableConv2d):
         fan_in = [inputs * layer.weight[0].numel() for inputs in layer.inputs_per_map]
         per_kernel = [fan for fan, inputs in zip(fan_in, layer.inputs_per_map, strict=True) for _ in range(inputs)]

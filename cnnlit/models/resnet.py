@@ -28,17 +28,17 @@ BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
 }
-"""Paper: Table 1. The number of blocks of conv2_x to conv5_x."""
+"""Paper: Table 1. The number of blocks in conv2_x to conv5_x."""
 
 PLACES = {f"{kind}{i}": f"{kind}{i}" for kind in ("conv", "bn") for i in (1, 2, 3)} | {
     "downsample.0": "shortcut.conv",
     "downsample.1": "shortcut.bn",
 }
-"""torchvision's name of each layer of a block -> ours."""
+"""torchvision's names of the layers of a block -> ours."""
 
 
 def torchvision_names(depth: Depth) -> dict[str, str]:
-    """torchvision's name of each layer of its network of `depth` layers -> ours; `layer1` is `conv2_x`."""
+    """torchvision's layer names for the network of `depth` layers -> ours; `layer1` is `conv2_x`."""
     names = {"conv1": "conv1", "bn1": "bn1", "fc": "fc"}
     for stage, blocks in enumerate(BLOCKS[depth], start=1):
         for block in range(blocks):
@@ -47,7 +47,7 @@ def torchvision_names(depth: Depth) -> dict[str, str]:
 
 
 class BlockForm(NamedTuple):
-    """What all blocks of a network have in common; makes their layers."""
+    """What all blocks of a network have in common; builds their layers."""
 
     shortcut: Shortcut
     normalization: Literal["batch", "none"]
@@ -55,7 +55,7 @@ class BlockForm(NamedTuple):
     bottleneck_stride: Literal["1x1", "3x3"] = "1x1"
 
     def conv(self, in_channels: int, maps: int, side: int, stride: int = 1) -> nn.Conv2d:
-        """A convolution that keeps the size at stride 1; with biases where no normalisation has its own."""
+        """A convolution that preserves the size at stride 1; with biases only if no batch normalisation follows."""
         bias = self.normalization == "none"
         return nn.Conv2d(in_channels, maps, side, stride, padding=side // 2, bias=bias)
 
@@ -63,7 +63,7 @@ class BlockForm(NamedTuple):
         return batch_norm_layer(self.normalization, maps)
 
     def way_around(self, in_channels: int, maps: int, stride: int) -> nn.Module | None:
-        """The shortcut of a block that makes `maps` maps of `in_channels`, at `stride`."""
+        """The shortcut of a block from `in_channels` to `maps` channels at `stride`; None for a plain block."""
         if self.shortcut == "none":
             return None
         if self.shortcut != "C" and stride == 1 and in_channels == maps:
@@ -74,7 +74,7 @@ class BlockForm(NamedTuple):
 
 
 class ZeroPadding(nn.Module):
-    """Shortcut A: every `stride`-th pixel of every `stride`-th row, and `extra` maps of zeros after the maps.
+    """Shortcut A: every `stride`-th pixel of every `stride`-th row, followed by `extra` channels of zeros.
 
     [N, C, H, W] -> [N, C + extra, H', W'] with H' = ceil(H / stride). No parameters.
 
@@ -93,17 +93,17 @@ class ZeroPadding(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and the way around them, [N, in_channels, H, W] -> [N, maps, H', W'].
+    """Two 3x3 convolutions and a shortcut around them, [N, in_channels, H, W] -> [N, maps, H', W'].
 
-    H' = ceil(H / stride). Normalisation after each convolution, the activation after the first and after the sum.
+    H' = ceil(H / stride). Normalisation follows each convolution; the activation follows the first one and the sum.
 
     Paper: Fig. 2, Fig. 5 left.
 
     Args:
-        in_channels: number of input maps.
-        maps: number of maps of either convolution.
-        stride: of the first convolution and the shortcut.
-        form: the network's.
+        in_channels: number of input channels.
+        maps: number of output channels of both convolutions.
+        stride: of the first convolution and the shortcut, in pixels.
+        form: what all blocks of the network share.
     """
 
     EXPANSION: ClassVar[int] = 1
@@ -119,23 +119,23 @@ class BasicBlock(nn.Module):
         x = self.activation(self.bn1(self.conv1(maps)))  # [N, maps, H', W']
         x = self.bn2(self.conv2(x))
         if self.shortcut is not None:
-            x += self.shortcut(maps)  # in place: no backward pass needs x as it was
+            x += self.shortcut(maps)  # in place: no backward pass needs the old x
         output: Tensor = self.activation(x)
         return output
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions and the way around them, [N, in_channels, H, W] -> [N, 4 * maps, H', W'].
+    """1x1, 3x3 and 1x1 convolutions and a shortcut around them, [N, in_channels, H, W] -> [N, 4 * maps, H', W'].
 
-    H' = ceil(H / stride). Normalisation after each convolution, the activation after the first, the second and the sum.
+    H' = ceil(H / stride). Normalisation follows each convolution; the activation follows the first two and the sum.
 
     Paper: Fig. 5 right.
 
     Args:
-        in_channels: number of input maps.
-        maps: number of maps of the first two convolutions.
-        stride: of the first or the second convolution, as `form.bottleneck_stride` has it, and of the shortcut.
-        form: the network's.
+        in_channels: number of input channels.
+        maps: number of output channels of the first two convolutions.
+        stride: of the first or second convolution, as `form.bottleneck_stride` says, and of the shortcut, in pixels.
+        form: what all blocks of the network share.
     """
 
     EXPANSION: ClassVar[int] = 4
@@ -155,7 +155,7 @@ class Bottleneck(nn.Module):
         x = self.activation(self.bn2(self.conv2(x)))  # [N, maps, H', W']
         x = self.bn3(self.conv3(x))  # [N, 4 * maps, H', W']
         if self.shortcut is not None:
-            x += self.shortcut(maps)  # in place: no backward pass needs x as it was
+            x += self.shortcut(maps)  # in place: no backward pass needs the old x
         output: Tensor = self.activation(x)
         return output
 
@@ -163,7 +163,7 @@ class Bottleneck(nn.Module):
 def stage(
     block: type[BasicBlock | Bottleneck], in_channels: int, maps: int, blocks: int, stride: int, form: BlockForm
 ) -> nn.Sequential:
-    """`blocks` blocks one after the other, the first of which has the stride."""
+    """`blocks` blocks in sequence; the first has the stride."""
     first = block(in_channels, maps, stride, form)
     return nn.Sequential(first, *(block(maps * block.EXPANSION, maps, 1, form) for _ in range(blocks - 1)))
 
@@ -180,12 +180,12 @@ class ResNet(nn.Module):
     conv3_x  4 bottlenecks 128, 128, 512       512 x 28 x 28   1,219,584   950.5M
     conv4_x  6 bottlenecks 256, 256, 1024      1024 x 14 x 14  7,098,368   1.387G
     conv5_x  3 bottlenecks 512, 512, 2048      2048 x 7 x 7    14,964,736  732.2M
-             mean over each map                2048
+             global average                    2048
     fc       fully connected                   1000            2,049,000   2.0M
     =======  ================================  ==============  ==========  ======
 
-    Batch normalisation follows every convolution, which has no bias; a rectifier follows the normalisation, and at the
-    end of a block the sum. The first blocks of conv3_x, conv4_x and conv5_x have stride 2.
+    Convolutions have no bias; batch normalisation follows each. A ReLU follows the normalisation or, at the end of a
+    block, the sum. The first blocks of conv3_x, conv4_x and conv5_x have stride 2.
 
     =====  ============================  ==========  ==============  ==============  ======
     depth  blocks, conv2_x to conv5_x    parameters  MACs, stride    MACs, stride    units
@@ -198,45 +198,45 @@ class ResNet(nn.Module):
     152    3, 8, 36, 3 of 1x1, 3x3, 1x1  60,192,808  11.282G         11.514G         22.03M
     =====  ============================  ==========  ==============  ==============  ======
 
-    These have shortcut B. Of 18 and 34 layers, A and the plain networks have 11,515,688 and 21,623,848 parameters; C of
-    34 layers has 22,716,840.
+    These counts are for shortcut B. With 18 and 34 layers, networks with shortcut A and plain ones have 11,515,688 and
+    21,623,848 parameters; C with 34 layers has 22,716,840.
 
     Unspecified in the paper:
         The padding of conv1 and of the pool. 3 and 1 give the sizes of Table 1.
-        Which convolution of a bottleneck has the stride. As in the authors' models, the first; torchvision's has it in
-        the second ("v1.5").
-        Where the zeros of shortcut A go. After the maps.
-        The constants of batch normalisation. torch's: 1e-5 in the root, running means of weight 0.1.
-        The law of fc. As of the convolutions, normal with variance 2 / fan-in; biases are zero.
+        Which convolution of a bottleneck has the stride. As in the authors' models, the first; in torchvision's, the
+        second ("v1.5").
+        Where the zeros of shortcut A go. After the existing channels.
+        The constants of batch normalisation. torch's: epsilon 1e-5, momentum 0.1.
+        The initial weights of fc. As for the convolutions, normal with variance 2 / fan-in; biases are zero.
     Deviations:
-        None with the default arguments. `variant="torchvision"` has the stride in the 3x3 convolutions; its first
-        weights too are he2015 by fan-in (torchvision's: by fan-out, and uniform in fc). `normalization="none"` leaves
-        batch normalisation out and gives every convolution biases in its place; each block with a shortcut then starts
-        by about doubling the mean square of its maps.
+        None with the default arguments. `variant="torchvision"` has the stride in the 3x3 convolutions; its initial
+        weights are he2015 by fan-in, too (torchvision's: by fan-out, and uniform in fc). `normalization="none"` omits
+        batch normalisation and gives every convolution biases instead; at initialisation, each block with a shortcut
+        then about doubles the mean square of its input.
 
     Args:
-        variant: the paper's network, or torchvision's, for which there are weights.
-        depth: number of layers with weights on the longest way; 50 by default, as all other options act on it.
-        shortcut: A: pixels left out and maps of zeros added where a block changes the shape; B: 1x1 convolutions
-            there; C: 1x1 convolutions in all blocks; none: the plain network; null for the variant's (B in both).
-        bottleneck_stride: the convolution that has the stride, at depth 50, 101 and 152; null for the variant's
-            (1x1, 3x3).
+        variant: the paper's network, or torchvision's, for which weights are published.
+        depth: number of layers with weights on the longest path; 50 by default, where every other option has an effect.
+        shortcut: A: subsampling and channels of zeros where a block changes the shape; B: 1x1 convolutions there;
+            C: 1x1 convolutions in all blocks; none: the plain network; null for the variant's (B in both).
+        bottleneck_stride: the convolution of a bottleneck that has the stride, at depth 50, 101 and 152; null for the
+            variant's (1x1, 3x3).
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels; changes no layer, as the mean over each map is of any size.
-        width: multiplies the maps of every convolution.
-        activation: after conv1, and in each block after all convolutions but the last and after the sum.
-        pooling: kind of the pool after conv1.
-        pool_window: side of its windows, in pixels; its padding is (pool_window - 1) // 2.
-        pool_stride: step of its windows, in pixels.
-        normalization: batch: after each convolution; none.
-        dropout: fraction of the inputs of fc set to zero in training; null for 0.
-        initialization: law of the first weights; null for he2015.
-        weights: published weights, of `variant="torchvision"`; there is IMAGENET1K_V2 at depth 50, 101 and 152.
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels; affects no layer, as the average is global.
+        width: multiplies the channels of every convolution.
+        activation: follows conv1 and, in each block, all convolutions but the last, and the sum.
+        pooling: type of the pool after conv1.
+        pool_window: side of the pooling windows, in pixels; the padding is (pool_window - 1) // 2.
+        pool_stride: stride of the pooling windows, in pixels.
+        normalization: follows each convolution.
+        dropout: fraction of the inputs of fc set to zero during training; null for 0.
+        initialization: distribution of the initial weights; null for he2015.
+        weights: published weights, for `variant="torchvision"`; IMAGENET1K_V2 exists at depth 50, 101 and 152.
 
     Raises:
-        ValueError: for arguments that cannot be combined.
-        OSError: where published weights cannot be had.
+        ValueError: if arguments cannot be combined.
+        OSError: if published weights cannot be obtained.
     """
 
     def __init__(
@@ -265,7 +265,7 @@ class ResNet(nn.Module):
             raise ValueError(f"model.bottleneck_stride={bottleneck_stride}: depth={depth} has no bottlenecks")
         check_variant(weights, variant)
         if weights and (shortcut not in (None, "B") or normalization != "batch"):
-            raise ValueError(f"model.weights={weights} are of a network with shortcut=B and normalization=batch")
+            raise ValueError(f"model.weights={weights} belongs to a network with shortcut=B and normalization=batch")
         form = BlockForm(
             shortcut or "B", normalization, activation, bottleneck_stride or ("1x1" if variant == "paper" else "3x3")
         )
@@ -287,7 +287,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.activation(self.bn1(self.conv1(images)))  # [N, 64, 112, 112]
-        x = self.conv2_x(self.pool(x))  # [N, 256, 56, 56]; of 18 and 34 layers, here and below a quarter of the maps
+        x = self.conv2_x(self.pool(x))  # [N, 256, 56, 56]; at depth 18 and 34 a quarter of the channels, as below
         x = self.conv3_x(x)  # [N, 512, 28, 28]
         x = self.conv4_x(x)  # [N, 1024, 14, 14]
         x = self.conv5_x(x)  # [N, 2048, 7, 7]
@@ -295,8 +295,8 @@ class ResNet(nn.Module):
         return logits
 
     def dense(self, images: Tensor) -> Tensor:
-        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
-        return self.forward(images)  # fc is linear: the scores of the mean are the mean of the scores
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes], averaged over all positions. For testing."""
+        return self.forward(images)  # fc is linear: the logits of the mean are the mean of the logits
 
 
 class CifarResNet(nn.Module):
@@ -309,11 +309,11 @@ class CifarResNet(nn.Module):
     conv2_x  3 blocks of 3x3, 3x3    16 x 32 x 32  14,016      14.2M
     conv3_x  3 blocks of 3x3, 3x3    32 x 16 x 16  51,072      13.0M
     conv4_x  3 blocks of 3x3, 3x3    64 x 8 x 8    203,520     13.0M
-             mean over each map      64
+             global average          64
     fc       fully connected         10            650         0.0M
     =======  ======================  ============  ==========  ======
 
-    Each stage has n blocks; the first of conv3_x and of conv4_x have stride 2. Paper: Sec. 4.2, Table 6.
+    Each stage has n blocks; the first blocks of conv3_x and conv4_x have stride 2. Paper: Sec. 4.2, Table 6.
 
     =====  ==========  ======  =======
     depth  parameters  MACs    units
@@ -329,22 +329,22 @@ class CifarResNet(nn.Module):
     Unspecified in the paper:
         As for `ResNet`.
     Deviations:
-        None with the default arguments. The paper has shortcut A alone here, and the plain networks.
+        None with the default arguments. Here the paper has only shortcut A and the plain networks.
 
     Args:
         depth: number of layers with weights: 8, 14, 20 and so on.
-        shortcut: as of `ResNet`.
+        shortcut: as for `ResNet`.
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels; changes no layer, as the mean over each map is of any size.
-        width: multiplies the maps of every convolution.
-        activation: after conv1, and in each block after the first convolution and after the sum.
-        normalization: batch: after each convolution; none.
-        dropout: fraction of the inputs of fc set to zero in training; null for 0.
-        initialization: law of the first weights; null for he2015.
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels; affects no layer, as the average is global.
+        width: multiplies the channels of every convolution.
+        activation: follows conv1 and, in each block, the first convolution and the sum.
+        normalization: follows each convolution.
+        dropout: fraction of the inputs of fc set to zero during training; null for 0.
+        initialization: distribution of the initial weights; null for he2015.
 
     Raises:
-        ValueError: for a depth that is not 6n + 2.
+        ValueError: if depth is not 6n + 2.
     """
 
     def __init__(
@@ -387,5 +387,5 @@ class CifarResNet(nn.Module):
         return logits
 
     def dense(self, images: Tensor) -> Tensor:
-        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
-        return self.forward(images)  # fc is linear: the scores of the mean are the mean of the scores
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes], averaged over all positions. For testing."""
+        return self.forward(images)  # fc is linear: the logits of the mean are the mean of the logits

@@ -24,7 +24,7 @@ from cnnlit.models.weights import State, check_variant, load_published, read_run
 Configuration = Literal["A", "A-LRN", "B", "C", "D", "E"]
 
 MAPS = (64, 128, 256, 512, 512)
-"""Of every convolution of a stage."""
+"""Output channels of the convolutions, stage by stage."""
 
 KERNELS = {
     "A": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
@@ -34,13 +34,13 @@ KERNELS = {
     "D": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
 }
-"""Paper: Table 1, a line for each column: the sides of the kernels, stage by stage."""
+"""Paper: Table 1, one line per column: kernel sides, stage by stage."""
 
 TORCHVISION = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
-"""torchvision's name of each configuration that it has."""
+"""torchvision's names of the configurations it has."""
 
 COPIED = ("conv1.conv1_1", "conv2.conv2_1", "conv3.conv3_1", "conv3.conv3_2", "fc6", "fc7", "fc8")
-"""Paper: Sec. 3.1, the layers of A that the others start with."""
+"""Paper: Sec. 3.1, the layers of A from which the other configurations start."""
 
 
 class VGG(nn.Module):
@@ -64,14 +64,14 @@ class VGG(nn.Module):
     fc8    fully connected           1000            4,097,000    4.1M
     =====  ========================  ==============  ===========  =======
 
-    This is D; the layers of stage 3, say, are conv3_1, conv3_2 and conv3_3. A rectifier follows every layer but fc8;
-    a kernel of side 3 is padded by 1, and all steps are 1. Of the others:
+    This is configuration D; the layers of stage 3, for example, are conv3_1, conv3_2 and conv3_3. A ReLU follows every
+    layer but fc8; 3x3 convolutions are padded by 1, and all convolutions have stride 1. The configurations:
 
     =============  =================================================  ===========  =======  ======
     configuration  layers                                             parameters   MACs     units
     =============  =================================================  ===========  =======  ======
     A              11: one convolution in conv1, conv2; else two      132,863,336  7.609G   7.44M
-    A-LRN          A, and LRN after the rectifier of conv1_1          132,863,336  7.609G   7.44M
+    A-LRN          A, with LRN after the ReLU of conv1_1              132,863,336  7.609G   7.44M
     B              13: two convolutions in each stage                 133,047,848  11.308G  12.25M
     C              16: D with 1x1 in conv3_3, conv4_3, conv5_3        133,638,952  11.771G  13.56M
     D              16: as above                                       138,357,544  15.470G  13.56M
@@ -79,39 +79,39 @@ class VGG(nn.Module):
     =============  =================================================  ===========  =======  ======
 
     Unspecified in the paper:
-        Whether its "10^-2 variance" is one. Taken as the standard deviation, AlexNet's: a standard deviation of 0.1
-        would make the activity of each layer up to 4.8 times that of the layer before.
-        Which are the "first four convolutional layers" that the deeper networks take from A. Taken as A's first four,
-        conv1_1, conv2_1, conv3_1 and conv3_2, and copied to the layers of these names, which have the same shapes
-        in all configurations; the first four of the others have not.
+        Whether the "10^-2 variance" is a variance. Read as the standard deviation, as in AlexNet: a standard deviation
+        of 0.1 would make each layer's activations up to 4.8 times as large as those of the layer before.
+        Which "first four convolutional layers" the deeper networks take from A. Read as A's own first four, conv1_1,
+        conv2_1, conv3_1 and conv3_2, copied to the layers of the same names, which have the same shapes in all
+        configurations; the first four layers of the other configurations do not.
     Deviations:
-        None with the default arguments. `variant="torchvision"` takes images of any size to 7x7 by averaging, and its
-        first weights are he2015 in all layers (torchvision's: by fan-out, and normal 0.01 in fc6, fc7 and fc8).
-        `normalization="batch"` puts batch normalisation before the rectifier of each convolution, as torchvision's
-        vgg11_bn to vgg19_bn do.
+        None with the default arguments. `variant="torchvision"` averages feature maps of any size to 7x7, and its
+        initial weights are he2015 in all layers (torchvision's: by fan-out, and normal 0.01 in fc6, fc7 and fc8).
+        `normalization="batch"` puts batch normalisation before the ReLU of each convolution, as in torchvision's
+        vgg11_bn to vgg19_bn.
 
     Args:
-        variant: the paper's network, or torchvision's, for which there are weights.
+        variant: the paper's network, or torchvision's, for which weights are published.
         configuration: column of the paper's Table 1; torchvision has A, B, D and E.
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels, from 32 on with the default pools; fc6 covers whatever pool5
-            leaves of it (the paper), or 7x7 (torchvision).
-        width: multiplies the maps of every convolution and the units of fc6 and fc7.
-        activation: after every layer but fc8.
-        pooling: kind of the five pools.
-        pool_window: side of their windows, in pixels.
-        pool_stride: step of their windows, in pixels.
-        normalization: null as the configuration has it (lrn for A-LRN, none for the others).
-        dropout: fraction of the outputs of fc6 and fc7 set to zero in training; null for 0.5.
-        initialization: law of the first weights; null for the variant's (simonyan2014, he2015).
-        weights: published weights, of `variant="torchvision"`, with or without batch normalisation.
-        init_from: folder of a run of configuration A; conv1_1, conv2_1, conv3_1, conv3_2, fc6, fc7 and fc8 start with
-            the values of its last checkpoint, and the other layers with random ones (Sec. 3.1).
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels, at least 32 with the default pools; fc6 takes whatever pool5
+            leaves (paper), or 7x7 (torchvision).
+        width: multiplies the channels of every convolution and the units of fc6 and fc7.
+        activation: follows every layer but fc8.
+        pooling: type of the five pools.
+        pool_window: side of the pooling windows, in pixels.
+        pool_stride: stride of the pooling windows, in pixels.
+        normalization: null for the configuration's (lrn for A-LRN, none for the others).
+        dropout: fraction of the outputs of fc6 and fc7 set to zero during training; null for 0.5.
+        initialization: distribution of the initial weights; null for the variant's (simonyan2014, he2015).
+        weights: published weights, for `variant="torchvision"`, with or without batch normalisation.
+        init_from: run folder of configuration A; conv1_1, conv2_1, conv3_1, conv3_2, fc6, fc7 and fc8 start from its
+            last checkpoint, the other layers from random weights (Sec. 3.1).
 
     Raises:
-        ValueError: for arguments that cannot be combined, or a run that does not fit.
-        OSError: where published weights or the run cannot be had.
+        ValueError: if arguments cannot be combined, or the run does not fit.
+        OSError: if published weights or the run cannot be obtained.
     """
 
     def __init__(
@@ -137,9 +137,9 @@ class VGG(nn.Module):
         normalization = normalization or ("lrn" if configuration == "A-LRN" else "none")
         check_variant(weights, variant)
         if weights and init_from:
-            raise ValueError(f"model.init_from={init_from}: model.weights={weights} are all of the weights; use one")
+            raise ValueError(f"model.init_from={init_from}: model.weights={weights} already sets all weights; use one")
         if variant == "torchvision" and configuration not in TORCHVISION:
-            raise ValueError(f"model.configuration={configuration}: torchvision has {', '.join(TORCHVISION)} alone")
+            raise ValueError(f"model.configuration={configuration}: torchvision has only {', '.join(TORCHVISION)}")
         side = image_size
         for _ in MAPS:
             side = pooled(side, pool_window, pool_stride)
@@ -183,7 +183,7 @@ class VGG(nn.Module):
         return logits
 
     def dense(self, images: Tensor) -> Tensor:
-        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests.
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes], averaged over all positions. For testing.
 
         Paper: Sec. 3.2.
         """
@@ -192,7 +192,7 @@ class VGG(nn.Module):
         return at_every_place(self.fc8, x).mean((2, 3))
 
     def features(self, images: Tensor) -> Tensor:
-        """The maps of pool5."""
+        """The feature maps of pool5."""
         x = self.pool1(self.conv1(images))  # [N, 64, 112, 112]
         x = self.pool2(self.conv2(x))  # [N, 128, 56, 56]
         x = self.pool3(self.conv3(x))  # [N, 256, 28, 28]
@@ -207,12 +207,13 @@ def convolutions(
     """A stage, [N, channels, H, W] -> [N, maps, H, W]: conv1_1, activation1_1, conv1_2, activation1_2 and so on.
 
     Args:
-        number: of the stage, from 1.
-        channels: maps of its input.
-        maps: of each of its convolutions.
-        sides: of their kernels, in pixels.
-        activation: after each convolution.
-        normalization: batch: before each activation (norm1_1 ...); lrn: after the first one of stage 1 (lrn1_1).
+        number: of the stage, counted from 1.
+        channels: number of input channels.
+        maps: output channels of each convolution.
+        sides: kernel side of each convolution, in pixels.
+        activation: follows each convolution.
+        normalization: batch: before each activation (norm1_1 ...); lrn: only after the first activation of stage 1
+            (lrn1_1).
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for index, side in enumerate(sides, 1):
@@ -228,10 +229,10 @@ def convolutions(
 
 
 def torchvision_names(configuration: Configuration, *, batch: bool) -> dict[str, str]:
-    """torchvision's name of each layer -> ours; torchvision counts rectifiers and pools too.
+    """torchvision's layer names -> ours; torchvision numbers activations and pools too.
 
     Args:
-        configuration: one that torchvision has.
+        configuration: one of those in `TORCHVISION`.
         batch: with batch normalisation.
     """
     names = {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
@@ -247,11 +248,11 @@ def torchvision_names(configuration: Configuration, *, batch: bool) -> dict[str,
 
 
 def start_with(model: VGG, folder: str) -> None:
-    """Copy the layers `COPIED`, and what normalises them, from a run's last checkpoint.
+    """Copy the layers in `COPIED`, and their normalisation, from a run's last checkpoint.
 
     Raises:
-        FileNotFoundError: where there is no checkpoint.
-        ValueError: naming the first parameter that does not fit.
+        FileNotFoundError: if there is no checkpoint.
+        ValueError: if a parameter does not fit; names the first.
     """
 
     def copied(state: State) -> State:

@@ -1,4 +1,4 @@
-"""Where a network's first values come from when they are not drawn: published weights, an earlier run."""
+"""Initial weights that are not random: published ones, or those of an earlier run."""
 
 import logging
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ log = logging.getLogger("cnnlit")
 
 
 def from_torchvision(state: Mapping[str, Tensor], names: Mapping[str, str]) -> State:
-    """A state dict of torchvision's under this project's names.
+    """Rename a torchvision state dict to this project's layer names.
 
     Args:
-        state: torchvision's, parameter by parameter.
-        names: torchvision's name of each layer -> ours.
+        state: torchvision's state dict.
+        names: torchvision's layer names -> ours.
 
     Raises:
-        KeyError: for a layer that `names` does not have.
+        KeyError: if `names` lacks a layer.
     """
     renamed = {}
     for key, value in state.items():
@@ -32,31 +32,30 @@ def from_torchvision(state: Mapping[str, Tensor], names: Mapping[str, str]) -> S
 
 
 def check_variant(weights: str | None, variant: str) -> None:
-    """Refuse published weights, if there are any, for another network than torchvision's.
+    """Refuse published weights for any network but torchvision's.
 
     Raises:
-        ValueError: naming the weights and the variant that they are of.
+        ValueError: if weights are asked for with another variant.
     """
     if weights and variant != "torchvision":
-        raise ValueError(f"model.weights={weights} are of another network; add model.variant=torchvision")
+        raise ValueError(f"model.weights={weights} belongs to another network; add model.variant=torchvision")
 
 
 def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str, str], heads: tuple[str, ...]) -> None:
-    """Fill `model` with the weights that torchvision publishes, downloaded once and verified by their hash.
+    """Load the weights that torchvision publishes into `model`; they are downloaded once and verified by hash.
 
-    Where the model has another number of classes, its heads keep the values that they were drawn with, and a
-    line says so.
+    If the model has a different number of classes, its heads keep their random initial weights, and a warning says so.
 
     Args:
-        model: in the form of torchvision's.
+        model: with torchvision's architecture.
         name: torchvision's name of the architecture (`resnet50`).
         weights: torchvision's name of the weights (`IMAGENET1K_V1`).
-        names: torchvision's name of each layer -> ours.
-        heads: our names of the layers that have one output per class.
+        names: torchvision's layer names -> ours.
+        heads: our names of the layers with one output per class.
 
     Raises:
-        ValueError: where torchvision publishes no such weights, or the model's shapes are not theirs.
-        OSError: without a network, or when the file that came is damaged.
+        ValueError: if torchvision publishes no such weights, or the shapes differ from the model's.
+        OSError: if the download fails or the file is damaged.
     """
     from torchvision.models import get_model_weights
 
@@ -68,23 +67,23 @@ def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str
         state = published[weights].get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise OSError(
-            f"model.weights={weights}: {url} cannot be had ({error}); without a network put the file into "
+            f"model.weights={weights}: {url} cannot be downloaded ({error}); offline, put the file into "
             f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or leave model.weights out"
         ) from None
     fill(model, from_torchvision(state, names), f"model.weights={weights}", heads)
 
 
 def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) -> None:
-    """Load `state`, all of it but heads for another number of classes.
+    """Load all of `state`, except heads with a different number of classes.
 
     Args:
         model: whose parameters and buffers are set.
         state: under the model's names.
-        source: what the state is called in messages.
-        heads: names of the layers that have one output per class.
+        source: what messages call the state.
+        heads: names of the layers with one output per class.
 
     Raises:
-        ValueError: naming the first parameter that does not fit.
+        ValueError: if a parameter does not fit; names the first.
     """
     own = model.state_dict()
     renewed = [head for head in heads if f"{head}.weight" in own and _classes(own, head) != _classes(state, head)]
@@ -96,7 +95,7 @@ def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) ->
     model.load_state_dict(wanted, strict=False)
     for head in renewed:
         log.warning(
-            "%s has %s classes, the model %d: %s starts anew",
+            "%s has %s classes, the model %d: %s starts from random weights",
             source,
             _classes(state, head),
             len(own[f"{head}.weight"]),
@@ -105,13 +104,13 @@ def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) ->
 
 
 def read_run(folder: str) -> State:
-    """The network of a run's last checkpoint.
+    """The network's state dict from a run's last checkpoint.
 
     Args:
         folder: of a run.
 
     Raises:
-        FileNotFoundError: where there is no checkpoint.
+        FileNotFoundError: if there is no checkpoint.
     """
     path = Path(folder) / "checkpoints" / "last.ckpt"
     if not path.is_file():
@@ -128,4 +127,4 @@ def _first_misfit(own: State, wanted: State, missing: list[str], unlike: list[st
     if missing:
         return f"it has no {missing[0]}"
     key = unlike[0]
-    return f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here; leave the widths as published"
+    return f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here; keep the published widths"

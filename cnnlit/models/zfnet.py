@@ -24,7 +24,7 @@ MAPS = {
     "paper": (96, 256, 384, 384, 256),
     "slides": (96, 256, 512, 1024, 512),
 }
-"""Maps of conv1 to conv5 by variant."""
+"""Output channels of conv1 to conv5, by variant."""
 
 
 class ZFNet(nn.Module):
@@ -46,37 +46,37 @@ class ZFNet(nn.Module):
     fc8    fully connected                      1000          4,097,000   4.1M
     =====  ===================================  ============  ==========  ======
 
-    62,357,608 parameters; 1.168G MACs; 1,516,904 units. A rectifier follows every layer but fc8.
-    `variant="slides"` has 512, 1024 and 512 maps in conv3, conv4 and conv5, which the slides call ZFNet and the paper
-    calls its model (b): 107,627,624 parameters; 2.477G MACs; 1,689,960 units.
+    62,357,608 parameters; 1.168G MACs; 1,516,904 units. A ReLU follows every layer but fc8.
+    `variant="slides"` has 512, 1024 and 512 channels in conv3, conv4 and conv5, which the slides call ZFNet and the
+    paper calls model (b): 107,627,624 parameters; 2.477G MACs; 1,689,960 units.
 
     Unspecified in the paper:
-        How 224 pixels give 110, 55, 26, 13 and 6. One pixel of zeros around the image, none before conv2, and pools
-        that keep a window which overhangs the lower and right edge give the sizes of Fig. 3.
-        The "contrast normalization" across maps. Its formula and constants are taken to be AlexNet's LRN; it reaches
-        across all maps, there being no halves. Fig. 3 puts it after the pool.
-        "Weights are initialized to 10^-2": taken as the standard deviation of a normal law.
+        How 224 pixels give 110, 55, 26, 13 and 6. The sizes of Fig. 3 result from one pixel of zero padding around the
+        image, none before conv2, and pools that keep windows overhanging the bottom and right edges.
+        The "contrast normalization" across feature maps. Its formula and constants are assumed to be AlexNet's LRN; it
+        reaches across all feature maps, since there are no halves. Fig. 3 puts it after the pool.
+        "Weights are initialized to 10^-2": read as the standard deviation of a normal distribution.
     Deviations:
-        None with the default arguments. `normalization="batch"` puts batch normalisation before each rectifier, in
-        place of LRN.
+        None with the default arguments. `normalization="batch"` replaces LRN with batch normalisation before each
+        ReLU.
 
     Args:
-        variant: the maps of conv3 to conv5, those of the paper's Fig. 3 or those of the slides.
+        variant: channels of conv3 to conv5, as in the paper's Fig. 3 or as on the slides.
         num_classes: number of outputs.
-        in_channels: channels of the images.
-        image_size: side of the square images, in pixels, from 47 on with the default pools; fc6 covers whatever pool5
-            leaves of it.
-        width: multiplies the maps of every convolution and the units of fc6 and fc7.
-        activation: after every layer but fc8.
-        pooling: kind of the three pools.
-        pool_window: side of their windows, in pixels.
-        pool_stride: step of their windows, in pixels.
+        in_channels: number of channels of the images.
+        image_size: side of the square images, in pixels, at least 47 with the default pools; fc6 takes whatever pool5
+            leaves.
+        width: multiplies the channels of every convolution and the units of fc6 and fc7.
+        activation: follows every layer but fc8.
+        pooling: type of the three pools.
+        pool_window: side of the pooling windows, in pixels.
+        pool_stride: stride of the pooling windows, in pixels.
         normalization: null for lrn.
-        dropout: fraction of the outputs of fc6 and fc7 set to zero in training; null for 0.5.
-        initialization: law of the first weights; null for zeiler2013.
+        dropout: fraction of the outputs of fc6 and fc7 set to zero during training; null for 0.5.
+        initialization: distribution of the initial weights; null for zeiler2013.
 
     Raises:
-        ValueError: where the images are too small for the pools.
+        ValueError: if the images are too small for the pools.
     """
 
     def __init__(
@@ -138,13 +138,13 @@ class ZFNet(nn.Module):
         return logits
 
     def dense(self, images: Tensor) -> Tensor:
-        """Images of any size, [N, 3, H, W] -> logits [N, num_classes]: the mean of those at every place. For tests."""
+        """Images of any size, [N, 3, H, W] -> logits [N, num_classes], averaged over all positions. For testing."""
         x = self.activation(at_every_place(self.fc6, self.features(images)))
         x = self.activation(at_every_place(self.fc7, x))
         return at_every_place(self.fc8, x).mean((2, 3))
 
     def features(self, images: Tensor) -> Tensor:
-        """The maps of pool5."""
+        """The feature maps of pool5."""
         x = self.activation(self.norm1(self.conv1(images)))  # [N, 96, 110, 110]
         x = self.lrn1(self.pool1(x))  # [N, 96, 55, 55]
         x = self.activation(self.norm2(self.conv2(x)))  # [N, 256, 26, 26]

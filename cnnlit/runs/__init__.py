@@ -1,1 +1,1 @@
-"""A run's folder: opened, resumed, finished, read back; and what a sweep's folder holds."""
+"""The folder of a run: opened, resumed, finished and read back; and what the folder of a sweep holds."""

@@ -1,4 +1,4 @@
-"""Tests that are taken of a network after its training: written into its run's folder."""
+"""The files that a test leaves in a folder: its numbers as JSON, its predictions as CSV."""
 
 import csv
 import io
@@ -11,18 +11,18 @@ from cnnlit.files import write_json, write_whole
 
 
 def predictions_table(labels: Tensor, predicted: Tensor, confidence: Tensor) -> str:
-    """The answer to each image as CSV.
+    """The prediction for each image as CSV.
 
     Args:
-        labels: int64 [N], the truth.
-        predicted: int64 [N].
-        confidence: float [N], the probability of the prediction.
+        labels: int64 [N], the true classes.
+        predicted: int64 [N], the predicted classes.
+        confidence: float [N], the probability of the predicted class.
     """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("index", "label", "predicted", "confidence"))
-    answers = zip(labels.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
-    writer.writerows((index, label, answer, f"{c:.6f}") for index, (label, answer, c) in enumerate(answers))
+    rows = zip(labels.tolist(), predicted.tolist(), confidence.tolist(), strict=True)
+    writer.writerows((index, label, answer, f"{c:.6f}") for index, (label, answer, c) in enumerate(rows))
     return table.getvalue()
 
 
@@ -30,10 +30,10 @@ def write_evaluation(folder: Path, name: str, record: dict[str, Any], prediction
     """Write `<name>_predictions.csv` and then `<name>.json`, each whole or not at all.
 
     Args:
-        folder: of evaluations.
-        name: of this one; an earlier one of this name is replaced.
-        record: plain containers.
-        predictions: CSV.
+        folder: where they go.
+        name: of the evaluation; an earlier one of the same name is replaced.
+        record: the numbers and how they were obtained, plain containers.
+        predictions: see predictions_table.
 
     Returns:
         The JSON file.

@@ -1,10 +1,10 @@
-"""A run's folder: claimed, and its record kept until the run ends, however it ends.
+"""A run in its folder: claims it, and keeps the record up to date until the run ends, however it ends.
 
 config.yaml            the configuration, resolved
 run.json               state, seed, commit, versions, device, seconds, command
 metrics.csv            one row per epoch
-checkpoints/           last.ckpt, the last state of the training that was kept, and previous.ckpt, the one before it
-test.json              the result of the test, which is taken once
+checkpoints/           last.ckpt, the latest saved state of the training, and previous.ckpt, the one before it
+test.json              the result of the test, which is run once
 test_predictions.csv   the prediction for each test image
 pictures/              figures
 """
@@ -25,27 +25,29 @@ from cnnlit.files import DiskFullError, Lock, remove_leftovers, write_json, writ
 from cnnlit.runs.origin import describe_device, origin
 from cnnlit.runs.reading import read_record
 
-if TYPE_CHECKING:  # imported where it is needed, so that runs are read back without it
+if TYPE_CHECKING:  # runs are read back without torch
     import torch
 
 
 class RunError(Exception):
-    """What ended a run, in one line that names it and says how to go on; the code has nothing to show for it."""
+    """Ended a run: one line says why and how to go on, and a traceback would add nothing."""
 
 
 class Run:
-    """A run in its folder: claimed by `open`, closed at the end of the `with` block, however that comes.
+    """A run in its folder: claimed by `open`, closed at the end of the `with` block, however it ends.
 
     Args:
-        folder: where everything about the run is kept.
+        folder: where the run keeps its files.
 
     Attributes:
-        record: what is in run.json.
-        error_before: of the run that is resumed, if it failed.
+        config: the resolved configuration, plain containers.
+        record: the contents of run.json.
+        error_before: the error of the run that is resumed, if it failed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.config: dict[str, Any] = {}
         self.record: dict[str, Any] = {}
         self.error_before = ""
         self._writes = False
@@ -55,7 +57,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The last state of the training that was kept."""
+        """The latest saved state of the training."""
         return self.folder / "checkpoints" / "last.ckpt"
 
     @property
@@ -63,85 +65,101 @@ class Run:
         """The one before it."""
         return self.folder / "checkpoints" / "previous.ckpt"
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether any state of the training was kept."""
+        return self.checkpoint.is_file() or self.previous_checkpoint.is_file()
+
+    @property
+    def is_of_a_stack(self) -> bool:
+        """Whether it was trained in lock-step with others."""
+        return "replicas" in self.record
+
     def sound_checkpoint(self) -> Path | None:
-        """The newest checkpoint that is whole, None if none was written yet; warns where it is not the last one.
+        """The newest checkpoint that is intact, None if none was written yet; warns if it is not the last one.
 
         Raises:
-            RunError: if there are checkpoints and none of them is whole.
+            RunError: if there are checkpoints and none of them is intact.
         """
-        spoilt = []
+        damaged = []
         for path in (self.checkpoint, self.previous_checkpoint):
             if not path.is_file():
                 continue
-            if not _is_whole(path):
-                spoilt.append(path)
+            if not _is_intact(path):
+                damaged.append(path)
                 continue
-            for other in spoilt if self._writes else []:
+            for other in damaged if self._writes else []:
                 warnings.warn(f"{other} was cut short; {path} is used in its place", stacklevel=2)
-                other.unlink()  # or it would become the previous one
+                other.unlink()  # or it would become previous.ckpt
             return path
-        if spoilt:
+        if damaged:
             raise RunError(
-                f"no checkpoint can be read, {' and '.join(map(str, spoilt))} cut short; "
+                f"no checkpoint can be read, {' and '.join(map(str, damaged))} cut short; "
                 f"the run has to be made again: {self.record['command']}"
             )
         return None
 
     def open(self, config: dict[str, Any], *, device: "torch.device", writes: bool, resume: bool) -> None:
-        """Claim the folder for a new run and write down how it is made, or take up the run that it holds.
+        """Claim the folder for a new run and record how it is made, or resume the run that it holds.
 
         Args:
             config: the resolved configuration, plain containers; its `seed` is recorded.
-            device: that this process trains on.
-            writes: whether this process keeps the record; one of all that take part does.
-            resume: go on with the run in the folder.
+            device: the one that this process trains on.
+            writes: whether this process keeps the record; exactly one of a run's processes does.
+            resume: whether to resume the run in the folder.
 
         Raises:
-            FileExistsError: if the folder of a new run holds a run already.
+            FileExistsError: if the folder for a new run holds a run already.
             FileNotFoundError: if there is no run to resume.
             ValueError: if the run to resume is finished, or another process is at work on it.
         """
         self._writes = writes
-        process = {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
+        self.config = config
         if writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            free = self._lock.take()
+        free = self._lock.take() if writes else True
         if resume:
-            before = read_record(self.folder)
-            if writes and not free:
-                raise ValueError(
-                    f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
-                )
-            if before["state"] == "finished":
-                self._lock.give_back()
-                raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
-            if writes:
-                remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
-            self.record = {**before, **process}
-            self.error_before = self.record.pop("error", "")
-            self._seconds_before = self.record["seconds"]
+            self._take_up(free)
         else:
-            self.record = {**process, **origin(), "seed": config["seed"], "device": describe_device(device)}
-            if writes:
-                if not free or (self.folder / "run.json").exists():
-                    raise FileExistsError(
-                        f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
-                        "hydra.run.dir names another folder"
-                    )
-                write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+            self._claim(free, config, device)
         self._write()
 
+    def _take_up(self, free: bool) -> None:
+        before = read_record(self.folder)
+        if not free:
+            raise ValueError(
+                f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
+            )
+        if before["state"] == "finished":
+            self._lock.give_back()
+            raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
+        if self._writes:
+            remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
+        self.record = {**before, **_this_process()}
+        self.error_before = self.record.pop("error", "")
+        self._seconds_before = self.record["seconds"]
+
+    def _claim(self, free: bool, config: dict[str, Any], device: "torch.device") -> None:
+        if self._writes and (not free or (self.folder / "run.json").exists()):
+            raise FileExistsError(
+                f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
+                "hydra.run.dir names another folder"
+            )
+        self.record = {**_this_process(), **origin(), "seed": config["seed"], "device": describe_device(device)}
+        if self._writes:
+            write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
     def keep(self) -> None:
-        """Write down how long the run took so far, which it says if it is killed."""
+        """Record how long the run has taken so far, in case it is killed."""
         self._write()
 
     def fail(self, error: str) -> None:
-        """Mark the run as failed; for a process that is about to end without leaving the `with` block."""
+        """Mark the run as failed; for a process about to end without leaving the `with` block."""
         self.record |= {"state": "failed", "error": error}
         self._write()
 
     def finish(self, test: dict[str, float]) -> None:
-        """Write test.json; the last thing that a run does."""
+        """Write test.json, the last thing that a run does."""
         if self._writes:
             write_json(self.folder / "test.json", test)
 
@@ -158,14 +176,14 @@ class Run:
             self.record |= {"state": "failed", "error": f"{named}{error}"}
         else:  # KeyboardInterrupt, SystemExit
             self.record["state"] = "interrupted"
-        # On a full disk the record may stay as it was; then the run reads as interrupted, and its error is shown.
+        # On a full disk the record may stay as it was; the run then reads as interrupted, and its error is still shown.
         with suppress(DiskFullError) if error is not None else nullcontext():
             self._write()
         self._lock.give_back()
 
     @property
     def seconds(self) -> float:
-        """From the command's start to now, the time before a resume included."""
+        """Time since the command started, plus that of earlier commands if the run was resumed."""
         return self._seconds_before + time.perf_counter() - self._began
 
     def _write(self) -> None:
@@ -174,8 +192,12 @@ class Run:
             write_json(self.folder / "run.json", self.record)
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether every part of a file that torch.save wrote has the checksum that it was written with."""
+def _this_process() -> dict[str, Any]:
+    return {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
+
+
+def _is_intact(checkpoint: Path) -> bool:
+    """Whether every part of a file written by torch.save matches its checksum."""
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             return archive.testzip() is None

@@ -1,4 +1,4 @@
-"""metrics.csv: the curves of a run, one row per epoch, whatever else tracks it."""
+"""Loggers that write metrics.csv: a run's curves, one row per epoch, whatever else tracks it."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ from cnnlit.runs.reading import read_metrics
 
 
 class MetricsFile(Logger):
-    """Keeps what is logged as a table with one row per step, which is one per epoch; rewritten whole.
+    """Logs to metrics.csv, one row per logged step, that is, per epoch; the file is rewritten whole each time.
 
-    Lightning's own CSV logger deletes what is there when a run is resumed.
+    Lightning's own CSV logger deletes the existing rows when a run is resumed.
 
     Args:
         folder: the run's.
@@ -37,14 +37,14 @@ class MetricsFile(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """config.yaml has them."""
+        """Does nothing: config.yaml has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         if any(name.startswith("test/") for name in metrics):
             return  # test.json has them
         step = step or 0
-        # A resumed run takes the place of what was logged after its checkpoint.
+        # A resumed run replaces what was logged after its checkpoint.
         self.rows = {key: row for key, row in self.rows.items() if key <= step}
         self.rows.setdefault(step, {"step": step}).update(metrics)
         columns = dict.fromkeys(name for row in self.rows.values() for name in row)
@@ -56,7 +56,7 @@ class MetricsFile(Logger):
 
 
 class ReplicaMetrics(Logger):
-    """A MetricsFile for each of several replicas.
+    """A MetricsFile for each of the seeds that are trained in lock-step.
 
     Args:
         folders: of their runs.
@@ -75,16 +75,16 @@ class ReplicaMetrics(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Each run's config.yaml has them."""
+        """Does nothing: each run's config.yaml has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Numbers that are the same for all, and lists with one for each."""
+        """Log values that all seeds share, as numbers, and values of each seed, as lists."""
         for replica, file in enumerate(self.files):
             own = {name: value[replica] if isinstance(value, list) else value for name, value in metrics.items()}
             file.log_metrics(own, step)
 
 
 def _rank(column: str) -> tuple[bool, bool, str]:
-    # Within a family, layers stay in their order.
+    # Columns that differ only in the layer stay in the order of the layers.
     return column != "epoch", column != "step", column.rpartition("/")[0]

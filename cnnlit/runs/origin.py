@@ -1,4 +1,4 @@
-"""Where a run comes from: its command, commit, package versions and device."""
+"""How a run was made: its command, commit, package versions and device."""
 
 import functools
 import platform
@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # imported where it is needed, so that runs are read back without it
+if TYPE_CHECKING:  # runs are read back without torch
     import torch
 
 
@@ -20,7 +20,7 @@ PACKAGES = ("cnnlit", "torch", "torchvision", "lightning", "torchmetrics", "hydr
 
 
 def origin() -> dict[str, Any]:
-    """Where a new run comes from."""
+    """How a new run is made, for run.json."""
     return {
         "id": secrets.token_hex(4),
         "command": shlex.join(["python", "-m", "cnnlit.train", *sys.argv[1:]]),
@@ -31,7 +31,7 @@ def origin() -> dict[str, Any]:
 
 
 def describe_device(device: "torch.device") -> str:
-    """The device as a person names it."""
+    """The device's name, for a person to read."""
     import torch
 
     if device.type == "cuda":
@@ -56,7 +56,7 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _commit() -> str | None:
-    """The commit that this code is, with `-dirty` if it was changed since; None outside a repository."""
+    """The commit of this code, with `-dirty` if files have changed since; None outside a repository."""
     source = Path(__file__).parent
     git = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     tracked = ["git", "-C", str(source), "ls-files", "--error-unmatch", "origin.py"]

@@ -1,4 +1,4 @@
-"""What the folder of a run or of a sweep holds, read back."""
+"""A run's folder, read back: its record, configuration, checkpoint and curves; and where such folders are."""
 
 import csv
 import json
@@ -17,14 +17,11 @@ from cnnlit.runs.moved import update_config
 State = Literal["running", "finished", "failed", "interrupted"]
 
 WITHOUT_RUNS = {"checkpoints", "pictures", "wandb", "tensorboard", ".git"}
-"""Folders of a run, below which no other run is looked for."""
-
-JOBS = "jobs.json"
-"""The file of a sweep's folder that says how its jobs stand."""
+"""Subfolders of a run, in which no other run is searched for."""
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The record of a run; one that was killed says so.
+    """The record of a run; the state of one that was killed is `interrupted`.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
@@ -36,6 +33,11 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
+    """The contents of run.json as the run itself left them.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+    """
     try:
         record: dict[str, Any] = json.loads((folder / "run.json").read_text())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
@@ -44,7 +46,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _at_work(folder: Path, record: dict[str, Any]) -> bool:
-    """Whether the process that a run names still runs, on whichever machine."""
+    """Whether the process named in a record is still running, here or on another machine."""
     here = record["host"] == socket.gethostname()
     if here and record["pid"] == os.getpid():
         return True
@@ -55,35 +57,20 @@ def _at_work(folder: Path, record: dict[str, Any]) -> bool:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run, as plain containers; that of an older version is brought up to date.
+    """The resolved configuration of a run, plain containers; one from an older version is brought up to date.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
     """
     read(folder)
-    # libyaml reads in a tenth of the time; without it the same in Python.
+    # libyaml takes a tenth of the time, but may be missing.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     config: dict[str, Any] = update_config(yaml.load((folder / "config.yaml").read_text(), loader))
     return config
 
 
-def read_jobs(sweep: Path) -> list[dict[str, Any]]:
-    """The jobs of a sweep, by number, as they stand in its jobs.json; none if it has no such file."""
-    try:
-        jobs: list[dict[str, Any]] = json.loads((sweep / JOBS).read_text())["jobs"]
-    except (OSError, ValueError, KeyError):
-        return []
-    return jobs
-
-
-def quoted(path: Path) -> str:
-    """A path as a value on Hydra's command line, whatever characters it has."""
-    text = str(path)
-    return text if re.fullmatch(r"[\w./-]+", text) else '"{}"'.format(text.replace('"', '\\"'))
-
-
 def checkpoint_of(folder: Path) -> Path:
-    """The network of a run after its last epoch.
+    """The latest checkpoint of a run.
 
     Raises:
         FileNotFoundError: if there is none yet.
@@ -104,7 +91,7 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """All folders that hold a run, in or below `root`, numbered ones by their number."""
+    """All folders in or below `root` that hold a run; numbered ones in numerical order."""
     for folder, below, files in os.walk(root.resolve()):
         below[:] = sorted((name for name in below if name not in WITHOUT_RUNS), key=_by_number)
         if "run.json" in files:

@@ -1,4 +1,4 @@
-"""Runs read back for comparison: found below folders, each with its configuration, end and results."""
+"""Runs read back for comparison: found below folders, each with its configuration, outcome and results."""
 
 import glob
 import json
@@ -18,17 +18,17 @@ from cnnlit.runs.sweep_folder import job_overrides, never_started
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What is known of a run.
+    """What is known about a run.
 
     Attributes:
-        place: its folder, or its address at W&B.
+        place: its folder, or its URL at W&B.
         state: how it ended.
         reason: why it did not finish, where that is known.
         config: resolved, plain containers; empty if it cannot be read.
-        overrides: what was chosen on the command line for this run, `key=value`, as far as that is known.
-        test: numbers of test.json.
-        curves: a row per epoch of metrics.csv, without empty cells.
-        seconds: from the command's start to its end; of replicas that were trained in one process, its share of that.
+        overrides: the command line's choices for this run, `key=value`, as far as they are known.
+        test: the numbers in test.json.
+        curves: the rows of metrics.csv, one per epoch, without empty cells.
+        seconds: from the start of the command to its end; divided by their number for seeds trained in lock-step.
     """
 
     place: str
@@ -48,17 +48,17 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """The end of its place: enough to find it among the others."""
+        """The last two parts of its place, enough to tell it from the others."""
         return "/".join(Path(self.place).parts[-2:])
 
     def picture(self, name: str) -> Path | None:
-        """A file of its folder pictures/, if it was drawn."""
+        """A figure in its folder pictures/, if it was drawn."""
         path = Path(self.place) / "pictures" / f"{name}.png"
         return path if path.is_file() else None
 
 
 class Runs(NamedTuple):
-    """Runs, the folder that they have in common, and the jobs of sweeps that left no trace of themselves."""
+    """Runs, the folder that they have in common, and a line for each job of their sweeps that never started."""
 
     records: list[RunRecord]
     folder: Path
@@ -83,7 +83,7 @@ def find(places: Iterable[str]) -> Runs:
         if not below:
             raise ValueError(f"runs={place}: there is no run.json in it or below; python -m cnnlit.train makes runs")
         found |= dict.fromkeys(below)
-    # A sweep's jobs may be runs, or with replicas= folders of them.
+    # A job of a sweep is a run, or with replicas= a folder of runs.
     sweeps = {folder: job_overrides(folder) for each in found for folder in (each.parent, each.parent.parent)}
     records = [_record(folder, sweeps[folder.parent]) for folder in progress(found, "reading runs", len(found))]
     missing = [line for folder, jobs in sorted(sweeps.items()) for line in never_started(folder, jobs)]
@@ -115,7 +115,7 @@ def _record(folder: Path, jobs: Mapping[str, Sequence[str]]) -> RunRecord:
         overrides=_overrides(folder, record.get("command") or "", jobs),
         test=test,
         curves=[_numbers(row) for row in read_metrics(folder)],
-        seconds=_share(record),
+        seconds=_seconds_of_one(record),
         device=record.get("device") or "",
         commit=record.get("commit") or "",
         command=record.get("command") or "",
@@ -124,13 +124,13 @@ def _record(folder: Path, jobs: Mapping[str, Sequence[str]]) -> RunRecord:
     )
 
 
-def _share(record: dict[str, Any]) -> float | None:
+def _seconds_of_one(record: dict[str, Any]) -> float | None:
     seconds: float | None = record.get("seconds")
     return None if seconds is None else seconds / record.get("replicas", 1)
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:
-    """Those values that are numbers, written out or not; a diverged run's nan is one."""
+    """The values that are numbers, or text that reads as one; nan, from a run that diverged, counts."""
     numbers = {}
     for key, value in row.items():
         try:
@@ -141,8 +141,8 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
 
 
 def _overrides(folder: Path, command: str, jobs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Of a sweep's job its own values; of a single run its command's."""
+    """Those of the job, if the run is one in jobs.json; otherwise those of the run's own command."""
     if folder.name in jobs:
         return tuple(jobs[folder.name])
-    words = shlex.split(command)[3:]
+    words = shlex.split(command)[3:]  # after python -m cnnlit.train
     return tuple(word.lstrip("+") for word in words if "=" in word and not word.startswith("hydra"))

@@ -1,7 +1,7 @@
-"""The folder of replicas that are trained in one process: a run's folder for each, and the state of all together.
+"""The folder of seeds that are trained in lock-step, in one process: a run for each, and the state of all together.
 
-0/ 1/ …            runs as any other, with checkpoints of their own at the end of the training
-checkpoints/       the state of all together while they train
+0/ 1/ …            runs like any other, with checkpoints of their own once training is over
+checkpoints/       the state of all together during training
 """
 
 import shutil
@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING, Any
 
 from cnnlit.runs.folder import Run
 from cnnlit.runs.reading import read, read_config
+from cnnlit.runs.sweep_folder import is_sweep
 
 if TYPE_CHECKING:
     import torch
 
 
 def is_stack(folder: Path) -> bool:
-    """Whether a folder holds replicas that are trained in one process."""
-    alone = (folder / "run.json").exists() or (folder / "multirun.yaml").exists()
-    return not alone and (folder / "0" / "run.json").is_file()
+    """Whether a folder holds seeds that are trained in lock-step."""
+    other = (folder / "run.json").exists() or is_sweep(folder)
+    return not other and (folder / "0" / "run.json").is_file()
 
 
 def read_configs(folder: Path) -> list[dict[str, Any]]:
-    """The configuration of each replica in a folder, in their order."""
+    """The configuration of each seed of a stack, in order."""
     number = sum(1 for path in folder.iterdir() if path.name.isdecimal())
     return [read_config(folder / str(replica)) for replica in range(number)]
 
 
 class Stack(Run):
-    """Replicas in their folder: claimed by `open_all`; what ends the `with` block with an error ends those that run.
+    """A stack in its folder: claimed by `open_all`; an error that leaves the `with` block ends all runs of it.
 
     Args:
-        folder: of all.
-        replicas: their number.
+        folder: of the stack.
+        replicas: number of seeds.
 
     Attributes:
-        runs: one for each.
+        runs: one for each seed.
     """
 
     def __init__(self, folder: Path, replicas: int) -> None:
@@ -45,19 +46,20 @@ class Stack(Run):
         self.runs = [Run(folder / str(number)) for number in range(replicas)]
 
     def open_all(self, configs: Sequence[dict[str, Any]], *, device: "torch.device", resume: bool) -> None:
-        """Claim the folders of new runs, or take up those that are not finished; see Run.open.
+        """Claim the folders for new runs, or resume those that are not finished; see Run.open.
 
         Args:
-            configs: of each.
-            device: that this process trains on.
-            resume: go on with what is in the folder.
+            configs: of each run.
+            device: the one that this process trains on.
+            resume: whether to resume the runs in the folder.
 
         Raises:
-            FileExistsError: if the folder holds replicas already.
-            ValueError: if those to resume are all finished, or another process is at work on them.
+            FileExistsError: if the folder holds a stack already.
+            ValueError: if the runs to resume are all finished, or another process is at work on them.
         """
         held = is_stack(self.folder)
         self._writes = True
+        self.config = configs[0]
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._lock.take():
             raise ValueError(f"resume={self.folder}: another process is at work on these replicas")
@@ -66,7 +68,7 @@ class Stack(Run):
                 f"{self.folder} holds replicas already: resume={self.folder} goes on with them, "
                 "hydra.run.dir names another folder"
             )
-        # The first one last: where it is, all are.
+        # The first run last: once it exists, all do.
         for run, config in reversed(list(zip(self.runs, configs, strict=True))):
             if resume and (before := read(run.folder))["state"] == "finished":
                 run.record = before
@@ -79,11 +81,11 @@ class Stack(Run):
 
     @property
     def running(self) -> list[Run]:
-        """Those that have not come to their end."""
+        """The runs that have not ended."""
         return [run for run in self.runs if run.record["state"] == "running"]
 
     def fail(self, error: str) -> None:
-        """Mark all that run as failed."""
+        """Mark the runs that have not ended as failed."""
         for run in self.running:
             run.fail(error)
 
@@ -97,5 +99,5 @@ class Stack(Run):
         for run in self.running:
             run.__exit__(kind, error, trace)
         if all(run.record["state"] == "finished" for run in self.runs):
-            shutil.rmtree(self.checkpoint.parent, ignore_errors=True)  # each has its own
+            shutil.rmtree(self.checkpoint.parent, ignore_errors=True)  # each run has its own now
         self._lock.give_back()

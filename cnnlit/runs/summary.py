@@ -1,4 +1,4 @@
-"""What a run came to, for the terminal."""
+"""The results of a run, printed at its end."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cnnlit.runs.folder import Run
 
-WAITING_SHARE = 0.1
-"""Of a run's time: to wait longer for data is worth a word."""
+NOTABLE_WAIT = 0.1
+"""Fraction of a run's time; a longer wait for data is mentioned."""
 
 
 def print_summary(
@@ -23,15 +23,15 @@ def print_summary(
     tracked: str | None,
     when_waiting: str | None,
 ) -> None:
-    """Print what a run came to on stdout: a table on a terminal, plain lines elsewhere.
+    """Print the results of a run on stdout: as a table on a terminal, as plain lines elsewhere.
 
     Args:
-        run: that is done.
-        test: its test.json.
+        run: the run, at its end.
+        test: the contents of its test.json.
         val_error: the last validation error, or None.
-        pictures: that were drawn.
-        tracked: where W&B shows the run, or how it will.
-        when_waiting: what to turn if the device waited for data.
+        pictures: the files that were drawn, by name.
+        tracked: where W&B shows the run, or the command that uploads it.
+        when_waiting: what to change if the device waited for data.
     """
     rows = {
         "test error": f"{test['test/error']:.2%}, {test['test/num_errors']} of {test['test/num_images']} images",
@@ -48,7 +48,7 @@ def print_summary(
         total = sum(sum(part.values()) if isinstance(part, dict) else part for part in sent.values())
         rows["sent in a step"] = f"{total / 1e6:.3g} MB by each device"
     rows["time"] = f"{run.seconds:.0f} s"
-    if (waited := run.record.get("seconds_waiting", 0)) > WAITING_SHARE * run.seconds:
+    if (waited := run.record.get("seconds_waiting", 0)) > NOTABLE_WAIT * run.seconds:
         rows["waited for data"] = f"{waited:.0f} s; {when_waiting}"
     rows["run"] = str(run.folder)
     if "errors" in pictures:

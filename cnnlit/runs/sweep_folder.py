@@ -1,63 +1,109 @@
-"""A sweep's folder: its jobs, and what of it never began."""
+"""A sweep's folder: the command that Hydra notes in multirun.yaml, and how the jobs stand in jobs.json."""
 
-import itertools
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from cnnlit.runs.reading import read_jobs, run_folders
+from cnnlit.files import write_json
+from cnnlit.runs.reading import run_folders
+
+MULTIRUN = "multirun.yaml"
+JOBS = "jobs.json"
+
+NOT_STARTED = "not started"
+
+SET_BY_EACH_COMMAND = ("hydra.mode=", "hydra.sweep.dir=")
+"""Hydra's overrides that a later command for the same sweep brings itself."""
+
+
+class SweepCommand(NamedTuple):
+    """The command that a sweep was last started with.
+
+    Attributes:
+        overrides: of the configuration, such as `seed=0,1,2`.
+        hydra_overrides: of Hydra's own configuration, without the sweep's folder.
+        params: values that the experiment's file sweeps over, by key.
+        sweeper: name of the class.
+        launcher: name of the class.
+    """
+
+    overrides: list[str]
+    hydra_overrides: list[str]
+    params: dict[str, Any]
+    sweeper: str
+    launcher: str
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether Hydra started a sweep in this folder."""
+    return (folder / MULTIRUN).is_file()
+
+
+def read_command(sweep: Path) -> SweepCommand:
+    """The command of a sweep, from its multirun.yaml.
+
+    Raises:
+        FileNotFoundError: if there is no multirun.yaml.
+        ValueError: if it cannot be read.
+    """
+    path = sweep / MULTIRUN
+    try:
+        note = yaml.safe_load(path.read_text())["hydra"]
+        overrides = note["overrides"]
+        return SweepCommand(
+            overrides=list(overrides["task"]),
+            hydra_overrides=[each for each in overrides.get("hydra", []) if not each.startswith(SET_BY_EACH_COMMAND)],
+            params=dict(note["sweeper"].get("params") or {}),
+            sweeper=_class_name(note["sweeper"]),
+            launcher=_class_name(note.get("launcher") or {}),
+        )
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is not there: no sweep, or one that never began") from None
+    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read ({type(error).__name__})") from None
+
+
+def _class_name(node: dict[str, Any]) -> str:
+    return str(node.get("_target_", "")).rpartition(".")[2]
+
+
+def read_jobs(sweep: Path) -> list[dict[str, Any]]:
+    """The entries of a sweep's jobs.json, by number; none if there is no such file."""
+    try:
+        jobs: list[dict[str, Any]] = json.loads((sweep / JOBS).read_text())["jobs"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return jobs
+
+
+def write_jobs(sweep: Path, jobs: Iterable[dict[str, Any]]) -> None:
+    """Update jobs.json; whoever calls this holds the lock on the sweep's folder.
+
+    What earlier commands started stays. What they never started is dropped unless it is among `jobs`: the user may have
+    left it out on purpose.
+
+    Args:
+        sweep: its folder.
+        jobs: entries for the jobs of the present command.
+    """
+    now = list(jobs)
+    waiting = [job for job in now if job["state"] == NOT_STARTED]
+    before = [job for job in read_jobs(sweep) if job["state"] != NOT_STARTED]
+    started = [job for job in now if job["state"] != NOT_STARTED]
+    entries = {job["folder"]: job for job in [*waiting, *before, *started]}
+    write_json(sweep / JOBS, {"jobs": sorted(entries.values(), key=lambda job: job["number"])})
 
 
 def job_overrides(folder: Path) -> dict[str, list[str]]:
-    """The folder of each job of a sweep, by name, and its overrides; none if it is no sweep."""
-    told = {job["folder"]: [word.lstrip("+") for word in job["overrides"]] for job in read_jobs(folder)}
-    return told or {str(number): words for number, words in enumerate(_unfolded(folder))}
-
-
-def _unfolded(folder: Path) -> list[list[str]]:
-    """The overrides of each job of another launcher's sweep, in Hydra's order; none if it is not a plain grid."""
-    sweep = read_grid(folder)
-    if sweep is None:
-        return []
-    params = sweep["sweeper"].get("params") or {}
-    words = {key: f"{key}={value}" for key, value in params.items()}
-    words |= {word.partition("=")[0]: word for word in sweep["overrides"]["task"]}  # in place of the file's
-    choices = [_choices(word) for word in words.values()]
-    if any(choice is None for choice in choices):
-        return []
-    number = math.prod(len(choice or []) for choice in choices)
-    if any(path.name.isdecimal() and int(path.name) >= number for path in folder.iterdir()):
-        return []  # made in another way than this
-    return [list(job) for job in itertools.product(*(choice or [] for choice in choices))]
-
-
-def read_grid(folder: Path) -> dict[str, Any] | None:
-    """What Hydra notes of a sweep over all combinations of values; None if it is another sweep, or none."""
-    try:
-        note: dict[str, Any] = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]
-        basic = note["sweeper"]["_target_"].endswith("BasicSweeper") and "task" in note["overrides"]
-    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return None
-    return note if basic else None
-
-
-def _choices(word: str) -> list[str] | None:
-    """`key=a,b` is two; None for what only Hydra can unfold."""
-    key, _, values = word.lstrip("+").partition("=")
-    if span := re.fullmatch(r"range\((?:(\d+),\s*)?(\d+)\)", values):
-        return [f"{key}={value}" for value in range(int(span[1] or 0), int(span[2]))]
-    if re.match(r"\w+\(", values):
-        return None
-    # Commas inside brackets or quotation marks do not separate.
-    parts = re.findall(r"""(?:\[[^\]]*\]|\{[^}]*\}|'[^']*'|"[^"]*"|[^,\[\{'"])+""", values)
-    return [f"{key}={part.strip()}" for part in parts or [""]]
+    """The overrides of each job of a sweep, by the job's folder; none if there is no jobs.json."""
+    return {job["folder"]: [override.lstrip("+") for override in job["overrides"]] for job in read_jobs(folder)}
 
 
 def never_started(folder: Path, jobs: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    for name, words in jobs.items():
+    """A line for each job of a sweep whose folder holds no run."""
+    for name, overrides in jobs.items():
         if next(run_folders(folder / name), None) is None:
-            yield f"job {name} of {folder.name}: {' '.join(words)}"
+            yield f"job {name} of {folder.name}: {' '.join(overrides)}"

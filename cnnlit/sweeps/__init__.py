@@ -1,1 +1,1 @@
-"""Sweeps: the launcher, its jobs, their processes and shares of the machine, seeds, Optuna, W&B's files."""
+"""Sweeps: the launcher, its jobs, their processes and resources, several seeds, and the search with Optuna."""

@@ -1,4 +1,4 @@
-"""A job of a sweep: what is to be run, in which folder, and what is there of it already."""
+"""A job of a sweep: its command line, its folder, and what that folder already holds."""
 
 import json
 import sys
@@ -14,25 +14,26 @@ import yaml
 
 from cnnlit.config.command import Failure
 from cnnlit.runs import reading
+from cnnlit.sweeps.command_line import quoted
 
 NOT_KEPT = {"resume", "run_root", "replicas_as"}
-"""Keys that say where and how a run is made, which its own configuration leaves out."""
+"""Keys that say where and how a run is made; the run's config.yaml leaves them out."""
 
 
 class JobFailed(Failure):
-    """A job of a sweep did not come to a result."""
+    """A job of a sweep ended without a result."""
 
 
 @dataclass
 class Job:
-    """One run of a sweep; or with `replicas` several, in folders 0, 1, … of its own, that it counts as the mean of.
+    """One run of a sweep; or with `replicas` several, in subfolders 0, 1, …, whose mean is the job's result.
 
     Args:
-        number: in the sweep.
-        overrides: its command line.
-        label: those of them that tell it from the others.
-        folder: its run's.
-        settings: its whole configuration, plain containers.
+        number: of the job in the sweep.
+        overrides: the job's command line.
+        label: the overrides that distinguish it from the other jobs.
+        folder: of the run, or of the replicas' runs.
+        settings: the whole configuration, plain containers.
     """
 
     number: int
@@ -48,55 +49,64 @@ class Job:
 
     @property
     def objective(self) -> float | None:
-        """The validation error, or without a validation set the test error; None of a job that is not finished."""
+        """The validation error, or the test error if there is no validation set; None unless the job is finished."""
         return self.test_error if self.val_error is None else self.val_error
 
     @property
     def result(self) -> str:
-        """What it came to, for a person."""
+        """The errors, for a person to read."""
         errors = {"validation error": self.val_error, "test error": self.test_error}
         of_each = f", means of {len(self.folders)}" if len(self.folders) > 1 else ""
         return ", ".join(f"{name} {error:.2%}" for name, error in errors.items() if error is not None) + of_each
 
     @property
     def folders(self) -> list[Path]:
-        """Of its runs."""
+        """The folder of each of its runs."""
         count = self.settings.get("replicas", 1)
         return [self.folder / str(number) for number in range(count)] if count > 1 else [self.folder]
 
     @property
     def key(self) -> str:
-        """Its configuration, as `begun` has it."""
+        """Identifies the configuration; see `numbers_by_key`."""
         return _key(self._kept)
 
     @cached_property
     def _kept(self) -> dict[str, Any]:
-        """What its first run keeps of its configuration."""
+        """The part of the configuration that its first run writes to config.yaml."""
         kept = {key: value for key, value in self.settings.items() if key not in NOT_KEPT}
         written: dict[str, Any] = yaml.safe_load(yaml.safe_dump({**kept, "replicas": 1}))
         return written
 
     @property
     def log(self) -> Path:
-        """What the job wrote to the terminal, where it was not shown."""
+        """The job's output, if it was not shown on the terminal."""
         return self.folder / "log.txt"
 
-    def arguments(self) -> list[str] | None:
-        """Its command line: for a new run, for one that goes on, or None if it is finished.
+    def entry(self, sweep: Path) -> dict[str, Any]:
+        """What the sweep's jobs.json says about the job.
 
-        A failed run goes on as one that was cut off does: what stopped it may be mended.
+        Args:
+            sweep: the sweep's folder.
+        """
+        keys = ("number", "overrides", "state", "reason", "val_error", "test_error", "seconds")
+        return {"folder": str(self.folder.relative_to(sweep)), **{key: getattr(self, key) for key in keys}}
+
+    def arguments(self) -> list[str] | None:
+        """The arguments that start the job or resume it, or None if it is finished.
+
+        A failed job is resumed like an interrupted one: the cause may have been fixed since.
 
         Raises:
-            ValueError: if its folder holds a run with another configuration, or one that is running.
+            ValueError: if the folder holds a run with another configuration, or one that is still running.
         """
-        first = self.folders[0]  # whose seed is this job's
+        first = self.folders[0]  # has this job's seed
         claim = first / "run.json"
         if claim.is_file() and claim.stat().st_size == 0:
-            claim.unlink()  # of a run that was killed as it began
+            claim.unlink()  # left by a run that was killed as it began
         try:
             before = _kept_by(first)
         except FileNotFoundError:
-            return [*self.overrides, f"hydra.run.dir={reading.quoted(self.folder)}"]
+            return [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
         if difference := _difference(before, self._kept):
             raise ValueError(f"{first} holds a run with {difference}; hydra.sweep.dir names another folder")
         records = self._records()
@@ -107,10 +117,10 @@ class Job:
                     "wait for its end, or end it"
                 )
         finished = [record for record in records.values() if record["state"] == "finished"]
-        return None if len(finished) == len(self.folders) else [f"resume={reading.quoted(self.folder)}"]
+        return None if len(finished) == len(self.folders) else [f"resume={quoted(self.folder)}"]
 
     def read(self) -> bool:
-        """What its runs came to; False if one is not finished."""
+        """Read the results of its runs; False if any of them is not finished."""
         records = self._records().values()
         if len(records) < len(self.folders) or any(record["state"] != "finished" for record in records):
             return False
@@ -123,12 +133,12 @@ class Job:
         return True
 
     def failure(self) -> str | None:
-        """What the first of its runs that has failed says of that; None if none has."""
+        """The first line of the error that the first failed run recorded; None if none failed."""
         failed = [record for record in self._records().values() if record["state"] == "failed"]
         return str(failed[0]["error"]).splitlines()[0] if failed else None
 
     def _records(self) -> dict[Path, dict[str, Any]]:
-        """Of those of its runs that have begun, by folder."""
+        """The record of each run that has begun, by folder."""
         records = {}
         for folder in self.folders:
             with suppress(FileNotFoundError):
@@ -136,24 +146,31 @@ class Job:
         return records
 
 
-def begun(sweep: Path) -> dict[str, int]:
-    """The jobs whose configuration lies in a sweep's folder: the key of each, and its number."""
+def numbers_by_key(sweep: Path) -> dict[str, int]:
+    """The numbers of the jobs that have begun in a sweep's folder, by their configurations' keys."""
     numbers = sorted(int(path.name) for path in sweep.iterdir() if path.name.isdecimal()) if sweep.is_dir() else []
-    keys = {}
+    found = {}
     for number in numbers:
         for first in (sweep / str(number), sweep / str(number) / "0"):
             with suppress(OSError, ValueError):
-                keys[_key(_kept_by(first))] = number
+                found[_key(_kept_by(first))] = number
                 break
-    return keys
+    return found
 
 
 def _kept_by(folder: Path) -> dict[str, Any]:
-    return {"replicas": 1, **reading.read_config(folder)}  # which a run of older code does not say
+    return {"replicas": 1, **reading.read_config(folder)}  # older versions did not write replicas
 
 
 def _key(config: dict[str, Any]) -> str:
     return json.dumps(config, sort_keys=True)
+
+
+def print_line(line: str) -> None:
+    """A line about a sweep, on stderr."""
+    from rich.console import Console
+
+    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_table(jobs: Sequence[Job]) -> None:
@@ -176,7 +193,7 @@ def print_table(jobs: Sequence[Job]) -> None:
 
 
 def _difference(before: Any, now: Any, name: str = "") -> str | None:
-    """The first value that two configurations do not share, in words."""
+    """The first value that differs between two configurations, in words."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*before, *now]):
             place = f"{name}.{key}" if name else str(key)

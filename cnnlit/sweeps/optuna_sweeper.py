@@ -1,4 +1,4 @@
-"""A search for the best values by Optuna, as one of Hydra's sweeps."""
+"""A Hydra sweeper that searches for the best values with Optuna."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 
 class OptunaSweeper(Sweeper):
-    """Tries values where Optuna's tree-structured Parzen estimator expects the lowest objective.
+    """Samples values with Optuna's tree-structured Parzen estimator, which looks for the lowest objective.
 
-    It keeps no storage: the finished jobs of a sweep that goes on give it back what it knew, for its draws have a seed.
+    There is no storage: the sampler is seeded, so a resumed sweep samples the same trials again, and those that are
+    finished return their results at once.
 
     Args:
-        trials: to make.
-        seed: of the search.
-        params: what is searched beside what the command line says, key: values.
+        trials: number of trials.
+        seed: of the sampler.
+        params: further values to search, by key; the command line overrides them.
     """
 
     def __init__(self, *, trials: Annotated[int, Ge(1)], seed: Annotated[int, Ge(0)], params: dict[str, Any]) -> None:
@@ -48,7 +49,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> dict[str, Any] | None:
-        """Make the trials, as many at once as the launcher runs.
+        """Run the trials, as many at once as the launcher allows.
 
         Returns:
             The best values, or None if all trials failed.
@@ -58,7 +59,7 @@ class OptunaSweeper(Sweeper):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         assert self.launcher
         lines = [f"{key}={values}" for key, values in self._params.items()]
-        # What is said last of a key counts: the command line after the file.
+        # The last word on a key counts, and the command line comes after the file.
         parsed = OverridesParser.create().parse_overrides([*lines, *arguments])
         overrides = {override.get_key_element(): override for override in parsed}
         searched = {key: _distribution(each) for key, each in overrides.items() if each.is_sweep_override()}
@@ -85,12 +86,12 @@ class OptunaSweeper(Sweeper):
 def _objective(outcome: JobReturn) -> float | None:
     try:
         return None if outcome.return_value is None else float(outcome.return_value)
-    except Exception:  # what the job raised, under another launcher
+    except Exception:  # raised by the job, under another launcher
         return None
 
 
 def _distribution(override: Override) -> "BaseDistribution":
-    """What an override of several values means to Optuna."""
+    """An override with several values as a distribution of Optuna."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     values = override.value()

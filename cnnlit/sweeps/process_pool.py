@@ -1,4 +1,4 @@
-"""Jobs as processes: each a tree of its own, some at once, watched until it ends, ended when the sweep is."""
+"""Jobs as processes: each a tree of its own, several at once, watched to its end and ended with the sweep."""
 
 import os
 import re
@@ -18,25 +18,24 @@ from cnnlit.sweeps.jobs import Job
 from cnnlit.sweeps.resources import Resources
 
 PARENT = "CNNLIT_SWEEP_PROCESS"
-"""The variable of the environment that tells a job which process started it."""
+"""The environment variable that tells a job which process started it."""
 
 WATCH = "watch of the sweep's process"
-"""The thread of a job that notices when that is gone."""
+"""Name of the thread in a job that notices when that process is gone."""
 
 GRACE_SECONDS = 60.0
-"""What a job that is told to end has for saving its state."""
+"""How long a job that is told to end may take to save its state."""
 
-LOOK_SECONDS = 0.1
-"""Between two looks at the jobs that run."""
+POLL_SECONDS = 0.1
 
-NOT_ITS_OWN = re.compile(
+NOT_INHERITED = re.compile(
     r"((LOCAL|GROUP|NODE|ROLE)_)?(RANK|WORLD_SIZE)|(MASTER|PL|TORCHELASTIC)_.*|WANDB_RUN_ID"
     r"|SLURM_(NTASKS.*|PROCID|LOCALID|NODEID)"
 )
-"""Variables of the environment that would make a job a part of whatever started the sweep."""
+"""Environment variables that would make a job part of whatever started the sweep."""
 
 COMPLAINT = re.compile(r"cnnlit: (.*)|((?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt)\b.*)")
-"""A line that says what went wrong: a refusal, or the last of a traceback."""
+"""A line that says what went wrong: a refusal, or the last line of a traceback."""
 
 
 @dataclass
@@ -48,16 +47,16 @@ class _Process:
 
 
 class ProcessPool:
-    """Runs jobs, some at once, and ends them when it is told to end.
+    """Runs jobs, several at once, and ends them when this process is told to end.
 
     Args:
-        command: of a job, before its own arguments.
-        at_once: the number of jobs that may run at the same time.
-        on_error: whether the others go on when a job fails.
+        command: the start of a job's command line, before its own arguments.
+        at_once: how many jobs may run at the same time.
+        on_error: whether the other jobs go on when one fails.
         shown: whether the jobs write to the terminal; otherwise to log.txt in their folders.
-        shares: of the machine; None to let each job have all of it.
-        environment: variables for every job, unless they are set.
-        tell: is given a line about each start and each end.
+        resources: of the machine, to be divided among the jobs; None to let each job use all of it.
+        environment: variables for every job, unless they are set already.
+        tell: called with a line about each start and each end.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class ProcessPool:
         at_once: int = 1,
         on_error: Literal["stop", "continue"] = "continue",
         shown: bool = False,
-        shares: Resources | None = None,
+        resources: Resources | None = None,
         environment: dict[str, str] | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -75,7 +74,7 @@ class ProcessPool:
         self._at_once = at_once
         self._on_error = on_error
         self._shown = shown
-        self._shares = shares
+        self._resources = resources
         self._environment = environment or {}
         self._tell = tell
         self._running: list[_Process] = []
@@ -83,10 +82,10 @@ class ProcessPool:
         self._deadline: float | None = None
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run the jobs that are not finished yet; each says in its state how it went.
+        """Run the jobs that are not finished yet; each job's state says how it went.
 
         Raises:
-            ValueError: before any starts, if one cannot.
+            ValueError: before any job starts, if one of them cannot.
         """
         waiting: deque[tuple[Job, list[str]]] = deque()
         for job, arguments in [(job, job.arguments()) for job in jobs]:
@@ -100,18 +99,18 @@ class ProcessPool:
                 while self._running or (waiting and not self.stopped):
                     while waiting and len(self._running) < self._at_once and not self.stopped:
                         self._start(*waiting.popleft())
-                    time.sleep(LOOK_SECONDS)
-                    self._look()
-            except BaseException:  # of another handler of signals, as submitit's
+                    time.sleep(POLL_SECONDS)
+                    self._poll()
+            except BaseException:  # raised by another signal handler, such as submitit's
                 self._stop()
                 while self._running:
-                    time.sleep(LOOK_SECONDS)
-                    self._look()
+                    time.sleep(POLL_SECONDS)
+                    self._poll()
                 raise
 
     @property
     def stopped(self) -> bool:
-        """Whether no more jobs are started."""
+        """Whether it starts no more jobs."""
         return self._deadline is not None or self._received is not None
 
     @property
@@ -120,18 +119,18 @@ class ProcessPool:
         return self._received
 
     def _start(self, job: Job, arguments: list[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if not NOT_ITS_OWN.fullmatch(name)}
+        environment = {name: value for name, value in os.environ.items() if not NOT_INHERITED.fullmatch(name)}
         environment = {**self._environment, **environment, PARENT: str(os.getpid())}
         cores: list[int] = []
-        if self._shares:
-            gpus, cores = self._shares.deal(job.number, job.settings.get("trainer", {}))
+        if self._resources:
+            gpus, cores = self._resources.allocate(job.number, job.settings.get("trainer", {}))
             environment.setdefault("OMP_NUM_THREADS", str(len(cores)))
             if gpus is not None:
                 environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         job.folder.mkdir(parents=True, exist_ok=True)
         with open(os.devnull if self._shown else job.log, "ab") as log:
             output = None if self._shown else log
-            # In a group of its own, so that the whole tree can be ended, and the terminal's Ctrl-C comes here alone.
+            # In its own process group, so that the whole tree can be ended, and Ctrl-C reaches this process alone.
             popen = subprocess.Popen(
                 [*self._command, *arguments],
                 env=environment,
@@ -145,12 +144,13 @@ class ProcessPool:
         goes_on = arguments[0].startswith("resume=")
         self._tell(f"job {job.number} {'goes on' if goes_on else 'starts'}: {job.label}")
         if cores and hasattr(os, "sched_setaffinity"):
-            with suppress(OSError):  # it has ended already
+            with suppress(OSError):  # it has already ended
                 os.sched_setaffinity(popen.pid, cores)
 
-    def _look(self) -> None:
-        """See which jobs have ended, and end those whose time for that is over."""
-        if self._received is not None:
+    def _poll(self) -> None:
+        """See which jobs have ended, and kill those that took too long to end."""
+        if self._received is not None and self._deadline is None:
+            self._tell("the jobs that run save their state and end; a second signal ends them at once")
             self._stop()
         for process in list(self._running):
             if process.popen.poll() is not None:
@@ -161,13 +161,13 @@ class ProcessPool:
 
     def _end(self, process: _Process) -> None:
         job, code = process.job, process.popen.returncode
-        if self._shares:
-            self._shares.take_back(job.number)
+        if self._resources:
+            self._resources.release(job.number)
         job.seconds = round(time.monotonic() - process.began, 1)
         if code == 0 and job.read():
             self._tell(f"job {job.number} finished in {job.seconds:.0f} s: {job.result}")
             return
-        _signal_tree(process.popen, signal.SIGKILL)  # what its ranks may have left
+        _signal_tree(process.popen, signal.SIGKILL)  # whatever its ranks left behind
         stopped = code in (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
         if self.stopped or stopped:
             job.state = "interrupted"
@@ -181,7 +181,7 @@ class ProcessPool:
             self._stop()
 
     def _reason(self, process: _Process) -> str:
-        """Why a job failed: as its record has it, or its last complaint, or how its process ended."""
+        """Why a job failed: the error it recorded, or else its last complaint, or else how its process ended."""
         job, code = process.job, process.popen.returncode
         if failure := job.failure():
             return failure
@@ -195,24 +195,23 @@ class ProcessPool:
         return complaints[-1] if complaints else ended
 
     def _stop(self) -> None:
-        """Start no more jobs, and tell those that run to save their state and end."""
+        """Start no more jobs, and tell the running ones to save their state and end."""
         if self._deadline is None:
             self._deadline = time.monotonic() + GRACE_SECONDS
             for process in self._running:
-                # Rank 0 alone is told: it tells the others, at a step that they agree on.
+                # Only rank 0 is told; it tells the others, at a step that they agree on.
                 with suppress(ProcessLookupError):
                     process.popen.terminate()
 
     @contextmanager
     def _answering_signals(self) -> Iterator[None]:
-        """Whoever ends this process ends its jobs: the first time in peace, the second time at once."""
+        """A signal to this process ends its jobs: the first one lets them save their state, the second kills them."""
 
         def answer(number: int, frame: FrameType | None) -> None:
             if self._received is not None:
                 self._deadline = 0.0
-            else:  # acted upon at the next look, when no job is half started
+            else:  # handled at the next poll, when no job is half started and no file half written
                 self._received = number
-                self._tell("the jobs that run save their state and end; a second signal ends them at once")
 
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -231,7 +230,7 @@ def _signal_tree(popen: "subprocess.Popen[bytes]", number: int) -> None:
 
 
 def become(command: Sequence[str]) -> NoReturn:
-    """Go on as another command, in this process; one that is a job stays one."""
+    """Replace this process by another command; a job of a sweep stays one."""
     if any(thread.name == WATCH for thread in threading.enumerate()):
         os.environ[PARENT] = str(os.getppid())
     sys.stdout.flush()
@@ -240,12 +239,12 @@ def become(command: Sequence[str]) -> NoReturn:
 
 
 def end_with_parent() -> bool:
-    """In a job: end as on SIGTERM when the process that started it is gone, killed for instance.
+    """In a job: end as on SIGTERM once the process that started it is gone, for instance killed.
 
     Returns:
         Whether this process is a job of a sweep.
     """
-    parent = os.environ.pop(PARENT, None)  # it does not apply to this process's own children
+    parent = os.environ.pop(PARENT, None)  # not for this process's own children
     if parent:
         threading.Thread(target=_watch, args=(int(parent),), name=WATCH, daemon=True).start()
     return parent is not None

@@ -1,4 +1,4 @@
-"""What each of several jobs on one machine is given of it: GPUs and processor cores."""
+"""The machine's GPUs and CPU cores, and how they are divided among jobs that run at once."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def visible_gpus() -> list[str]:
-    """The names that CUDA_VISIBLE_DEVICES has for the GPUs that may be used; found without loading CUDA."""
+    """The GPUs that may be used, by the names that CUDA_VISIBLE_DEVICES takes; found without loading CUDA."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip()]
@@ -20,20 +20,20 @@ def visible_gpus() -> list[str]:
 
 
 def visible_cores() -> list[int]:
-    """The processor cores that may be used, by number."""
+    """The CPU cores that may be used, by number."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 class Resources:
-    """Deals a machine to jobs that run at once.
+    """Divides GPUs and CPU cores among jobs that run at once.
 
-    A job has as many GPUs as it is configured for, the least used ones: its own as long as there are enough. Each
-    has the same number of cores, its own unless there are more jobs than cores.
+    A job gets as many GPUs as its configuration asks for, the least used ones, so none is shared while there are
+    enough. Every job gets the same number of cores, also of its own unless there are more jobs than cores.
 
     Args:
-        jobs: that may run at once.
+        jobs: how many may run at once.
         gpus: by the names that CUDA_VISIBLE_DEVICES takes.
         cores: by number.
     """
@@ -41,37 +41,37 @@ class Resources:
     def __init__(self, jobs: int, gpus: list[str], cores: list[int]) -> None:
         self._users: Counter[str] = Counter(dict.fromkeys(gpus, 0))
         ends = [number * len(cores) // jobs for number in range(jobs + 1)]
-        shares = [cores[start:end] for start, end in itertools.pairwise(ends)]
-        self._cores = [share or [cores[number % len(cores)]] for number, share in enumerate(shares)]
-        self._free = list(range(jobs))
-        self._dealt: dict[int, tuple[int, list[str]]] = {}
+        parts = [cores[start:end] for start, end in itertools.pairwise(ends)]
+        self._cores = [part or [cores[number % len(cores)]] for number, part in enumerate(parts)]
+        self._free_slots = list(range(jobs))
+        self._allocated: dict[int, tuple[int, list[str]]] = {}
 
-    def deal(self, job: int, trainer: dict[str, Any]) -> tuple[list[str] | None, list[int]]:
-        """A share for a job that starts.
+    def allocate(self, job: int, trainer: dict[str, Any]) -> tuple[list[str] | None, list[int]]:
+        """GPUs and cores for a job that starts.
 
         Args:
             job: its number.
-            trainer: its configuration of the trainer: `accelerator` and `devices` say what it needs.
+            trainer: its configuration of the trainer, of which `accelerator` and `devices` matter.
 
         Returns:
-            Its GPUs, None if it is to see them all, as one that names its own or takes all there are; its cores.
+            Its GPUs, or None if it is to see them all because it names its own or takes all there are; its cores.
         """
-        place = self._free.pop(0)
+        slot = self._free_slots.pop(0)
         count = _gpus_wanted(trainer, len(self._users))
         gpus = None if count is None else sorted(self._users, key=self._users.__getitem__)[:count]
         self._users.update(gpus or ())
-        self._dealt[job] = place, gpus or []
-        return gpus, self._cores[place]
+        self._allocated[job] = slot, gpus or []
+        return gpus, self._cores[slot]
 
-    def take_back(self, job: int) -> None:
-        """What a job had, once it has ended."""
-        place, gpus = self._dealt.pop(job)
-        self._free.append(place)
+    def release(self, job: int) -> None:
+        """Free what a job had, once it has ended."""
+        slot, gpus = self._allocated.pop(job)
+        self._free_slots.append(slot)
         self._users.subtract(gpus)
 
 
 def most_at_once(trainer: dict[str, Any], gpus: list[str], cores: list[int]) -> int:
-    """How many jobs of one configuration fit onto a machine at once, each with devices of its own; at least one."""
+    """How many jobs of one configuration fit on a machine at once, each with devices of its own; at least one."""
     on_gpu = gpus and trainer.get("accelerator") in ("auto", "gpu", "cuda")
     devices = trainer.get("devices")
     each = devices if isinstance(devices, int) and devices > 0 else 1
@@ -79,7 +79,7 @@ def most_at_once(trainer: dict[str, Any], gpus: list[str], cores: list[int]) -> 
 
 
 def _gpus_wanted(trainer: dict[str, Any], available: int) -> int | None:
-    """How many GPUs are to be dealt to a job; None for none in particular."""
+    """How many GPUs to allocate to a job; None if it is to see them all."""
     if trainer.get("accelerator") not in ("auto", "gpu", "cuda"):
         return None
     devices = trainer.get("devices")

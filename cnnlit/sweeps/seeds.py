@@ -1,36 +1,36 @@
-"""Several seeds of one configuration: what each is configured as, and as processes the sweep that they are."""
+"""Several seeds of one configuration: the configuration of each, or the sweep that trains them as processes."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from cnnlit import config
 from cnnlit.config import Node
 from cnnlit.parallel.processes import started_elsewhere
-from cnnlit.runs.reading import quoted, read_config
+from cnnlit.runs.reading import read_config
 from cnnlit.runs.stack import is_stack, read_configs
+from cnnlit.runs.sweep_folder import is_sweep, read_command
+from cnnlit.sweeps.command_line import job_command, sweep_dir
 from cnnlit.sweeps.jobs import Job, print_table
-from cnnlit.sweeps.launcher import command_line
 from cnnlit.sweeps.process_pool import become
 from cnnlit.sweeps.resources import most_at_once, visible_cores, visible_gpus
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
-"""What may be another when a run is resumed: keys of the trainer that its result does not depend on."""
+"""Keys of the trainer that may change when a run is resumed: the result does not depend on them."""
 
 
 def configurations(function: Callable[..., Any], settings: Node, replicas: int, replicas_as: str) -> list[Node]:
-    """The configurations that this process is to train, one for each replica; where it is to be processes, they begin.
+    """The configurations that this process is to train, one per seed; if seeds are processes, it becomes their sweep.
 
     Args:
         function: the command.
-        settings: of the first replica.
+        settings: of the first seed.
         replicas: how many seeds.
-        replicas_as: `stack`, `processes`, or for a stack on a GPU alone `auto`.
+        replicas_as: `stack`, `processes`, or `auto`: a stack on a GPU, processes elsewhere.
     """
     if replicas == 1:
         return [settings]
@@ -41,16 +41,16 @@ def configurations(function: Callable[..., Any], settings: Node, replicas: int, 
 
 
 def configurations_before(function: Callable[..., Any], settings: Node, folder: Path) -> list[Node]:
-    """The configurations of a run or of replicas that are resumed; a sweep that is resumed goes on.
+    """The configurations of what is resumed, a run or a stack of seeds; to resume a sweep, this process becomes it.
 
     Args:
         function: the command.
-        settings: what a run of older code did not know is as it is here.
-        folder: of what is resumed.
+        settings: this command's, for keys that the version which made the run did not have.
+        folder: of the run, the stack or the sweep.
 
     Raises:
-        FileNotFoundError: if the folder holds none of these.
-        ValueError: if the command line says more, or the code has moved on and no longer takes the configuration.
+        FileNotFoundError: if the folder holds none of them.
+        ValueError: if the command line changes anything else, or this version no longer accepts the configuration.
     """
     said = {word.partition("=")[0]: word for word in config.overrides()}
     alone = (folder / "run.json").exists()
@@ -58,7 +58,7 @@ def configurations_before(function: Callable[..., Any], settings: Node, folder: 
     if others := [word for key, word in said.items() if key not in ("resume", *may_change)]:
         but = f", but for {', '.join(may_change)}" if alone else ""
         raise ValueError(f"resume={folder}: a run goes on as it was configured{but}; leave out {' '.join(others)}")
-    if (folder / "multirun.yaml").is_file() and not alone:
+    if is_sweep(folder) and not alone:
         resume_sweep(function, folder)
     before = read_configs(folder) if is_stack(folder) else [read_config(folder)]
     hardware = {key: settings["trainer"][key] for key in HARDWARE if f"trainer.{key}" in said}
@@ -68,11 +68,11 @@ def configurations_before(function: Callable[..., Any], settings: Node, folder: 
 
 
 def report(folder: Path, configs: list[Node]) -> float:
-    """Print a table of replicas that were trained; their mean objective, or exit code 1 if one has failed.
+    """Print a table of seeds that were trained as a stack; return their mean objective, or exit with 1 if one failed.
 
     Args:
-        folder: of all.
-        configs: of each.
+        folder: of the stack.
+        configs: of each seed.
     """
     jobs = []
     for number, settings in enumerate(configs):
@@ -89,21 +89,21 @@ def report(folder: Path, configs: list[Node]) -> float:
 
 
 def _has_gpu(trainer: dict[str, Any]) -> bool:
-    """Whether a run so configured would find a GPU; answered without loading torch."""
+    """Whether a run with this configuration would use a GPU; answered without loading torch."""
     return trainer["accelerator"] in ("gpu", "cuda") or (trainer["accelerator"] == "auto" and bool(visible_gpus()))
 
 
 def train_as_processes(function: Callable[..., Any], *, seed: int, replicas: int, trainer: dict[str, Any]) -> NoReturn:
-    """Go on as the sweep `-m seed=range(seed,seed+replicas)` in this run's folder; it runs as many jobs as fit.
+    """Become the sweep `-m seed=range(seed,seed+replicas)` in this run's folder, with as many jobs at once as fit.
 
     Args:
         function: the command.
-        seed: the first one.
+        seed: the first.
         replicas: how many seeds.
-        trainer: the configuration of the trainer.
+        trainer: its configuration.
 
     Raises:
-        ValueError: in one of several processes that something else has started for this run.
+        ValueError: if something else started this process as one of several for the run.
     """
     if started_elsewhere():
         raise ValueError("replicas= starts its processes itself: leave out torchrun, or SLURM's further tasks")
@@ -113,23 +113,22 @@ def train_as_processes(function: Callable[..., Any], *, seed: int, replicas: int
     if not any(word.startswith(("hydra.launcher.jobs=", "hydra/launcher=")) for word in launcher):
         at_once = min(replicas, most_at_once(trainer, visible_gpus(), visible_cores()))
         launcher.append(f"hydra.launcher.jobs={at_once}")
-    # In place of the sweep that an experiment's file may hold.
+    # The experiment's file may hold a sweep of its own, which these replace.
     seeds = [f"seed=range({seed},{seed + replicas})", "replicas=1", "hydra.sweeper.params=null"]
     _sweep(function, [*words, *seeds, *launcher], config.run_folder())
 
 
 def resume_sweep(function: Callable[..., Any], folder: Path) -> NoReturn:
-    """Go on with a sweep by its own command line.
+    """Resume a sweep by its own command line.
 
     Args:
         function: the command.
         folder: of the sweep.
     """
-    before = yaml.safe_load((folder / "multirun.yaml").read_text())["hydra"]["overrides"]
-    hydra = [word for word in before["hydra"] if not word.startswith(("hydra.mode=", "hydra.sweep.dir="))]
-    _sweep(function, [*before["task"], *hydra], folder)
+    before = read_command(folder)
+    _sweep(function, [*before.overrides, *before.hydra_overrides], folder)
 
 
 def _sweep(function: Callable[..., Any], words: list[str], folder: Path) -> NoReturn:
-    command = command_line(function, OmegaConf.create({"hydra": HydraConfig.get()}))
-    become([*command, "-m", *words, f"hydra.sweep.dir={quoted(folder)}"])
+    command = job_command(function, OmegaConf.create({"hydra": HydraConfig.get()}))
+    become([*command, "-m", *words, sweep_dir(folder)])

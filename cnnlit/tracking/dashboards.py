@@ -1,4 +1,4 @@
-"""A W&B workspace and report of a project's runs, built from code by the package wandb-workspaces."""
+"""A W&B workspace and report of a project's runs, built from code with the package wandb-workspaces."""
 
 import hashlib
 import re
@@ -13,23 +13,23 @@ Axis = Literal["epoch", "trainer/global_step"]
 CURVES = ("val/error", "val/loss", "train/error", "train/loss", "val/top5_error", "learning_rate")
 PICTURES = ("errors", "confusion_matrix", "filters", "learning_curves", "layers")
 MAX_ARMS = 100
-"""Lines in a panel; W&B's own 10 would hide the eleventh seed."""
+"""Most lines in a panel; W&B's default of 10 would hide the eleventh seed."""
 LONGEST_NAME = 128
-"""Characters that W&B takes for a report's title."""
+"""Most characters that W&B accepts in a report's title."""
 
 
 class Dashboard(NamedTuple):
-    """What is built, before or after it is saved."""
+    """A workspace and perhaps a report, whether saved or not."""
 
     workspace: "Workspace"
     report: "Report | None"
     by: list[str]
-    """Keys of the runs' configuration that name the arms."""
+    """Keys of the runs' configuration that define the arms."""
     chosen: dict[str, str]
-    """What the runs shown have in common: `group`, `sweep`."""
+    """What the runs shown are filtered by: `group`, `sweep`."""
 
     def specification(self) -> dict[str, Any]:
-        """What W&B is sent, in plain containers: `workspace` and, where there is one, `report`."""
+        """What is sent to W&B, in plain containers: `workspace` and, if there is one, `report`."""
         parts = {"workspace": self.workspace, "report": self.report}
         return {
             name: part._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -41,28 +41,28 @@ class Dashboard(NamedTuple):
 def build(
     *, entity: str, project: str, name: str | None, by: list[str], group: str | None, sweep: str | None, x: Axis
 ) -> Dashboard:
-    """Build a workspace of a project's runs and, with a group or a sweep named, a report of these. Asks no server.
+    """Build a workspace of a project's runs and, if a group or a sweep is named, a report of it; without any request.
 
     The same arguments give the same specification, to the character.
 
     Args:
-        entity: W&B's user or team; empty for what is known only later.
+        entity: W&B's user or team; empty to leave it open until the dashboard is saved.
         project: W&B's project.
-        name: of the workspace and the report; null for one that says what they show.
-        by: keys of the runs' configuration that name the arms, drawn as mean and standard error.
-        group: of runs; all others are left out.
-        sweep: W&B's id of one; all other runs are left out.
-        x: what the curves are drawn against.
+        name: of the workspace and the report; None for one made of what they show.
+        by: keys of the runs' configuration that define the arms, each drawn as a mean with its standard error.
+        group: show only the runs of this group.
+        sweep: show only the runs of the sweep with this id.
+        x: the x axis of the curves.
 
     Raises:
-        ValueError: without the package wandb-workspaces, or of a name that W&B does not take.
+        ValueError: if the package wandb-workspaces is missing, or W&B would not accept a name.
     """
     for key in by:
         if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key):
             raise ValueError(f"by={key}: must be a key of the runs' configuration, like model.pooling")
     chosen = {attribute: value for attribute, value in (("group", group), ("sweep", sweep)) if value}
     for attribute, value in chosen.items():
-        if re.search(r"""['"\\=<>!]""", value):  # wandb-workspaces writes filters as text and reads them again
+        if re.search(r"""['"\\=<>!]""", value):  # wandb-workspaces writes filters as text and parses it again
             raise ValueError(f"{attribute}={value}: must be without quotation marks, backslashes and any of = < > !")
     name = name or _name(by, group, sweep)
     if len(name) > LONGEST_NAME:
@@ -111,7 +111,7 @@ def _command(entity: str, project: str, by: list[str], group: str | None, sweep:
 
 
 def _column(key: str) -> str:
-    """A key of the configuration, as W&B's table of runs addresses it."""
+    """A key of the configuration, as a column of W&B's table of runs."""
     first, *rest = key.split(".")
     return "config:" + ".".join([first, "value", *rest])
 
@@ -121,7 +121,7 @@ def _sections(x: Axis, by: list[str]) -> list["Section"]:
 
     def curve(name: str, against: str = x, **options: Any) -> Any:
         band: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stderr"} if by else {}
-        # Only rows that have both are drawn: training logs `seconds`, validation does not.
+        # W&B draws only rows that have both: training logs `seconds`, validation does not.
         return wr.LinePlot(title=name, x=against, y=[name], max_runs_to_show=MAX_ARMS, **band, **options)
 
     def layers(prefix: str, **options: Any) -> Any:
@@ -169,8 +169,7 @@ def _sections(x: Axis, by: list[str]) -> list["Section"]:
 
 
 def _section(name: str, panels: list[Any], *, is_open: bool = False) -> "Section":
-    """Panels in two columns. Their ids, by chance otherwise, say where they stand, so that a file of them can be kept
-    under version control."""
+    """Panels in two columns, with ids made from their places: random ones would change a file under version control."""
     from wandb_workspaces import workspaces as ws
     from wandb_workspaces.reports import v2 as wr
 
@@ -192,7 +191,7 @@ def _report(
 
     blocks: list[Any] = [wr.P([wr.InlineCode(command), " makes this report, and replaces it."])]
     for section in sections:
-        # Without entity and project it is of the report's own, and asks no server for their number.
+        # Without entity and project it belongs to the report's own, and W&B is not asked for the project's id.
         runset = wr.Runset(name=name, filters=filters, groupby=[f"config.{key}" for key in by])
         runset._id = _identifier(f"{section.name}/runs")
         blocks += [wr.H2(section.name), wr.PanelGrid(runsets=[runset], panels=section.panels)]

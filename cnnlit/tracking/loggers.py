@@ -1,4 +1,4 @@
-"""Where a run is tracked beside its folder: W&B, TensorBoard."""
+"""What tracks a run besides the files in its folder: W&B or TensorBoard."""
 
 import importlib.util
 import os
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 INIT_TIMEOUT_SECONDS = 30
-"""What W&B's server has to answer at the start, after which the run is kept offline."""
+"""How long W&B's server may take to answer at the start; after that the run is kept offline."""
 FINISH_TIMEOUT_SECONDS = 60
-"""What it has at the end to take what it has not taken yet, after which that stays on the disk."""
+"""How long the rest of the upload may take at the end; after that it stays on the disk."""
 
 
 def wandb_logger(
@@ -30,20 +30,20 @@ def wandb_logger(
     folder: Path,
     run_id: str,
 ) -> "WandbLogger | None":
-    """A W&B run that never asks and never keeps training waiting: online when logged in, otherwise offline.
+    """A logger to W&B that never prompts and never keeps training waiting: online if logged in, otherwise offline.
 
     Args:
-        project: W&B's project.
+        project: at W&B.
         entity: W&B's user or team; null for the default.
-        group: of runs that belong together.
-        name: shown for the run; null for its folder's name.
+        group: name for runs that belong together; null for none.
+        name: shown for the run; null for the name of its folder.
         tags: of the run.
         mode: `auto` goes online when there is an API key and WANDB_MODE says nothing else.
-        folder: the run's; W&B's files go there.
-        run_id: W&B's id for the run, unless WANDB_RUN_ID (of a sweep's agent) names another.
+        folder: of the run; W&B's own files go there too.
+        run_id: id of the run at W&B, unless WANDB_RUN_ID, set by an agent of a W&B sweep, says otherwise.
 
     Returns:
-        The logger, or None, with a warning, without the package wandb.
+        The logger; or None, with a warning, if the package wandb is missing.
     """
     if importlib.util.find_spec("wandb") is None:
         warnings.warn("no W&B: the package wandb is not installed; metrics.csv is written all the same", stacklevel=2)
@@ -54,7 +54,7 @@ def wandb_logger(
     os.environ.setdefault("WANDB_SILENT", "true")
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         os.environ.setdefault(variable, str(folder / "wandb"))
-    chosen = mode if mode != "auto" else os.environ.get("WANDB_MODE") or _mode()
+    chosen = mode if mode != "auto" else os.environ.get("WANDB_MODE") or _mode_by_login()
     settings = wandb.Settings(
         init_timeout=INIT_TIMEOUT_SECONDS, finish_timeout=FINISH_TIMEOUT_SECONDS, finish_timeout_raises=True
     )
@@ -76,13 +76,13 @@ def wandb_logger(
             _ = logger.experiment  # starts the run
             break
         except wandb.errors.Error as error:
-            wandb.teardown()  # or the run's id stays taken
+            wandb.teardown()  # or the run's id stays in use
             _warn_offline(error)
     return logger
 
 
-def _mode() -> Literal["online", "offline"]:
-    """Online where there is an API key; whether it is still good, the start of the run will show."""
+def _mode_by_login() -> Literal["online", "offline"]:
+    """Online if there is an API key; whether it is still valid shows when the run starts."""
     import wandb
 
     try:
@@ -98,10 +98,10 @@ def _warn_offline(error: Exception) -> None:
 
 
 def tensorboard_logger(*, folder: Path, run_id: str) -> "TensorBoardLogger":
-    """TensorBoard's files in the run's folder.
+    """A logger to TensorBoard files in the run's folder.
 
     Raises:
-        ValueError: without the package tensorboard.
+        ValueError: if the package tensorboard is missing.
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise ValueError('logger=tensorboard needs the package tensorboard: pip install "cnnlit[tensorboard]"')
@@ -112,7 +112,7 @@ def tensorboard_logger(*, folder: Path, run_id: str) -> "TensorBoardLogger":
 
 @contextmanager
 def closing() -> Iterator[None]:
-    """At the end of the block W&B's run, if there is one, is finished, or marked as failed, or left to be sent."""
+    """At the end of the block, finish W&B's run, if there is one, or mark it as failed; warn if data is left unsent."""
     failed = True
     try:
         yield
@@ -123,15 +123,15 @@ def closing() -> Iterator[None]:
             command, folder = _sync_command(wandb.run), _folder(wandb.run)
             try:
                 wandb.finish(exit_code=int(failed))
-                reason = _refusal(folder)
-            except Exception as error:  # what W&B cannot do is no reason to fail
+                reason = _rejection(folder)
+            except Exception as error:  # trouble with W&B is no reason to fail
                 reason = "it took too long" if isinstance(error, TimeoutError) else " ".join(str(error).split())
             if reason:
                 warnings.warn(f"W&B has not taken all of the run ({reason}); to send it: {command}", stacklevel=2)
 
 
 def where() -> str | None:
-    """Where W&B shows the run, or the command that will send it there; None without W&B."""
+    """The run's URL at W&B, or the command that uploads it; None without W&B."""
     wandb = sys.modules.get("wandb")
     if wandb is None or wandb.run is None:
         return None
@@ -148,10 +148,10 @@ def _folder(run: Any) -> Path:
     return Path(run.dir).parent
 
 
-def _refusal(folder: Path) -> str | None:
-    """Why W&B's server would not take what was logged, which its client writes into its own log and nowhere else."""
+def _rejection(folder: Path) -> str | None:
+    """Why W&B's server rejected what was logged; its client writes that to its own log and nowhere else."""
     log = folder / "logs" / "debug-internal.log"
     for line in log.read_text(errors="replace").splitlines() if log.is_file() else []:
-        if refused := re.search(r"filestream: fatal error: (?:filestream: )?(.*?)(?: url=|\"|\\)", line):
-            return refused[1]
+        if rejected := re.search(r"filestream: fatal error: (?:filestream: )?(.*?)(?: url=|\"|\\)", line):
+            return rejected[1]
     return None

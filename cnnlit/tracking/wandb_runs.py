@@ -1,4 +1,4 @@
-"""Runs of a W&B project, read back as those of folders are."""
+"""Runs of a W&B project, read back for comparison like those in folders."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +17,10 @@ def find(project: str, api: Any = None) -> list[RunRecord]:
 
     Args:
         project: `entity/project`, or `project` of the default entity.
-        api: wandb.Api(), or what answers as it does.
+        api: a wandb.Api, or an object with the same methods; None for a new one.
 
     Raises:
-        ValueError: without the package, a login, or such a project, in one line.
+        ValueError: in one line, if the package is missing, W&B does not answer, or the project has no runs.
     """
     place = f"runs={PREFIX}{project}"
     try:
@@ -31,7 +31,7 @@ def find(project: str, api: Any = None) -> list[RunRecord]:
         runs = list(api.runs(project))
     except ImportError:
         raise ValueError(f"{place}: the package wandb is not installed") from None
-    except Exception as error:  # of W&B, of its transport, of the machine: there is no list of them
+    except Exception as error:  # errors of W&B and of its transport have no base class of their own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{place}: W&B does not answer ({reason}); wandb login, or name a folder") from None
     if not runs:
@@ -60,7 +60,7 @@ def _record(run: Any) -> RunRecord:
 
 
 def _by_epoch(history: Any) -> Iterator[dict[str, float]]:
-    """W&B's rows, those of one epoch in one: training and validation are logged one after the other."""
+    """W&B's rows, merged by epoch: training and validation are logged one after the other."""
     rows: dict[float, dict[str, float]] = {}
     for row in history:
         numbers = {key: float(value) for key, value in row.items() if _is_number(value) and not key.startswith("_")}

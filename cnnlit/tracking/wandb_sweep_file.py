@@ -1,4 +1,4 @@
-"""W&B's sweeps as files: the command lines that their agents will run."""
+"""The file of a W&B sweep: read, checked, and unfolded into the command lines that its agents will run."""
 
 import itertools
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Any
 import yaml
 
 METRICS = ("val/error", "val/top5_error", "val/loss", "train/error", "train/loss")
-"""What a sweep may be judged by: what each epoch logs. The test's errors are not for choosing by."""
+"""Metrics that a sweep may optimize: those logged in each epoch. The test error must not be used for selection."""
 
 
 def read_sweep(path: Path) -> dict[str, Any]:
-    """A sweep's file.
+    """Read the file of a sweep.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it is not one of a sweep of cnnlit.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it does not describe a sweep that cnnlit can run.
     """
     if not path.is_file():
         raise FileNotFoundError(f"file={path}: no such file")
@@ -33,10 +33,10 @@ def read_sweep(path: Path) -> dict[str, Any]:
 
 
 def command_lines(sweep: dict[str, Any]) -> list[list[str]]:
-    """What agents of a sweep will give to `python`: all of a grid; otherwise each value and each bound once.
+    """The arguments that a sweep's agents will pass to `python`: all of a grid; otherwise each value and bound once.
 
     Raises:
-        ValueError: of a parameter that no command line can carry.
+        ValueError: if a parameter has no values, or one that cannot be written on a command line.
     """
     candidates = {name: _candidates(name, parameter) for name, parameter in sweep["parameters"].items()}
     if sweep["method"] == "grid":
@@ -68,4 +68,4 @@ def _words(command: list[str], values: dict[str, Any]) -> list[str]:
     words: list[str] = []
     for word in command:
         words += arguments["args_no_hyphens"] if word == "${args_no_hyphens}" else [word]
-    return [word for word in words if not word.startswith("${")]  # the environment and the interpreter
+    return [word for word in words if not word.startswith("${")]  # ${env} and ${interpreter}

@@ -44,9 +44,9 @@ class ImageClassification(LightningModule):
         model: images float [N, C, H, W] -> logits [N, num_classes]; or, in training, a NamedTuple of the logits and
             those of auxiliary heads, each of which adds `model.auxiliary_weight` times its loss.
         recipe: the loss, the optimizer and the schedule.
-        config: the resolved configuration in plain containers, kept in every checkpoint; its `seed` decides
-            what the model draws while it trains (dropout), its data's `num_classes` what is measured.
-        protocol: how the test is taken; null for one view of each image.
+        num_classes: K; of more than ten the top-5 error is measured too.
+        seed: of what the model draws while it trains (dropout).
+        protocol: how the test is taken; None for one view of each image.
     """
 
     def __init__(
@@ -54,17 +54,19 @@ class ImageClassification(LightningModule):
         model: nn.Module,
         *,
         recipe: Recipe,
-        config: dict[str, Any],
+        num_classes: int,
+        seed: int,
         protocol: EvaluationProtocol | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = recipe.loss
         self.recipe = recipe
-        self.config = config
+        self.num_classes = num_classes
+        self.seed = seed
         self.protocol = protocol or EvaluationProtocol()
-        self.val_metrics = _metrics(config["data"]["num_classes"])
-        self.test_metrics = _metrics(config["data"]["num_classes"])
+        self.val_metrics = _metrics(num_classes)
+        self.test_metrics = _metrics(num_classes)
         self.test_predictions: Predictions | None = None
         self._answers: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.running = RunningTotals()
@@ -112,7 +114,7 @@ class ImageClassification(LightningModule):
         # torch.manual_seed itself takes milliseconds where CUDA is installed and not in use.
         loader: Any = self.trainer.train_dataloader
         replica = loader.sampler.rank if self.trainer.world_size > 1 else 0
-        seed = (self.config["seed"] * 1_000_003 + self.global_step) * 1_009 + replica
+        seed = (self.seed * 1_000_003 + self.global_step) * 1_009 + replica
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -219,7 +221,6 @@ class ImageClassification(LightningModule):
         metrics.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = self.config
         several = self.trainer.world_size > 1
         running = self.running.over_all(self.trainer.strategy.reduce) if several else self.running
         checkpoint["running"] = running.state_dict()

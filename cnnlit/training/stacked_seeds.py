@@ -35,15 +35,18 @@ class StackedSeeds(ImageClassification):
     Args:
         networks: R networks with their own initial values.
         recipe: of all of them; see `why_not_stacked`.
-        configs: the resolved configuration of each.
+        num_classes: see ImageClassification.
+        seeds: of each.
 
     Attributes:
         diverged: for each replica the epoch, from 1, in which its loss was first not finite; 0 if it never was.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], *, recipe: Recipe, configs: Sequence[dict[str, Any]]) -> None:
-        super().__init__(stacked(networks), recipe=recipe, config=configs[0])
-        self.configs = configs
+    def __init__(
+        self, networks: Sequence[nn.Module], *, recipe: Recipe, num_classes: int, seeds: Sequence[int]
+    ) -> None:
+        super().__init__(stacked(networks), recipe=recipe, num_classes=num_classes, seed=seeds[0])
+        self.seeds = seeds
         self.running = RunningTotals(len(networks))
         self.validated = RunningTotals(len(networks))
         self.diverged = [0] * len(networks)
@@ -58,14 +61,14 @@ class StackedSeeds(ImageClassification):
         if not isinstance(self._optimizer, StochasticDiagonalLM):
             return
         each = []
-        for replica in range(len(self.configs)):
+        for replica in range(len(self.seeds)):
             sample = self._curvature_sample(self._optimizer.num_samples, replica)
             each.append(diagonal_curvature(unstacked(self.model, replica), self.loss, *sample).values())
         together = (torch.stack(parts) for parts in zip(*each, strict=True))
         self._optimizer.take(dict(zip(self.model.parameters(), together, strict=True)))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = (part.view(len(self.configs), -1, *part.shape[1:]) for part in batch)
+        images, labels = (part.view(len(self.seeds), -1, *part.shape[1:]) for part in batch)
         losses, logits = self._answer(dict(self.model.named_parameters()), images, labels)
         self.running.update(losses, logits, labels, self._optimizer.param_groups[0]["lr"])
         return losses.sum()  # of which each replica's gradient is its own loss's
@@ -152,13 +155,12 @@ def _copy_with(network: nn.Module, parameters: Mapping[str, Tensor]) -> nn.Modul
     return copy
 
 
-def of_one(checkpoint: Mapping[str, Any], replica: int, config: dict[str, Any]) -> dict[str, Any]:
+def of_one(checkpoint: Mapping[str, Any], replica: int) -> dict[str, Any]:
     """The checkpoint of one replica, as if it had been trained alone.
 
     Args:
         checkpoint: of StackedSeeds.
         replica: its number.
-        config: its configuration.
     """
 
     def own(value: Any) -> Any:  # what has no dimension is the same for all, as the optimizer's count of steps
@@ -175,7 +177,7 @@ def of_one(checkpoint: Mapping[str, Any], replica: int, config: dict[str, Any]) 
     ]  # fmt: skip
     running = {name: own(value) for name, value in checkpoint["running"].items()}
     shared = {name: value for name, value in checkpoint.items() if name != "diverged"}
-    return {**shared, **states, "optimizer_states": optimizers, "running": running, "config": config}
+    return {**shared, **states, "optimizer_states": optimizers, "running": running}
 
 
 def is_finite(checkpoint: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""AlexNet is the paper's: counts, geometry, groups, initial values; and torchvision's where it is asked to be."""
+"""AlexNet is the paper's: counts, geometry, groups, initial weights; or torchvision's, on request."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def on_meta(**knobs: Any) -> AlexNet:
 
 
 def outputs(model: nn.Module, size: int = 224) -> dict[str, Tensor]:
-    """What each layer gives for one image."""
+    """Each layer's output for one image."""
     seen: dict[str, Tensor] = {}
     for name, layer in model.named_children():
         layer.register_forward_hook(lambda _, __, output, name=name: seen.__setitem__(name, output))
@@ -39,7 +39,7 @@ def outputs(model: nn.Module, size: int = 224) -> dict[str, Tensor]:
 
 
 def multiply_adds(layer: Any, output: Tensor) -> int:
-    """Weights, each used once per place of the map."""
+    """Weights, each used once per position of the feature map."""
     return layer.weight.numel() * output[0, 0].numel()
 
 
@@ -60,7 +60,7 @@ def test_each_layer_has_the_papers_parameters_multiply_adds_and_units() -> None:
     assert sum(units for *_, units in counted.values()) == 659_272
 
 
-def test_the_maps_shrink_as_in_figure_2() -> None:
+def test_feature_maps_shrink_as_in_figure_2() -> None:
     seen = outputs(on_meta())
     shapes = {name: tuple(seen[name].shape[1:]) for name in ("conv1", "pool1", "conv2", "pool2", "conv3", "pool5")}
     assert shapes == {
@@ -89,7 +89,7 @@ def test_the_last_window_of_conv1_overhangs_into_zeros() -> None:
     model.conv1.register_forward_hook(lambda _, __, output: seen.__setitem__("conv1", output.clone()))
     model.eval()(images)
     weight, bias = model.conv1.weight.double(), model.conv1.bias.double()
-    for row, column in ((0, 0), (54, 54), (54, 3), (7, 54)):  # the window of each unit, cut off at the edge
+    for row, column in ((0, 0), (54, 54), (54, 3), (7, 54)):  # each unit's window, clipped at the edge
         window = images[0, :, 4 * row : 4 * row + 11, 4 * column : 4 * column + 11].double()
         _, height, width = window.shape
         assert (height, width) == (8 if row == 54 else 11, 8 if column == 54 else 11)
@@ -98,7 +98,7 @@ def test_the_last_window_of_conv1_overhangs_into_zeros() -> None:
 
 
 def two_towers(model: AlexNet, images: Tensor) -> Tensor:
-    """The network as two GPUs computed it: half of the maps each, exchanged before conv3 and from pool5 on."""
+    """The network as two GPUs computed it: half of the feature maps each, exchanged before conv3 and from pool5 on."""
 
     def half(tensor: Tensor, tower: int) -> Tensor:
         return tensor.chunk(2)[tower]
@@ -142,7 +142,7 @@ def test_groups_compute_what_two_towers_compute() -> None:
     torch.testing.assert_close(*results)
 
 
-def test_initial_values_are_those_of_section_5() -> None:
+def test_initial_weights_are_those_of_section_5() -> None:
     torch.manual_seed(0)
     model = AlexNet()
     for name in PAPER_TABLE:
@@ -177,7 +177,7 @@ def test_torchvisions_dropout_comes_before_fc6_and_fc7() -> None:
 
 
 @pytest.mark.parametrize(("training", "zeros"), [(True, 0.3), (False, 0.0)])
-def test_dropout_takes_outputs_of_fc6_and_fc7_in_training_alone(training: bool, zeros: float) -> None:
+def test_dropout_zeroes_outputs_of_fc6_and_fc7_in_training_only(training: bool, zeros: float) -> None:
     torch.manual_seed(0)
     model = AlexNet(width=0.25, dropout=0.3, image_size=64, activation="sigmoid").train(training)
     seen: list[Tensor] = []
@@ -217,6 +217,6 @@ def test_images_of_any_size_fit(size: int, variant: Any) -> None:
         ({"image_size": 32}, "image_size=32 leaves nothing for fc6; use larger images"),
     ],
 )
-def test_what_cannot_be_is_refused(knobs: Any, says: str) -> None:
+def test_what_cannot_be_combined_is_refused(knobs: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         on_meta(**knobs)

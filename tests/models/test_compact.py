@@ -1,4 +1,4 @@
-"""The compact network has LeNet-5's number of parameters, and the layers that its table states."""
+"""The compact network has no more parameters than LeNet-5, and the layers in its table."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_a_stage_halves_the_sides_of_the_one_before() -> None:
     assert macs == pytest.approx(4.99e6, rel=0.002)
 
 
-def test_its_answer_is_made_of_the_strongest_place_of_each_map() -> None:
+def test_its_answer_rests_on_the_maximum_of_each_feature_map() -> None:
     model = CompactNet().eval()
     images = torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

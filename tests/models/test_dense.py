@@ -1,4 +1,4 @@
-"""A dense network is the network itself at every place, and its scores' mean."""
+"""A dense test applies the network at every position and averages the logits."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ def network(name: str, side: int = 224) -> Any:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
-def test_an_image_of_the_networks_size_has_the_networks_scores(name: str) -> None:
+def test_an_image_of_the_networks_size_has_the_networks_logits(name: str) -> None:
     model, images = network(name), torch.randn(2, 3, 224, 224)
     torch.testing.assert_close(model.dense(images), model(images), atol=1e-4, rtol=1e-4)
     assert model(images).std() > 1e-3
 
 
 def at_each_place(model: Any, maps: Tensor, side: int) -> Tensor:
-    """The scores at every place, one after the other, as the classifier has them; [places, N, K]."""
+    """The logits at every position, computed one by one with the classifier itself; [positions, N, K]."""
     rest = nn.Sequential(model.fc6, nn.ReLU(), model.fc7, nn.ReLU(), model.fc8)
     rows, columns = maps.shape[2] - side + 1, maps.shape[3] - side + 1
     return torch.stack([
@@ -50,7 +50,7 @@ def at_each_place(model: Any, maps: Tensor, side: int) -> Tensor:
 
 @pytest.mark.parametrize(("name", "side"), [("alexnet", 6), ("zfnet", 6), ("vgg", 7), ("vgg torchvision", 7)])
 @torch.no_grad()
-def test_a_larger_image_has_the_mean_of_the_scores_at_its_places(name: str, side: int) -> None:
+def test_a_larger_image_has_the_mean_of_the_logits_at_its_positions(name: str, side: int) -> None:
     model, images = network(name), torch.randn(2, 3, 256, 320)
     scores = at_each_place(model, model.features(images), side)
     assert len(scores) > 4
@@ -58,8 +58,8 @@ def test_a_larger_image_has_the_mean_of_the_scores_at_its_places(name: str, side
 
 
 @torch.no_grad()
-def test_the_places_of_vgg_are_32_pixels_apart() -> None:
-    # Far from the edges of the image a place sees what the network would see of a crop, but for the crop's padding.
+def test_the_positions_of_vgg_are_32_pixels_apart() -> None:
+    # Far from the edges of the image, a position sees what the network would see of a crop, except for padding.
     model = network("vgg", 64)
     images = torch.zeros(1, 3, 96, 128)
     maps = model.features(images)
@@ -69,9 +69,9 @@ def test_the_places_of_vgg_are_32_pixels_apart() -> None:
 
 @pytest.mark.parametrize("name", ["resnet", "googlenet", "cifar resnet"])
 @torch.no_grad()
-def test_where_the_classifier_is_linear_the_mean_of_scores_is_the_score_of_the_mean(name: str) -> None:
+def test_with_a_linear_classifier_the_mean_of_logits_is_the_logits_of_the_mean(name: str) -> None:
     model, images = network(name), torch.randn(2, 3, 96, 160)
-    # The maps before the mean, each place of which is given to the classifier alone.
+    # The feature maps before the average; the classifier is applied to each position separately.
     seen: dict[str, Tensor] = {}
     last = {"resnet": "conv5_x", "googlenet": "inception_5b", "cifar resnet": "conv4_x"}[name]
     getattr(model, last).register_forward_hook(lambda _, __, maps: seen.update(maps=maps))
@@ -82,6 +82,6 @@ def test_where_the_classifier_is_linear_the_mean_of_scores_is_the_score_of_the_m
 
 
 def test_images_that_are_too_small_are_refused_in_one_line() -> None:
-    with pytest.raises(ValueError, match="needs larger images: these leave 2x2 of the 6x6 places") as refusal:
+    with pytest.raises(ValueError, match="needs larger images: these leave 2x2 of the 6x6 positions") as refusal:
         network("alexnet").dense(torch.randn(1, 3, 96, 96))
     assert "\n" not in str(refusal.value)

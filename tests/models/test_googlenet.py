@@ -1,4 +1,4 @@
-"""GoogLeNet is the network of the paper, or torchvision's, and what its knobs say."""
+"""GoogLeNet is the network of the paper, or torchvision's, and its knobs do what they say."""
 
 import inspect
 import logging
@@ -39,7 +39,7 @@ ROWS = """
 5a  832  7  256 160 320 32 128 128   832  1042432
 5b  832  7  384 192 384 48 128 128  1024  1442816
 """
-"""Each module's input maps and side, the six widths of the paper's Table 1, the output maps, and the weights."""
+"""Each module's input channels and side, the six widths of the paper's Table 1, output channels and weights."""
 MODULES = {
     f"inception_{name}": [int(number) for number in row] for name, *row in map(str.split, ROWS.split("\n")[1:-1])
 }
@@ -141,7 +141,7 @@ def test_the_table_of_the_docstring_is_counted() -> None:
 
 
 def convolved(maps: Any, layer: Any) -> Any:
-    """The rectified convolution with `layer`'s kernels, place by place."""
+    """The convolution with `layer`'s kernels and ReLU, position by position."""
     weight, bias = layer.conv.weight.detach().numpy(), layer.conv.bias.detach().numpy()
     side = weight.shape[2]
     margin = [(0, 0), (0, 0), (side // 2, side // 2), (side // 2, side // 2)]
@@ -184,7 +184,7 @@ def test_a_module_is_what_figure_2_draws(reductions: bool) -> None:
 
 
 def by_hand(state: dict[str, Tensor], images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The paper's network by torch's functions: logits, and those of the heads, without dropout."""
+    """The paper's network in torch's functions: logits, and those of the heads, without dropout."""
 
     def conv(x: Tensor, name: str, padding: int = 0, stride: int = 1) -> Tensor:
         return functional.conv2d(x, state[f"{name}.conv.weight"], state[f"{name}.conv.bias"], stride, padding).relu()
@@ -231,7 +231,7 @@ def without_dropout(model: nn.Module) -> nn.Module:
 def test_the_network_is_that_of_figure_3(image_size: int) -> None:
     torch.manual_seed(0)
     model = without_dropout(GoogLeNet(width=1 / 8, num_classes=5, image_size=image_size)).double()
-    images = 60 * random(2, 3, image_size, image_size, dtype=torch.float64)  # as far from zero as pixels are
+    images = 60 * random(2, 3, image_size, image_size, dtype=torch.float64)  # of the magnitude of pixels
     outputs = model(images)
     assert isinstance(outputs, GoogLeNetOutputs)
     expected = by_hand(model.state_dict(), images)
@@ -246,7 +246,7 @@ def macs(module: nn.Module, maps: int, side: int = 4) -> dict[str, int]:
 
 
 def modules_of(maps: int, widths: Widths) -> tuple[dict[str, int], dict[str, int]]:
-    """The multiply-accumulates of each layer of the module with reductions, and of the naive one."""
+    """Multiply-accumulates of each layer of the module with reductions, and of the naive one."""
     with torch.device("meta"):
         reduced, naive = Inception(maps, widths), Inception(maps, widths, reductions=False)
     return macs(reduced, maps), macs(naive, maps)
@@ -275,7 +275,7 @@ def test_the_3x3_paths_of_the_modules_cost_these_parts_of_naive_ones() -> None:
     assert ratios == [0.583, 0.574, 0.251, 0.274, 0.306, 0.337, 0.359, 0.248, 0.286]
 
 
-def test_naive_modules_widen_from_stage_to_stage() -> None:
+def test_naive_modules_grow_wider_from_one_to_the_next() -> None:
     model = on_meta(reductions=False)
     shapes = shapes_of(model, meta_images())
     maps, macs = 192, 0
@@ -290,14 +290,14 @@ def test_naive_modules_widen_from_stage_to_stage() -> None:
 
 
 def torchvisions(**keywords: Any) -> Any:
-    """torchvision's network in evaluation, with random weights, and batch normalisation that changes what it sees."""
+    """torchvision's network in evaluation mode, with random weights and non-trivial batch normalisation."""
     torch.manual_seed(1)
     model = torchvision.models.GoogLeNet(init_weights=False, **keywords)
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     for layer in norms:
         nn.init.uniform_(layer.weight, 0.5, 1.5)
         nn.init.uniform_(layer.bias, -0.2, 0.2)
-        layer.momentum = 1.0  # one batch sets the statistics
+        layer.momentum = 1.0  # one batch determines the statistics
     with torch.no_grad():
         model(random(2, 3, 64, 64, seed=2))
     for layer in norms:
@@ -354,7 +354,9 @@ def test_published_weights_fill_what_the_model_has(
     knobs: Any = {"num_classes": num_classes, "auxiliary_weight": auxiliary_weight}
     with caplog.at_level(logging.WARNING):
         ours = GoogLeNet(variant="torchvision", weights="IMAGENET1K_V1", **knobs)
-    assert [message.split(": ")[-1] for message in caplog.messages] == [f"{head} starts anew" for head in renewed]
+    assert [message.split(": ")[-1] for message in caplog.messages] == [
+        f"{head} starts from random weights" for head in renewed
+    ]
     theirs = from_torchvision(published, TORCHVISION_NAMES)
     for name, value in ours.state_dict().items():
         if name.rpartition(".")[0] in renewed:
@@ -382,7 +384,7 @@ def test_images_that_leave_nothing_for_inception_5a_are_refused_and_no_others(va
             for side in (window, window, window, min(window, 2) if variant == "torchvision" else window):
                 maps = functional.max_pool2d(maps, side, stride, ceil_mode=True)
             left = maps.shape[2]
-        except RuntimeError:  # torch: output size is too small
+        except RuntimeError:  # from torch: output size is too small
             left = 0
         knobs: Any = {
             **TINY,
@@ -427,7 +429,7 @@ def test_evaluation_gives_logits_and_training_those_of_the_heads_too(variant: An
     assert isinstance(model.eval()(images), Tensor), "in evaluation the heads are not needed"
 
 
-def test_a_weight_of_zero_leaves_the_heads_out() -> None:
+def test_a_weight_of_zero_omits_the_heads() -> None:
     model = GoogLeNet(**TINY, auxiliary_weight=0)
     assert isinstance(model(random(2, 3, 64, 64)), Tensor)
     assert not any("auxiliary" in name for name in model.state_dict())
@@ -435,7 +437,7 @@ def test_a_weight_of_zero_leaves_the_heads_out() -> None:
 
 
 @pytest.mark.parametrize(("output", "head", "sees"), [(1, HEADS[0], "inception_4a"), (2, HEADS[1], "inception_4d")])
-def test_the_loss_of_a_head_reaches_the_layers_before_it_alone(output: int, head: str, sees: str) -> None:
+def test_the_loss_of_a_head_reaches_only_the_layers_before_it(output: int, head: str, sees: str) -> None:
     torch.manual_seed(0)
     model = GoogLeNet(**TINY)
     functional.cross_entropy(model(random(2, 3, 64, 64))[output], torch.tensor([1, 2])).backward()
@@ -473,7 +475,7 @@ BOUND_OR_DEVIATION: dict[str, Any] = {
 
 @pytest.mark.parametrize("law", [None, *get_args(Initialization)])
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
-def test_first_weights_follow_their_law(variant: Any, law: Any) -> None:
+def test_initial_weights_follow_their_distribution(variant: Any, law: Any) -> None:
     torch.manual_seed(0)
     model = GoogLeNet(**{**TINY, "width": 1 / 4}, variant=variant, initialization=law)
     law = law or ("glorot2010" if variant == "paper" else "he2015")
@@ -500,7 +502,7 @@ def test_dropout_is_the_variants_or_as_asked_and_seven_tenths_in_the_heads(knobs
     seen: dict[str, Tensor] = {}
     model.fc.register_forward_pre_hook(lambda _, inputs: seen.update(fc=inputs[0]))
     model.auxiliary_4a.fc2.register_forward_pre_hook(lambda _, inputs: seen.update(head=inputs[0]))
-    for layer in (model.average, model.auxiliary_4a.activation):  # the layers before, so that zeros are of dropout
+    for layer in (model.average, model.auxiliary_4a.activation):  # positive before, so that zeros come from dropout
         layer.register_forward_hook(lambda layer, inputs, output: torch.ones_like(output))
     model(random(16, 3, 64, 64))
     for name, expected in (("fc", fraction), ("head", 0.7)):
@@ -544,7 +546,7 @@ def test_normalization_is_where_and_what_it_says(variant: Any, normalization: An
         assert [name for name, _ in block.named_children()] == ["conv", "norm", "activation"]
 
 
-def test_pools_between_the_stages_are_of_the_kind_and_size_that_are_asked_for() -> None:
+def test_pools_between_stages_have_the_requested_type_and_size() -> None:
     model = on_meta(pooling="average", pool_window=2, pool_stride=3)
     assert [type(model.get_submodule(f"pool{number}")) for number in (1, 2, 3, 4)] == [nn.AvgPool2d] * 4
     assert {(model.get_submodule(f"pool{number}").kernel_size) for number in (1, 2, 3, 4)} == {2}

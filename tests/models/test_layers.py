@@ -109,7 +109,7 @@ def test_full_conv2d_is_torchs(batch: int) -> None:
 
 
 def paper_lrn(maps: Tensor, groups: int, *, n: int, alpha: float, beta: float, k: float) -> Tensor:
-    """The sum of Sec. 3.3 of Krizhevsky et al. 2012, term by term, within each of the groups."""
+    """The sum of Sec. 3.3 of Krizhevsky et al. 2012, term by term, within each group."""
     a = maps.numpy()
     b = np.empty_like(a)
     part = a.shape[1] // groups
@@ -172,7 +172,7 @@ def test_a_width_keeps_channels_even(width: float, channels: int) -> None:
         ("he2015", (2 / (9 * 40)) ** 0.5),
     ],
 )
-def test_initial_weights_follow_their_law(law: Any, deviation: float) -> None:
+def test_initial_weights_follow_their_distribution(law: Any, deviation: float) -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(40, 80, 3)
     initialize(layer, law)
@@ -180,11 +180,11 @@ def test_initial_weights_follow_their_law(law: Any, deviation: float) -> None:
     assert layer.weight.std().item() == pytest.approx(deviation, rel=error)
     assert abs(layer.weight.mean().item()) < deviation * error
     assert not layer.bias.any()
-    # A uniform law ends at the square root of three deviations, a normal one does not.
+    # A uniform distribution ends at sqrt(3) standard deviations; a normal one does not.
     assert (layer.weight.abs().max().item() < 1.74 * deviation) == (law == "glorot2010")
 
 
-def test_a_rectifier_in_place_overwrites_its_input() -> None:
+def test_relu_in_place_overwrites_its_input() -> None:
     maps = torch.tensor([-1.0, 1.0])
     activation_layer("relu", inplace=True)(maps)
     assert maps.tolist() == [0.0, 1.0]

@@ -1,4 +1,4 @@
-"""LeNet-5 is the network of the paper, and what its knobs say."""
+"""LeNet-5 is the network of the paper, and its knobs do what they say."""
 
 import hashlib
 import math
@@ -19,7 +19,7 @@ TABLE_1 = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 
 
 
 def shapes_of(model: nn.Module, image_size: int = 32) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """The input and the output shape of each layer, for one image."""
+    """Input and output shape of each layer, for one image."""
     shapes = {}
     for name in LAYERS:
 
@@ -51,7 +51,7 @@ def test_output_shapes_are_those_of_the_paper() -> None:
 
 
 def test_connections_are_those_of_the_paper() -> None:
-    # Light up one input of a layer after the other, and count the outputs that move; and one bias for each unit.
+    # Set one input of a layer at a time, and count the outputs that change; plus one bias per unit.
     model = LeNet5()
     shapes = shapes_of(model)
     counts = []
@@ -70,7 +70,7 @@ def test_c3_connects_as_table_1() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_a_map_of_c3_depends_on_its_maps_of_s2_alone(batch: int) -> None:
+def test_a_feature_map_of_c3_depends_only_on_its_maps_of_s2(batch: int) -> None:
     c3 = LeNet5().c3
     maps = random(batch, 6, 14, 14, dtype=torch.float32)
     before = c3(maps)
@@ -151,7 +151,7 @@ def test_a_code_is_its_own_nearest() -> None:
 
 
 def fans_in(model: LeNet5) -> dict[str, tuple[Tensor, Tensor]]:
-    """Per layer the number of inputs of the unit that each weight, and each bias, belongs to; counted by hand."""
+    """Per layer, the fan-in of the unit that each weight and each bias belongs to; counted by hand."""
     fans: dict[str, tuple[Any, Any]] = {"c1": (25, 25), "s2": (4, 4), "s4": (4, 4), "c5": (400, 400), "f6": (120, 120)}
     per_map = [25 * len(inputs) for inputs in TABLE_1.split()]
     per_kernel = [25 * len(inputs) for inputs in TABLE_1.split() for _ in inputs]
@@ -231,7 +231,7 @@ def test_images_that_leave_nothing_for_c5_are_refused_and_no_others(window: int)
     refused = 0
     for image_size, stride in product(range(16, 37, 2), range(1, 5)):
         size: Any = {"image_size": image_size, "pool_window": window, "pool_stride": stride}
-        # Where a window or a kernel still fits, by walking over the picture.
+        # Count where a window or a kernel still fits by walking over the image.
         s2 = len(range(0, image_size - 4 - window + 1, stride))
         s4 = len(range(0, s2 - 4 - window + 1, stride))
         if s4 > 0:

@@ -1,4 +1,4 @@
-"""ResNet is the paper's: counts, sizes, shortcuts, first values; torchvision's where asked; and the 6n + 2 family."""
+"""ResNet is the paper's: counts, sizes, shortcuts, initial weights; or torchvision's; and the 6n + 2 family."""
 
 import math
 from typing import Any, get_args
@@ -15,9 +15,9 @@ from torch.nn import functional
 from cnnlit.models.layers import Activation
 from cnnlit.models.resnet import (
     BasicBlock,
+    BlockForm,
     Bottleneck,
     CifarResNet,
-    BlockForm,
     ResNet,
     Shortcut,
     ZeroPadding,
@@ -35,7 +35,7 @@ PAPER_TABLE = {  # depth: parameters, G multiply-adds, the same with the stride 
     152: (60_192_808, 11.282, 11.514, 22.03),
 }
 
-STAGES_OF_50 = {  # name: parameters, normalisation's included, and multiply-adds
+STAGES_OF_50 = {  # name: parameters, including normalisation's, and multiply-adds
     "conv1": (9_536, 118_013_952),
     "conv2_x": (215_808, 667_942_912),
     "conv3_x": (1_219_584, 950_534_144),
@@ -56,7 +56,7 @@ def cifar_on_meta(**knobs: Any) -> CifarResNet:
 
 
 def outputs(model: nn.Module, size: int) -> dict[str, Tensor]:
-    """What each layer gives for one image."""
+    """Each layer's output for one image."""
     seen: dict[str, Tensor] = {}
     for name, layer in model.named_modules():
         layer.register_forward_hook(lambda _, __, output, name=name: seen.__setitem__(name, output))
@@ -74,7 +74,7 @@ def weighted(model: nn.Module) -> dict[str, Any]:
 
 
 def macs_and_units(model: nn.Module, size: int) -> dict[str, tuple[int, int]]:
-    """Multiply-adds (each weight once per place of the map) and outputs of each convolution and linear layer."""
+    """Multiply-adds (each weight once per position) and outputs of each convolution and linear layer."""
     seen = outputs(model, size)
     return {
         name: (layer.weight.numel() * seen[name][0, 0].numel(), seen[name].numel())
@@ -125,7 +125,7 @@ def test_each_stage_of_50_layers_counts_as_its_table_says() -> None:
 
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
 @pytest.mark.parametrize(("depth", "expansion"), [(18, 1), (34, 1), (50, 4), (101, 4), (152, 4)])
-def test_the_maps_shrink_as_in_table_1(depth: Any, expansion: int, variant: Any) -> None:
+def test_feature_maps_shrink_as_in_table_1(depth: Any, expansion: int, variant: Any) -> None:
     seen = outputs(on_meta(depth=depth, variant=variant), 224)
     names = ("conv1", "pool", "conv2_x", "conv3_x", "conv4_x", "conv5_x")
     assert [seen[name].shape[2] for name in names] == [112, 56, 56, 28, 14, 7]
@@ -135,7 +135,7 @@ def test_the_maps_shrink_as_in_table_1(depth: Any, expansion: int, variant: Any)
 
 
 @pytest.mark.parametrize("depth", PAPER_TABLE)
-def test_the_longest_way_has_as_many_layers_as_the_name_says(depth: Any) -> None:
+def test_the_longest_path_has_as_many_layers_as_the_name_says(depth: Any) -> None:
     assert len(weighted(on_meta(depth=depth, shortcut="none"))) == depth
 
 
@@ -154,7 +154,7 @@ def test_the_stride_is_where_the_paper_or_torchvision_has_it(knobs: Any, sizes: 
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_shortcut_a_leaves_pixels_out_and_adds_zeros(stride: int) -> None:
+def test_shortcut_a_subsamples_and_adds_zeros(stride: int) -> None:
     maps = np.random.default_rng(0).normal(size=(2, 3, 7, 8))
     rows, columns = range(0, 7, stride), range(0, 8, stride)
     expected = np.zeros((2, 5, len(rows), len(columns)))
@@ -167,7 +167,7 @@ def test_shortcut_a_leaves_pixels_out_and_adds_zeros(stride: int) -> None:
 
 
 def convolved(maps: Array, layer: nn.Conv2d, stride: int) -> Array:
-    """A convolution by loops over its windows, padded so that stride 1 keeps the size."""
+    """A convolution as loops over its windows, padded so that stride 1 preserves the size."""
     kernels = layer.weight.detach().numpy()
     out, _, side, _ = kernels.shape
     padded = np.pad(maps, ((0, 0), (0, 0), (side // 2,) * 2, (side // 2,) * 2))
@@ -180,7 +180,7 @@ def convolved(maps: Array, layer: nn.Conv2d, stride: int) -> Array:
 
 
 def normalized(maps: Array, layer: nn.BatchNorm2d) -> Array:
-    """Each map with the mean and the variance over the batch and all places taken out, then scaled and shifted."""
+    """Each channel normalised by mean and variance over the batch and all positions, then scaled and shifted."""
     weight, bias = (parameter.detach().numpy()[:, None, None] for parameter in (layer.weight, layer.bias))
     mean, variance = (f(maps, axis=(0, 2, 3), keepdims=True) for f in (np.mean, np.var))
     return np.asarray((maps - mean) / np.sqrt(variance + 1e-5) * weight + bias)
@@ -236,7 +236,7 @@ def test_a_blocks_gradients_are_its_slopes(kind: Any, shortcut: Any, activation:
 
     def compute(maps: Tensor, *values: Tensor) -> Tensor:
         state = dict(zip(dict(block.named_parameters()), values, strict=True))
-        # As between two blocks: what comes in was itself computed, and is needed for its own gradient.
+        # As between two blocks: the input was itself computed, and its own gradient needs it.
         return torch.func.functional_call(block, state, (torch.sigmoid(maps),))  # type: ignore[no-any-return]
 
     values = [value.detach().clone().requires_grad_() for value in block.parameters()]
@@ -256,7 +256,7 @@ def test_a_shortcut_is_where_the_paper_has_one(depth: Any, shortcut: Any) -> Non
 
 
 def randomized(model: nn.Module) -> nn.Module:
-    """With normalisation that is not what it starts as."""
+    """With non-trivial normalisation."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             for values, low, high in (
@@ -332,7 +332,7 @@ def test_published_weights_are_those_of_the_depth(monkeypatch: pytest.MonkeyPatc
         pytest.param(lambda: CifarResNet(), id="cifar"),
     ],
 )
-def test_first_weights_are_normal_with_variance_two_by_fan_in(model: Any) -> None:
+def test_initial_weights_are_normal_with_variance_two_by_fan_in(model: Any) -> None:
     torch.manual_seed(0)
     network = model()
     for name, layer in weighted(network).items():
@@ -345,15 +345,15 @@ def test_first_weights_are_normal_with_variance_two_by_fan_in(model: Any) -> Non
             assert not layer.bias.any()
 
 
-def test_another_law_of_first_weights_is_used() -> None:
+def test_another_initialization_is_used() -> None:
     torch.manual_seed(0)
     for model in (ResNet(depth=18, initialization="krizhevsky2012"), CifarResNet(initialization="krizhevsky2012")):
         for layer in weighted(model).values():
-            error = 4 / layer.weight.numel() ** 0.5  # four standard errors of a deviation, and more
+            error = 4 / layer.weight.numel() ** 0.5  # more than four standard errors of a standard deviation
             assert layer.weight.std().item() == pytest.approx(0.01, rel=error)
 
 
-def test_without_normalization_there_are_biases_in_its_place() -> None:
+def test_without_normalization_there_are_biases_instead() -> None:
     for model in (on_meta(), on_meta(depth=18, shortcut="C"), cifar_on_meta()):
         assert all((layer.bias is None) == isinstance(layer, nn.Conv2d) for layer in weighted(model).values())
         normal = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -401,7 +401,7 @@ def test_a_knob_changes_its_layer(knobs: Any, layer: str, kind: type[nn.Module])
 @pytest.mark.parametrize(("stride", "side"), [(1, 112), (2, 56), (4, 28)])
 def test_a_pool_of_any_window_divides_the_side_by_its_stride(window: int, stride: int, side: int) -> None:
     seen = outputs(on_meta(depth=18, pool_window=window, pool_stride=stride), 224)
-    # A window of even side overhangs less, by a pixel at stride 1.
+    # An even window overhangs less: by one pixel at stride 1.
     assert seen["pool"].shape[2] in ((side,) if stride > 1 or window % 2 else (side - 1,))
 
 
@@ -422,7 +422,7 @@ def test_every_activation_trains_every_layer(activation: Any, normalization: Any
     ("width", "expected"),
     [(0.01, [2, 2, 2, 2, 6]), (0.25, [16, 16, 32, 64, 128]), (2.0, [128, 128, 256, 512, 1024])],
 )
-def test_width_multiplies_the_maps(width: float, expected: list[int]) -> None:
+def test_width_multiplies_the_channels(width: float, expected: list[int]) -> None:
     model = on_meta(depth=18, width=width)
     stages = (model.conv2_x, model.conv3_x, model.conv4_x, model.conv5_x)
     assert [model.conv1.out_channels, *(stage[-1].conv2.out_channels for stage in stages)] == expected
@@ -443,7 +443,7 @@ def test_images_of_any_size_and_channels_fit(size: int, shortcut: Any, depth: An
 
 
 @pytest.mark.parametrize(("training", "zeros"), [(True, 0.3), (False, 0.0)])
-def test_dropout_takes_inputs_of_fc_in_training_alone(training: bool, zeros: float) -> None:
+def test_dropout_zeroes_inputs_of_fc_in_training_only(training: bool, zeros: float) -> None:
     torch.manual_seed(0)
     for model, size in ((ResNet(depth=18, dropout=0.3, activation="sigmoid"), 32), (CifarResNet(dropout=0.3), 8)):
         seen: list[Tensor] = []
@@ -474,7 +474,7 @@ def test_there_is_no_dropout_unless_asked_for(dropout: Any) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused(knobs: Any, says: str) -> None:
+def test_what_cannot_be_combined_is_refused(knobs: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         on_meta(**knobs)
 
@@ -499,7 +499,7 @@ def test_multiply_adds_and_units_of_the_small_networks_are_as_tabled(depth: int,
     assert sum(units for _, units in counts) == units
 
 
-def test_the_maps_of_the_small_networks_shrink_as_in_section_4_2() -> None:
+def test_feature_maps_of_the_small_networks_shrink_as_in_section_4_2() -> None:
     seen = outputs(cifar_on_meta(), 32)
     shapes = [tuple(seen[name].shape[1:]) for name in ("conv1", "conv2_x", "conv3_x", "conv4_x", "fc")]
     assert shapes == [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8), (10,)]

@@ -1,4 +1,4 @@
-"""VGG is the network of the paper in all its configurations, or torchvision's, and what its knobs say."""
+"""VGG is the network of the paper in all configurations, or torchvision's, and its knobs do what they say."""
 
 import inspect
 import math
@@ -30,7 +30,7 @@ TABLE_1 = {
     "D": "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M",
     "E": "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M",
 }
-"""3x3 convolutions by their maps, 1x1 ones marked; M: the pool."""
+"""3x3 convolutions by their output channels, 1x1 ones marked; M: max pool."""
 OF_TORCHVISION = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 FORMS = list(product(OF_TORCHVISION, ["none", "batch"]))
 NARROW = 1 / 32
@@ -38,18 +38,18 @@ TINY: dict[str, Any] = {"width": NARROW, "image_size": 32, "num_classes": 10, "i
 
 
 def layers_of(model: nn.Module) -> dict[str, Any]:
-    """The layers with weights by their names in the paper."""
+    """The layers with weights, by their names in the paper."""
     named = model.named_modules()
     return {name.rpartition(".")[2]: layer for name, layer in named if isinstance(layer, nn.Conv2d | nn.Linear)}
 
 
 def outputs_of(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """The output of every module by name, in the order of the computation."""
+    """The output of every module by name, in the order of computation."""
     outputs: dict[str, Tensor] = {}
     for name, layer in model.named_modules():
 
         def note(layer: nn.Module, inputs: tuple[Tensor], output: Tensor, name: str = name) -> None:
-            outputs[name.rpartition(".")[2]] = output.detach().clone()  # before a rectifier overwrites it
+            outputs[name.rpartition(".")[2]] = output.detach().clone()  # before a ReLU overwrites it
 
         layer.register_forward_hook(note)
     model(images)
@@ -131,7 +131,7 @@ def test_the_network_is_what_torchs_functions_compute(configuration: Any) -> Non
     with torch.no_grad():
         for layer in layers_of(model).values():
             layer.bias.uniform_(-0.5, 0.5)
-    images = 20 * random(2, 3, 64, 64, dtype=torch.float64)  # so that LRN has something to do
+    images = 20 * random(2, 3, 64, 64, dtype=torch.float64)  # large enough for LRN to matter
     x = images
     for word in TABLE_1[configuration].split():
         if word == "M":
@@ -175,7 +175,7 @@ def std_of(law: str, weight: Tensor) -> float:
 
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
 @pytest.mark.parametrize("law", [None, *get_args(Initialization)])
-def test_the_first_weights_follow_their_law(variant: Any, law: Any) -> None:
+def test_initial_weights_follow_their_distribution(variant: Any, law: Any) -> None:
     torch.manual_seed(0)
     model = VGG(variant=variant, width=1 / 8, image_size=64, initialization=law)
     law = law or {"paper": "simonyan2014", "torchvision": "he2015"}[variant]
@@ -189,7 +189,7 @@ def test_the_first_weights_follow_their_law(variant: Any, law: Any) -> None:
 
 
 def narrow_torchvision(configuration: str, normalization: str) -> nn.Module:
-    """torchvision's class with a 32nd of the maps and units, as VGG(width=1/32) has them."""
+    """torchvision's class with 1/32 of the channels and units, like VGG(width=1/32)."""
     words = [word if word == "M" else int(word) // 32 for word in TABLE_1[configuration].split()]
     with torch.device("meta"):
         model = torchvision.models.VGG(nn.Identity(), num_classes=10)
@@ -226,7 +226,7 @@ def test_torchvisions_weights_give_torchvisions_outputs(
     torch.testing.assert_close(ours.eval()(images), expected, atol=1e-5, rtol=0)
     torch.manual_seed(1)
     expected = theirs.train()(images)
-    torch.manual_seed(1)  # of dropout
+    torch.manual_seed(1)  # for dropout
     torch.testing.assert_close(ours.train()(images), expected, atol=1e-5, rtol=0)
 
 
@@ -242,7 +242,7 @@ def test_torchvisions_published_networks_have_our_names_and_shapes(configuration
 
 
 def operations_of(model: nn.Module) -> Counter[str]:
-    """What torch is asked to compute in a training step, how often."""
+    """The operations of a training step, and how often torch runs each."""
 
     class Counting(TorchDispatchMode):
         def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -285,16 +285,16 @@ def test_weights_are_those_that_torchvision_publishes_for_the_form(
     [
         (
             {"weights": "IMAGENET1K_V1"},
-            "model.weights=IMAGENET1K_V1 are of another network; add model.variant=torchvision",
+            "model.weights=IMAGENET1K_V1 belongs to another network; add model.variant=torchvision",
         ),
-        ({"variant": "torchvision", "configuration": "C"}, "model.configuration=C: torchvision has A, B, D, E alone"),
+        ({"variant": "torchvision", "configuration": "C"}, "model.configuration=C: torchvision has only A, B, D, E"),
         (
             {"variant": "torchvision", "configuration": "A-LRN"},
-            "model.configuration=A-LRN: torchvision has A, B, D, E alone",
+            "model.configuration=A-LRN: torchvision has only A, B, D, E",
         ),
         (
             {"variant": "torchvision", "weights": "IMAGENET1K_V1", "init_from": "runs/a"},
-            "model.init_from=runs/a: model.weights=IMAGENET1K_V1 are all of the weights; use one",
+            "model.init_from=runs/a: model.weights=IMAGENET1K_V1 already sets all weights; use one",
         ),
         ({"image_size": 31}, "image_size=31 leaves nothing for fc6; use larger images or smaller pools"),
         ({"image_size": 31, "variant": "torchvision"}, "image_size=31 leaves nothing for fc6"),
@@ -307,7 +307,7 @@ def test_what_cannot_be_combined_is_refused(knobs: Any, says: str) -> None:
 
 
 def write_run(folder: Path, model: nn.Module) -> str:
-    """A run's last checkpoint, as far as others read it; the folder."""
+    """Write the parts of a run's last checkpoint that others read; returns the folder."""
     state = {f"model.{key}": value for key, value in model.state_dict().items()}
     (folder / "checkpoints").mkdir(parents=True)
     torch.save({"state_dict": {**state, "loss.weight": torch.ones(3)}}, folder / "checkpoints" / "last.ckpt")
@@ -322,7 +322,7 @@ def test_a_deeper_network_starts_with_the_outer_layers_of_a(
     knobs: Any = {**TINY, "normalization": normalization}
     torch.manual_seed(0)
     a = VGG(**knobs, configuration="A")
-    a(random(4, 3, 32, 32))  # which moves the running means
+    a(random(4, 3, 32, 32))  # which updates the running means
     folder = write_run(tmp_path, a)
     torch.manual_seed(1)
     staged = VGG(**knobs, configuration=configuration, init_from=folder)
@@ -372,7 +372,7 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
-def test_classes_channels_and_width_are_those_that_are_asked_for(variant: Any) -> None:
+def test_classes_channels_and_width_are_those_requested(variant: Any) -> None:
     with torch.device("meta"):
         model = VGG(variant=variant, num_classes=37, in_channels=1, width=0.5)
         assert model(torch.empty(2, 1, 224, 224)).shape == (2, 37)
@@ -397,7 +397,7 @@ def test_images_that_leave_nothing_for_fc6_are_refused_and_no_others(window: int
     accepted = []
     for image_size in (*range(1, 20), 31, 32, 47, 62, 63, 300, 363, 364):
         side = image_size
-        for _ in range(5):  # where a window fits, by walking over the picture
+        for _ in range(5):  # where a window fits, by walking over the image
             side = len(range(0, side - window + 1, stride))
         knobs: Any = {"width": NARROW, "image_size": image_size, "pool_window": window, "pool_stride": stride}
         accepted.append(side > 0)
@@ -413,7 +413,7 @@ def test_images_that_leave_nothing_for_fc6_are_refused_and_no_others(window: int
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize(("window", "stride"), [(2, 2), (3, 2), (2, 1)])
-def test_pools_are_of_the_kind_and_size_that_is_asked_for(pooling: Any, window: int, stride: int) -> None:
+def test_pools_have_the_requested_type_and_size(pooling: Any, window: int, stride: int) -> None:
     model = VGG(**{**TINY, "image_size": 64}, pooling=pooling, pool_window=window, pool_stride=stride)
     outputs = outputs_of(model, random(2, 3, 64, 64))
     pool: Any = functional.max_pool2d if pooling == "max" else functional.avg_pool2d
@@ -436,7 +436,7 @@ def test_normalization_is_the_configurations_unless_told_otherwise(configuration
 
 
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
-def test_batch_normalization_comes_before_the_rectifier_of_each_convolution(variant: Any) -> None:
+def test_batch_normalization_comes_before_each_relu(variant: Any) -> None:
     torch.manual_seed(0)
     model = VGG(**{**TINY, "image_size": 64}, variant=variant, normalization="batch", configuration="E")
     outputs = outputs_of(model, random(8, 3, 64, 64))
@@ -472,9 +472,9 @@ def test_activation_follows_every_layer_but_the_last() -> None:
 
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
 @pytest.mark.parametrize(("dropout", "fraction"), [(None, 0.5), (0.2, 0.2), (0.0, 0.0)])
-def test_dropout_zeroes_outputs_of_fc6_and_fc7_in_training_alone(variant: Any, dropout: Any, fraction: float) -> None:
+def test_dropout_zeroes_outputs_of_fc6_and_fc7_in_training_only(variant: Any, dropout: Any, fraction: float) -> None:
     torch.manual_seed(0)
-    # Sigmoids, of which no output is zero by itself.
+    # Sigmoids, whose outputs are never zero by themselves.
     model = VGG(**TINY, variant=variant, dropout=dropout, activation="sigmoid", configuration="A")
     inputs = {}
     for name, layer in layers_of(model).items():

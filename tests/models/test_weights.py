@@ -1,4 +1,4 @@
-"""First values that are not drawn: published weights under our names, new heads, earlier runs."""
+"""Initial weights that are not random: published ones under our names, new heads, earlier runs."""
 
 import logging
 import urllib.error
@@ -16,7 +16,7 @@ from cnnlit.models.weights import fill, from_torchvision, read_run
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No network, and an empty cache of downloads, which is returned."""
+    """No network access, and an empty download cache, which is returned."""
 
     def unreachable(*_: Any, **__: Any) -> None:
         raise urllib.error.URLError("no route to host")
@@ -28,7 +28,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_without_a_network_published_weights_are_refused_with_a_way_out(offline: Path) -> None:
-    with pytest.raises(OSError, match="cannot be had") as refusal:
+    with pytest.raises(OSError, match="cannot be downloaded") as refusal:
         AlexNet(variant="torchvision", weights="IMAGENET1K_V1")
     message = str(refusal.value)
     assert "model.weights=IMAGENET1K_V1" in message
@@ -64,7 +64,7 @@ def test_published_weights_fill_the_network_and_a_new_head_says_so(
         assert not caplog.messages
     else:
         assert caplog.messages == [
-            "model.weights=IMAGENET1K_V1 has 1000 classes, the model 37: fc8 starts anew",
+            "model.weights=IMAGENET1K_V1 has 1000 classes, the model 37: fc8 starts from random weights",
         ]
 
 

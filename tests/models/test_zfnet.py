@@ -1,4 +1,4 @@
-"""ZFNet is the network of the paper's Fig. 3, or of the slides, and what its knobs say."""
+"""ZFNet is the network of the paper's Fig. 3, or of the slides, and its knobs do what they say."""
 
 import math
 from itertools import product
@@ -19,12 +19,12 @@ TINY: dict[str, Any] = {"width": NARROW, "image_size": 64, "num_classes": 10}
 
 
 def outputs_of(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """The output of every module by name, in the order of the computation."""
+    """The output of every module by name, in the order of computation."""
     outputs: dict[str, Tensor] = {}
     for name, layer in model.named_modules():
 
         def note(layer: nn.Module, inputs: tuple[Tensor], output: Tensor, name: str = name) -> None:
-            outputs[name] = output.detach().clone()  # before a rectifier overwrites it
+            outputs[name] = output.detach().clone()  # before a ReLU overwrites it
 
         layer.register_forward_hook(note)
     model(images)
@@ -46,7 +46,7 @@ def shapes(outputs: dict[str, Tensor], *names: str) -> list[tuple[int, ...]]:
 
 
 def macs(model: nn.Module, outputs: dict[str, Tensor]) -> list[int]:
-    """Of each layer: for every unit the weights of its map, without the bias."""
+    """Multiply-adds of each layer: the weights of every unit, without the bias."""
     weights = [model.get_submodule(name).weight for name in LAYERS]
     return [outputs[name].numel() * weight[0].numel() for name, weight in zip(LAYERS, weights, strict=True)]
 
@@ -78,7 +78,7 @@ def test_counts_are_those_of_figure_3() -> None:
         ("slides", (96, 256, 512, 1024, 512), 107_627_624, 2.477, 1_689_960),
     ],
 )
-def test_a_variant_has_its_maps_and_its_counts(
+def test_a_variant_has_its_channels_and_its_counts(
     variant: Any, maps: tuple[int, ...], parameters: int, giga_macs: float, units: int
 ) -> None:
     model, outputs = on_meta(variant=variant)
@@ -95,7 +95,7 @@ def test_the_network_is_what_torchs_functions_compute(variant: Any, image_size: 
     with torch.no_grad():
         for name in LAYERS:
             model.get_submodule(name).bias.uniform_(-0.5, 0.5)
-    images = 20 * random(2, 3, image_size, image_size, dtype=torch.float64)  # so that LRN has something to do
+    images = 20 * random(2, 3, image_size, image_size, dtype=torch.float64)  # large enough for LRN to matter
 
     def convolved(x: Tensor, number: int, stride: int, padding: int) -> Tensor:
         layer = model.get_submodule(f"conv{number}")
@@ -115,7 +115,7 @@ def test_the_network_is_what_torchs_functions_compute(variant: Any, image_size: 
     torch.testing.assert_close(model(images), functional.linear(x, model.fc8.weight, model.fc8.bias))
 
 
-def test_the_first_weights_are_normal_with_deviation_001_and_no_bias() -> None:
+def test_initial_weights_are_normal_with_deviation_001_and_zero_biases() -> None:
     torch.manual_seed(0)
     model = ZFNet(width=1 / 8)
     for name in LAYERS:
@@ -125,14 +125,14 @@ def test_the_first_weights_are_normal_with_deviation_001_and_no_bias() -> None:
         assert stats.kstest(sample * 100, "norm").pvalue > 1e-4, name
 
 
-def test_initialization_is_the_law_that_is_asked_for() -> None:
+def test_initialization_is_the_one_requested() -> None:
     model = ZFNet(width=1 / 8, initialization="he2015")
     for name in LAYERS:
         weight = model.get_submodule(name).weight.detach()
         assert weight.std().item() == pytest.approx(math.sqrt(2 / weight[0].numel()), rel=0.1), name
 
 
-def test_classes_channels_and_width_are_those_that_are_asked_for() -> None:
+def test_classes_channels_and_width_are_those_requested() -> None:
     with torch.device("meta"):
         model = ZFNet(num_classes=37, in_channels=1, width=0.5)
         assert model(torch.empty(2, 1, 224, 224)).shape == (2, 37)
@@ -141,7 +141,7 @@ def test_classes_channels_and_width_are_those_that_are_asked_for() -> None:
 
 
 def torch_computes(image_size: int, window: int, stride: int) -> bool:
-    """Whether something is left for fc6, by torch's own refusals."""
+    """Whether anything is left for fc6, judged by torch's own errors."""
     with torch.device("meta"):
         kernel7, kernel5 = torch.empty(1, 1, 7, 7), torch.empty(1, 1, 5, 5)
         try:
@@ -176,7 +176,7 @@ def test_47_pixels_are_the_fewest() -> None:
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize(("window", "stride"), [(2, 2), (3, 3)])
-def test_pools_are_of_the_kind_and_size_that_is_asked_for(pooling: Any, window: int, stride: int) -> None:
+def test_pools_have_the_requested_type_and_size(pooling: Any, window: int, stride: int) -> None:
     model = ZFNet(**TINY, pooling=pooling, pool_window=window, pool_stride=stride, normalization="none")
     outputs = outputs_of(model, random(2, 3, 64, 64))
     for number in (1, 2, 5):
@@ -202,7 +202,7 @@ def test_normalization_is_lrn_unless_told_otherwise() -> None:
     assert not torch.allclose(logits["batch"], logits["lrn"])
 
 
-def test_batch_normalization_comes_before_each_rectifier_in_place_of_lrn() -> None:
+def test_batch_normalization_comes_before_each_relu_in_place_of_lrn() -> None:
     model = ZFNet(**TINY, normalization="batch", initialization="he2015")
     outputs = outputs_of(model, random(8, 3, 64, 64))
     for number in range(1, 6):
@@ -235,9 +235,9 @@ def test_activation_follows_every_layer_but_the_last() -> None:
 
 
 @pytest.mark.parametrize(("dropout", "fraction"), [(None, 0.5), (0.2, 0.2), (0.0, 0.0)])
-def test_dropout_zeroes_outputs_of_fc6_and_fc7_in_training_alone(dropout: Any, fraction: float) -> None:
+def test_dropout_zeroes_outputs_of_fc6_and_fc7_in_training_only(dropout: Any, fraction: float) -> None:
     torch.manual_seed(0)
-    model = ZFNet(**TINY, dropout=dropout, activation="sigmoid")  # of which no output is zero by itself
+    model = ZFNet(**TINY, dropout=dropout, activation="sigmoid")  # whose outputs are never zero by themselves
     inputs = {}
     for name in LAYERS:
         layer = model.get_submodule(name)

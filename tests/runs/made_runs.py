@@ -1,4 +1,4 @@
-"""Runs that nobody trained, as folders: what a report reads, with numbers whose answer is known."""
+"""Folders of runs that were never trained, for reports to read, with numbers whose statistics are known."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ CONFIG = {
 
 
 def made_config(seed=0, **changes):
-    """The configuration with `model__pooling="max"` for model.pooling."""
+    """A configuration; `model__pooling="max"` sets model.pooling."""
     config = json.loads(json.dumps(CONFIG)) | {"seed": seed}
     config["data"]["seed"] = seed
     for key, value in changes.items():
@@ -44,22 +44,22 @@ def made_run(
     picture=None,
     **changes,
 ):
-    """A run's folder.
+    """Make the folder of a run.
 
     Args:
-        folder: to make.
+        folder: must not exist yet.
         seed: of the run.
-        error: of the test.
-        state: how it ended.
-        reason: of its failure.
+        error: test error.
+        state: how the run ended.
+        reason: why it failed.
         train: training error after each epoch.
-        seconds: of the run; an epoch takes one.
-        num_images: of the test.
+        seconds: of the run; every epoch takes one.
+        num_images: number of test images.
         commit: of the code.
-        command: that made it.
-        test: what else test.json says.
-        picture: the bytes of pictures/errors.png.
-        changes: of the configuration, `model__pooling="max"`.
+        command: the one that made the run.
+        test: further contents of test.json.
+        picture: contents of pictures/errors.png.
+        changes: see made_config.
     """
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(made_config(seed, **changes), sort_keys=False))

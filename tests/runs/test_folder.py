@@ -1,4 +1,4 @@
-"""A run's folder: claimed once, truthful about how the run ended, never half-written."""
+"""The folder of a run: claimed once, truthful about how the run ended, never half-written."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def started(folder):
     return run
 
 
-def test_a_new_run_says_how_it_is_made(tmp_path):
+def test_a_new_run_records_how_it_is_made(tmp_path):
     started(tmp_path / "run")
     record = read(tmp_path / "run")
     assert record["state"] == "running"
@@ -39,7 +39,7 @@ def test_a_new_run_says_how_it_is_made(tmp_path):
     assert read_config(tmp_path / "run") == CONFIG
 
 
-def test_a_run_that_ends_well_is_finished(tmp_path):
+def test_a_run_that_ends_without_an_error_is_finished(tmp_path):
     with started(tmp_path) as run:
         run.finish({"test/error": 0.01})
     assert read(tmp_path)["state"] == "finished"
@@ -50,7 +50,7 @@ def test_a_run_that_ends_well_is_finished(tmp_path):
     ("error", "state"),
     [(RuntimeError("out of luck"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(143), "interrupted")],
 )
-def test_a_run_that_ends_otherwise_says_so(tmp_path, error, state):
+def test_a_run_that_ends_with_an_error_records_it(tmp_path, error, state):
     with pytest.raises(type(error)), started(tmp_path):
         raise error
     record = read(tmp_path)
@@ -68,7 +68,7 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({**record, "pid": gone.pid, "host": "elsewhere"}))
     assert read(tmp_path)["state"] == "interrupted", "nobody holds its lock"
     (tmp_path / ".lock").unlink()
-    assert read(tmp_path)["state"] == "running", "a run without a lock, of which nothing is known from here"
+    assert read(tmp_path)["state"] == "running", "without a lock nothing is known about a run on another machine"
 
 
 HOLDS = """
@@ -80,7 +80,7 @@ input()
 """
 
 
-def test_a_run_that_another_process_holds_is_running_and_not_resumed(tmp_path):
+def test_a_run_that_another_process_holds_is_running_and_cannot_be_resumed(tmp_path):
     with pytest.raises(KeyboardInterrupt), started(tmp_path):
         raise KeyboardInterrupt
     record = {**json.loads((tmp_path / "run.json").read_text()), "state": "running", "pid": 1, "host": "elsewhere"}
@@ -99,7 +99,7 @@ def test_a_run_that_another_process_holds_is_running_and_not_resumed(tmp_path):
     assert read(tmp_path)["pid"] == os.getpid()
 
 
-def test_a_folder_is_claimed_once(tmp_path):
+def test_a_folder_is_claimed_only_once(tmp_path):
     started(tmp_path)
     before = (tmp_path / "run.json").read_text()
     with pytest.raises(FileExistsError, match=f"resume={tmp_path}"):
@@ -122,7 +122,7 @@ def test_resuming_keeps_the_record_and_adds_up_the_seconds(tmp_path):
     assert all(after[key] == before[key] for key in ("id", "started", "commit", "command"))
 
 
-def test_a_finished_run_is_not_resumed(tmp_path):
+def test_a_finished_run_cannot_be_resumed(tmp_path):
     with started(tmp_path):
         pass
     with pytest.raises(ValueError, match="finished"):

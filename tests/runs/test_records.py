@@ -1,4 +1,4 @@
-"""Runs are found however they lie, and none is dropped because something is wrong with it."""
+"""Runs are found wherever they are, and none is dropped because something is wrong with it."""
 
 import json
 import math
@@ -10,15 +10,14 @@ from runs.made_runs import made_run
 from cnnlit.runs.records import find
 
 
-def sweep(folder, *words, params=None):
-    """The note that Hydra leaves beside the jobs of a sweep."""
+def sweep(folder, *overrides):
+    """The jobs.json of a sweep, with a job for each list of overrides."""
     folder.mkdir(parents=True, exist_ok=True)
-    sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "params": params}
-    note = {"hydra": {"sweeper": sweeper, "overrides": {"task": list(words)}}}
-    (folder / "multirun.yaml").write_text(yaml.safe_dump(note))
+    jobs = [{"folder": str(number), "overrides": each} for number, each in enumerate(overrides)]
+    (folder / "jobs.json").write_text(json.dumps({"jobs": jobs}))
 
 
-def test_runs_are_found_however_deep_they_lie(tmp_path):
+def test_runs_are_found_at_any_depth(tmp_path):
     for place in ("a/0", "a/1", "b/c/d/0", "b/run"):
         made_run(tmp_path / place)
     (tmp_path / "a" / "0" / "checkpoints" / "x").mkdir(parents=True)
@@ -32,7 +31,7 @@ def test_runs_are_found_however_deep_they_lie(tmp_path):
     assert find([str(tmp_path / "a" / "0")]).folder == tmp_path / "a"
 
 
-def test_a_run_is_read_whole(tmp_path):
+def test_a_run_is_read_back_completely(tmp_path):
     made_run(tmp_path / "0", seed=7, error=0.25, train=(0.5, 0.25), picture=b"png")
     (record,) = find([str(tmp_path)]).records
     assert (record.state, record.seed, record.reason, record.seconds) == ("finished", 7, "", 10.0)
@@ -64,41 +63,25 @@ def test_a_run_that_did_not_finish_says_how_and_why(tmp_path):
     assert len(states) == 6
 
 
-def test_jobs_of_a_sweep_know_what_was_chosen_for_them(tmp_path):
-    sweep(tmp_path / "s", "model=resnet18,resnet34", "model.blocks=[1,2]", "logger=csv", params={"seed": "range(0,2)"})
-    for job in (0, 1, 2):
-        made_run(tmp_path / "s" / str(job))
-    found = find([str(tmp_path)])
-    assert found.records[1].overrides == ("seed=0", "model=resnet34", "model.blocks=[1,2]", "logger=csv")
-    assert found.never_started == ["job 3 of s: seed=1 model=resnet34 model.blocks=[1,2] logger=csv"]
-
-
-def test_jobs_that_were_written_down_come_before_what_the_command_would_make(tmp_path):
-    """A sweep that was given more seeds has jobs in another order than its last command's."""
-    sweep(tmp_path / "s", "model.pooling=max,average", "seed=0,1")
-    made_run(tmp_path / "s" / "0")
+def test_jobs_of_a_sweep_know_what_was_chosen_for_them_and_those_that_never_started_are_named(tmp_path):
+    sweep(tmp_path / "s", ["model.pooling=max", "seed=0"], ["model.pooling=average", "seed=0"], ["+a.b=1", "seed=1"])
+    made_run(tmp_path / "s" / "0", command="python -m cnnlit.train seed=7")
     made_run(tmp_path / "s" / "1")
-    words = (["model.pooling=max", "seed=0"], ["model.pooling=average", "seed=0"], ["+a.b=1", "seed=1"])
-    jobs = [{"folder": str(number), "overrides": each} for number, each in enumerate(words)]
-    (tmp_path / "s" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
     found = find([str(tmp_path)])
+    assert found.records[0].overrides == ("model.pooling=max", "seed=0")
     assert found.records[1].overrides == ("model.pooling=average", "seed=0")
     assert found.never_started == ["job 2 of s: a.b=1 seed=1"]
 
 
-def test_a_word_of_the_command_line_takes_the_place_of_the_files(tmp_path):
-    sweep(tmp_path / "s", "seed=5,6", params={"model.pooling": "max,average", "seed": "range(0,10)"})
-    made_run(tmp_path / "s" / "1")
+def test_jobs_of_a_sweep_without_jobs_json_know_their_own_commands(tmp_path):
+    """As 0.1.0 left them under other launchers."""
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": {"task": ["seed=0,1"]}}}))
+    for seed in (0, 1):
+        command = f"python -m cnnlit.train model=resnet18 'model.blocks=[1,2]' seed={seed} hydra.run.dir=s/{seed}"
+        made_run(tmp_path / str(seed), command=command)
     found = find([str(tmp_path)])
-    assert found.records[0].overrides == ("model.pooling=max", "seed=6")
-    assert len(found.never_started) == 3
-
-
-@pytest.mark.parametrize("word", ["seed=glob(*)", "seed=choice(1,2)"])
-def test_a_sweep_that_only_hydra_can_unfold_misses_nothing(tmp_path, word):
-    sweep(tmp_path, word)
-    made_run(tmp_path / "0")
-    assert find([str(tmp_path)]).never_started == []
+    assert found.records[1].overrides == ("model=resnet18", "model.blocks=[1,2]", "seed=1")
+    assert not found.never_started
 
 
 def test_a_single_run_knows_its_command(tmp_path):
@@ -106,7 +89,7 @@ def test_a_single_run_knows_its_command(tmp_path):
     assert find([str(tmp_path)]).records[0].overrides == ("model=vgg11", "a.b=x y")
 
 
-def test_where_nothing_is_is_said(tmp_path):
+def test_a_place_without_runs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="runs=nowhere: there is no such folder"):
         find(["nowhere"])
     with pytest.raises(ValueError, match=r"there is no run.json in it or below"):

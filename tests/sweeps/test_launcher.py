@@ -1,4 +1,4 @@
-"""Sweeps through Hydra: in this process with a script in the place of the training, and as a user types them."""
+"""Sweeps through Hydra: in this process with a script in place of the training, and as a user types them."""
 
 import importlib.util
 import json
@@ -14,27 +14,11 @@ import pytest
 import yaml
 
 from cnnlit.files import write_json
-from cnnlit.runs.reading import read, read_jobs
+from cnnlit.runs.reading import read
 from cnnlit.runs.records import find
-from cnnlit.sweeps import launcher
-from cnnlit.train import main
+from cnnlit.runs.sweep_folder import read_jobs
 
 ROOT = Path(__file__).parents[2]
-
-STUB = """
-import json, sys
-from pathlib import Path
-from cnnlit.files import write_json
-
-arguments = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
-folder = Path(arguments["hydra.run.dir"])
-if arguments.get("seed") == "13":
-    print("cnnlit: an unlucky number", file=sys.stderr)
-    sys.exit(2)
-record = {"state": "finished", "seconds": 1.0, "host": "here", "pid": 1, "arguments": sys.argv[1:]}
-write_json(folder / "test.json", {"test/error": 0.25})
-write_json(folder / "run.json", {**record, "val/error": float(arguments.get("model.dropout", 0.5))})
-"""
 
 KEEPS_CONFIGURATION = """
 import hydra, yaml
@@ -51,28 +35,8 @@ kept = {key: value for key, value in config.items() if key not in NOT_KEPT}
 """
 
 
-@pytest.fixture
-def sweep(tmp_path, monkeypatch, capfd):
-    """Runs a sweep of the script: its exit code, and what it wrote to stdout and stderr."""
-    (tmp_path / "stub.py").write_text(STUB)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(launcher, "command_line", lambda *_: [sys.executable, str(tmp_path / "stub.py")])
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["train.py", "-m", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capfd.readouterr()
-
-    return run
-
-
 def jobs(folder):
-    """What jobs.json of the only sweep below a folder has."""
+    """The jobs in jobs.json of the only sweep below a folder."""
     (file,) = folder.glob("multirun/*/*/jobs.json")
     return json.loads(file.read_text())["jobs"]
 
@@ -93,7 +57,7 @@ def test_a_sweep_runs_each_job_in_its_folder_and_ends_with_a_table(sweep, tmp_pa
     assert arguments == ["model.dropout=0.25", "recipe.epochs=3", f"hydra.run.dir={folder.relative_to(tmp_path)}/1"]
 
 
-def test_a_failed_job_is_said_and_the_command_that_goes_on(sweep, tmp_path):
+def test_a_failed_job_is_reported_with_the_command_that_goes_on(sweep, tmp_path):
     code, out, err = sweep("seed=1,13,2")
     assert code == 1
     assert "job 1 failed" in err
@@ -106,10 +70,10 @@ def test_a_failed_job_is_said_and_the_command_that_goes_on(sweep, tmp_path):
                      f"hydra.sweep.dir={folder.relative_to(tmp_path)}"]  # fmt: skip
     code, _, _ = sweep("seed=1,13,2", "hydra.launcher.on_error=stop", "hydra.sweep.dir=other")
     assert code == 1
-    assert [path.name for path in sorted((tmp_path / "other").iterdir())] == ["0", "1", "jobs.json", "multirun.yaml"]
+    assert sorted(path.name for path in (tmp_path / "other").glob("[!.]*")) == ["0", "1", "jobs.json", "multirun.yaml"]
 
 
-def test_a_sweep_stands_in_the_experiments_file_and_the_command_line_changes_it(sweep, tmp_path):
+def test_an_experiments_file_may_hold_a_sweep_which_the_command_line_changes(sweep, tmp_path):
     code, _, err = sweep("experiment=pooling", "seed=0,1")
     assert code == 0
     assert "sweep of 4 jobs" in err
@@ -121,7 +85,8 @@ def test_a_sweep_stands_in_the_experiments_file_and_the_command_line_changes_it(
 
 
 def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
-    (tmp_path / "stub.py").write_text(STUB + KEEPS_CONFIGURATION)
+    script = tmp_path / "stub.py"
+    script.write_text(script.read_text() + KEEPS_CONFIGURATION)
     words = ("hydra.sweep.dir=mine", "recipe.epochs=3")
     assert sweep("model.pooling=max,average", "seed=0,1", *words)[0] == 0
     code, out, err = sweep("model.pooling=max,average", "seed=0,1,2", *words)
@@ -131,7 +96,7 @@ def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
     assert rows == [[number, f"model.pooling={pooling}", f"seed={seed}"]
                     for pooling, numbers in (("max", "014"), ("average", "235"))
                     for seed, number in enumerate(numbers)]  # fmt: skip
-    # Those that it is not told of stay; a third arm, and a seed with no partner yet.
+    # Jobs that the command leaves out stay; it adds a third arm, with one seed.
     assert sweep("model.pooling=max,subsample", "seed=2", *words)[0] == 0
     told = read_jobs(tmp_path / "mine")
     assert [job["number"] for job in told] == list(range(7))
@@ -142,12 +107,12 @@ def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
     found = find([str(tmp_path / "mine")])
     assert [record.overrides for record in found.records] == [tuple(job["overrides"]) for job in told]
     assert not found.never_started
-    # What never began is forgotten by a command that does not name it.
+    # A job that never began is dropped by a command that does not name it.
     left = [{**told[0], "folder": "9", "number": 9, "state": "not started"}]
     write_json(tmp_path / "mine" / "jobs.json", {"jobs": told + left})
     assert sweep("model.pooling=max,subsample", "seed=2", *words)[0] == 0
     assert read_jobs(tmp_path / "mine") == told
-    # With none of its jobs it is another sweep, whose jobs would mix with these.
+    # A sweep that shares no job with the folder is a different one, and must not mix with it.
     code, _, err = sweep("model.pooling=max,average", "seed=0,1", "hydra.sweep.dir=mine", "recipe.epochs=4")
     assert code == 2
     assert "mine/0 holds a run with recipe.epochs=3, where this job has 4" in err
@@ -180,28 +145,37 @@ def test_a_wrong_sweep_is_one_line_before_any_job(sweep, tmp_path, words, says):
     assert not list(tmp_path.glob("multirun/*/*/0"))
 
 
+HOLDS = """
+import sys
+from pathlib import Path
+from cnnlit.files import Lock
+
+lock = Lock(Path(sys.argv[1]))
+print(lock.take(), flush=True)
+input()
+"""
+
+
 def test_two_processes_do_not_run_one_sweep(sweep, tmp_path):
-    script = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), fcntl.LOCK_EX); print(1, flush=True); input()"
     (tmp_path / "taken").mkdir()
-    other = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "taken")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert other.stdout.readline() == b"1\n"
+    line = [sys.executable, "-c", HOLDS, str(tmp_path / "taken")]
+    other = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"True\n"
     code, _, err = sweep("seed=0,1", "hydra.sweep.dir=taken")
     other.communicate(b"\n", timeout=10)
     assert code == 2
     assert "another process runs this sweep" in err
 
 
-def test_hyphens_before_an_override_are_none_of_its(sweep, tmp_path):
+def test_hyphens_before_an_override_are_dropped(sweep, tmp_path):
     code, _, _ = sweep("--seed=1,2", "--model.dropout=0.5")
     assert code == 0
     assert [each["overrides"] for each in jobs(tmp_path)] == [["seed=1", "model.dropout=0.5"],
                                                               ["seed=2", "model.dropout=0.5"]]  # fmt: skip
 
 
-def test_a_search_comes_close_and_goes_on_with_the_same_trials(sweep, tmp_path):
-    """The script's validation error is the rate of dropout; two trials run at once."""
+def test_a_search_comes_close_and_repeats_the_same_trials_when_it_goes_on(sweep, tmp_path):
+    """The script's validation error is the dropout rate; two trials run at once."""
     pytest.importorskip("optuna")
     words = ("hydra/sweeper=optuna", "hydra.sweeper.trials=10", "hydra.launcher.jobs=2", "recipe.epochs=2",
              "model.dropout=interval(0.1,0.9)", "model.pooling=max,average", "hydra.sweep.dir=mine")  # fmt: skip
@@ -214,13 +188,13 @@ def test_a_search_comes_close_and_goes_on_with_the_same_trials(sweep, tmp_path):
     assert f"best: job {best['number']}" in out
     assert all("recipe.epochs=2" in job["overrides"] for job in made)
     assert {job["overrides"][1] for job in made} == {"model.pooling=max", "model.pooling=average"}
-    assert sweep(*words)[0] == 0  # the script leaves no configuration: every trial is made again
+    assert sweep(*words)[0] == 0  # the script writes no config.yaml, so every trial runs again
     assert [job["overrides"] for job in json.loads((tmp_path / "mine/jobs.json").read_text())["jobs"]] == [
         job["overrides"] for job in made
     ]
 
 
-def test_a_search_of_nothing_or_of_no_such_key_is_one_line(sweep):
+def test_a_search_of_nothing_or_of_an_unknown_key_is_one_line(sweep):
     pytest.importorskip("optuna")
     for word, says in (("seed=1", "nothing to search"), ("model.poling=max,average", "did you mean model.pooling?")):
         code, _, err = sweep("hydra/sweeper=optuna", word)
@@ -276,8 +250,8 @@ def test_a_refused_sweep_leaves_nothing_behind_and_loads_nothing_heavy(tmp_path)
 
 
 @pytest.mark.slow
-def test_numbers_of_devices_and_a_failing_job_leave_three_records_in_the_right_states(tmp_path):
-    """Each experiment's file is the user's own, found by --config-dir."""
+def test_jobs_may_differ_in_their_number_of_devices_and_one_may_fail(tmp_path):
+    """The experiments' files are the user's own, found through --config-dir."""
     (tmp_path / "breaks.py").write_text(BREAKS)
     own = tmp_path / "own" / "experiment"
     own.mkdir(parents=True)
@@ -350,3 +324,5 @@ def test_other_launchers_start_each_job_in_a_process_tree_of_its_own(tmp_path, n
         assert read(tmp_path / "mine" / job)["state"] == "finished"
         assert "epoch 1/1" in (tmp_path / "mine" / job / "log.txt").read_text()
     assert not list(tmp_path.glob("runs"))
+    told = [(job["folder"], job["overrides"][0], job["state"]) for job in read_jobs(tmp_path / "mine")]
+    assert told == [("0", "trainer.devices=1", "finished"), ("1", "trainer.devices=2", "finished")]

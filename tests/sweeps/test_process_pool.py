@@ -1,4 +1,4 @@
-"""Jobs as processes, with a script in the place of the training."""
+"""Jobs as processes, with a script in place of the training."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def record(job):
 
 
 def alive(number):
-    """Whether a process runs; one that has ended and was not waited for does not."""
+    """Whether a process runs; a zombie does not."""
     status = Path(f"/proc/{number}/status")
     return status.exists() and "State:\tZ" not in status.read_text()
 
@@ -87,7 +87,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
-def test_each_job_says_what_it_came_to(tmp_path, command):
+def test_each_job_has_its_result(tmp_path, command):
     batch, told = jobs(tmp_path, "error=0.5", "error=0.125"), []
     ProcessPool(command, tell=told.append).run(batch)
     assert [(job.state, job.objective, job.test_error) for job in batch] == [
@@ -100,7 +100,7 @@ def test_each_job_says_what_it_came_to(tmp_path, command):
     assert "validation error 12.50%" in told[3]
 
 
-def test_a_job_is_part_of_nothing_that_started_the_sweep(tmp_path, command, monkeypatch):
+def test_a_job_does_not_become_part_of_whatever_started_the_sweep(tmp_path, command, monkeypatch):
     for name in ("RANK", "MASTER_PORT"):
         monkeypatch.setenv(name, "1")
     (job,) = jobs(tmp_path, "error=0.5")
@@ -127,29 +127,29 @@ def test_a_failure_has_its_reason_and_the_others_go_on(tmp_path, command, line, 
         assert words in said
 
 
-def test_the_others_stop_if_that_is_wanted(tmp_path, command):
+def test_on_error_stop_ends_the_other_jobs(tmp_path, command):
     batch = jobs(tmp_path, "sleep=60", "raises=no", "error=0.5")
-    runner = ProcessPool(command, on_error="stop", at_once=2)
+    pool = ProcessPool(command, on_error="stop", at_once=2)
     began = time.monotonic()
-    runner.run(batch)
+    pool.run(batch)
     assert time.monotonic() - began < 50
-    assert runner.stopped
+    assert pool.stopped
     assert [job.state for job in batch] == ["interrupted", "failed", "not started"]
     assert record(batch[0])["state"] == "interrupted", "it was told to save its state"
 
 
-def test_what_a_failed_job_has_started_ends_with_it(tmp_path, command):
+def test_the_children_of_a_failed_job_end_with_it(tmp_path, command):
     (job,) = jobs(tmp_path, "child=1 raises=no")
     ProcessPool(command).run([job])
     child = int((job.folder / "child").read_text())
     wait_for(lambda: not alive(child))
 
 
-def test_as_many_run_at_once_as_are_asked_for_each_with_its_share(tmp_path, command, monkeypatch):
+def test_as_many_run_at_once_as_asked_for_each_with_its_own_gpus_and_cores(tmp_path, command, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     batch = jobs(tmp_path, *["sleep=1"] * 4, settings={"trainer": {"accelerator": "gpu", "devices": 2}})
     cores = sorted(os.sched_getaffinity(0))
-    ProcessPool(command, at_once=2, shares=Resources(2, ["4", "5", "6", "7"], cores)).run(batch)
+    ProcessPool(command, at_once=2, resources=Resources(2, ["4", "5", "6", "7"], cores)).run(batch)
     records = [record(job) for job in batch]
     spans = [each["span"] for each in records]
     together = [sum(one[0] <= moment < one[1] for one in spans) for moment, _ in spans]
@@ -163,8 +163,31 @@ def test_as_many_run_at_once_as_are_asked_for_each_with_its_share(tmp_path, comm
             assert not set(records[one]["cores"]) & set(records[other]["cores"])
 
 
+def test_a_signal_that_arrives_while_a_line_is_told_waits(tmp_path, command):
+    """Whoever is told writes files, which must not be written again halfway."""
+    told, telling = [], False
+
+    def tell(line):
+        nonlocal telling
+        assert not telling
+        telling = True
+        told.append(line)
+        if "starts" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)  # the handler runs here
+        telling = False
+
+    batch = jobs(tmp_path, "sleep=60", "error=0.5")
+    pool = ProcessPool(command, tell=tell)
+    pool.run(batch)
+    assert pool.received == signal.SIGINT
+    assert [job.state for job in batch] == ["interrupted", "not started"]
+    assert told[0].startswith("job 0 starts")
+    assert told[1].startswith("the jobs that run save their state and end")
+
+
 def before(job, state, settings=None, pid=2**22 + 1):
-    """Leave in the job's folder what an earlier run would have."""
+    """Leave in the job's folder what an earlier run would have left."""
     job.folder.mkdir()
     (job.folder / "config.yaml").write_text(yaml.safe_dump(settings or {"seed": 3}))
     content = {"state": state, "host": os.uname().nodename, "pid": pid, "seconds": 2.0, "val/error": 0.75}
@@ -191,7 +214,7 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path, command):
     ]
 
 
-def test_what_was_changed_or_still_runs_is_refused_before_any_job_starts(tmp_path, command):
+def test_a_changed_or_running_job_is_refused_before_any_starts(tmp_path, command):
     for name, state, settings, pid, says in (
         ("changed", "finished", {"seed": 4}, 2**22 + 1, "seed=4, where this job has 3"),
         ("runs", "running", None, os.getpid(), f"process {os.getpid()}"),
@@ -204,7 +227,7 @@ def test_what_was_changed_or_still_runs_is_refused_before_any_job_starts(tmp_pat
         assert not batch[0].folder.exists()
 
 
-def test_a_folder_of_any_name_reaches_the_job(tmp_path):
+def test_a_folder_may_have_any_name(tmp_path):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     (job,) = jobs(tmp_path / 'a=b, {c} "d" \\e', "seed=1")
@@ -219,14 +242,14 @@ from cnnlit.sweeps.jobs import Job
 from cnnlit.sweeps.process_pool import ProcessPool
 
 folder = Path(sys.argv[1])
-runner = ProcessPool(sys.argv[2:])
-runner.run([Job(n, ["sleep=60"], "", folder / str(n), {}) for n in range(2)])
-print(runner.received)
+pool = ProcessPool(sys.argv[2:])
+pool.run([Job(n, ["sleep=60"], "", folder / str(n), {}) for n in range(2)])
+print(pool.received)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_whatever_ends_the_sweep_ends_its_jobs_with_their_state_saved(tmp_path, command, number):
+def test_when_the_sweep_is_killed_its_jobs_save_their_state_and_end(tmp_path, command, number):
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path), *command], stdout=subprocess.PIPE, text=True
     )

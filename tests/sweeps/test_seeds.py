@@ -1,4 +1,4 @@
-"""Several seeds of one configuration as processes: the same words as for a stack, and a sweep's ways."""
+"""Several seeds of one configuration as processes: the keys of a stack, run as a sweep."""
 
 import json
 import os
@@ -32,14 +32,14 @@ def train(folder, *words):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two seeds of an experiment whose file has a sweep of its own, which is left out."""
+    """Two seeds of an experiment whose file holds a sweep of its own, which must be ignored."""
     folder = tmp_path_factory.mktemp("replicas")
     outcome = train(folder, *WORDS, "experiment=pooling", "data=digits", "recipe.epochs=1")
     assert outcome.returncode == 0, outcome.stderr
     return outcome, next(folder.glob("runs/*/*"))
 
 
-def test_replicas_are_runs_of_the_seeds_from_the_first_on(trained):
+def test_replicas_are_runs_of_consecutive_seeds(trained):
     outcome, folder = trained
     assert [line.split()[:3] for line in outcome.stdout.splitlines()[1:]] == [
         ["0", "seed=5", "finished"],
@@ -55,7 +55,7 @@ def test_replicas_are_runs_of_the_seeds_from_the_first_on(trained):
     assert not runs.never_started
 
 
-def test_replicas_go_on_by_their_folder(trained):
+def test_replicas_are_resumed_by_their_folder(trained):
     _, folder = trained
     (folder / "1" / "test.json").unlink()
     record = json.loads((folder / "1" / "run.json").read_text())
@@ -71,7 +71,7 @@ def test_replicas_go_on_by_their_folder(trained):
 
 
 def made_replicas(folder, *, states):
-    """A job of a sweep whose runs ended so."""
+    """A job of a sweep whose runs ended in these states."""
     for number, state in enumerate(states):
         if state:
             made_run(folder / str(number), seed=4 + number, error=0.01 * (1 + number), state=state, replicas=1,
@@ -86,7 +86,7 @@ def made_replicas(folder, *, states):
     return Job(0, ["replicas=2"], "replicas=2", folder, settings)
 
 
-def test_a_job_of_replicas_comes_to_their_mean(tmp_path):
+def test_the_result_of_a_job_with_replicas_is_their_mean(tmp_path):
     job = made_replicas(tmp_path, states=["finished", "finished"])
     assert job.arguments() is None
     assert job.read()
@@ -95,21 +95,21 @@ def test_a_job_of_replicas_comes_to_their_mean(tmp_path):
 
 
 @pytest.mark.parametrize("states", [["finished", "interrupted"], ["finished", "failed"], ["finished", None]])
-def test_a_job_goes_on_as_long_as_one_replica_is_not_finished(tmp_path, states):
+def test_a_job_is_resumed_until_every_replica_is_finished(tmp_path, states):
     job = made_replicas(tmp_path, states=states)
     assert job.arguments() == [f"resume={tmp_path}"]
     assert not job.read()
     assert job.failure() == ("it diverged" if "failed" in states else None)
 
 
-def test_a_job_of_replicas_in_the_place_of_others_is_refused(tmp_path):
+def test_a_job_with_replicas_of_another_configuration_is_refused(tmp_path):
     job = made_replicas(tmp_path, states=["finished", "finished"])
     job.settings["model"]["pooling"] = "average"
     with pytest.raises(ValueError, match=r"model.pooling=max, where this job has average"):
         job.arguments()
 
 
-def test_as_many_replicas_run_at_once_as_have_devices_of_their_own():
+def test_as_many_replicas_run_at_once_as_can_have_a_device_each():
     cores = list(range(8))
     assert most_at_once({"accelerator": "cpu", "devices": 1}, ["0", "1"], cores) == 8
     assert most_at_once({"accelerator": "auto", "devices": 1}, ["0", "1"], cores) == 2

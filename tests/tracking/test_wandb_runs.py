@@ -1,4 +1,4 @@
-"""A project of W&B is read as folders are; nobody is asked here, a made-up API answers."""
+"""Runs of a W&B project are read like those in folders; a fake API answers."""
 
 from types import SimpleNamespace
 
@@ -82,7 +82,7 @@ def test_a_projects_runs_are_compared_like_folders():
         (Api(fails=ConnectionError()), "W&B does not answer (ConnectionError)"),
     ],
 )
-def test_what_is_wrong_is_one_line(api, says):
+def test_every_refusal_is_one_line(api, says):
     with pytest.raises(ValueError, match="runs=wandb:me/cnnlit: ") as error:
         wandb_runs.find("me/cnnlit", api)
     assert says in str(error.value)

@@ -31,7 +31,7 @@ def recipe_of(optimizer: Callable[..., Any], *, loss: nn.Module | None = None, e
 
 
 def task_of(model: nn.Module, recipe: Recipe, *, seed: int = 0, num_classes: int = 10) -> ImageClassification:
-    return ImageClassification(model, recipe=recipe, config={"seed": seed, "data": {"num_classes": num_classes}})
+    return ImageClassification(model, recipe=recipe, num_classes=num_classes, seed=seed)
 
 
 def trainer(folder: Path, **options: Any) -> Trainer:

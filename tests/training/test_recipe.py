@@ -80,7 +80,7 @@ class TwoHeads(nn.Module):
 def fit(folder: Path, network: nn.Module, *, loader: Any, val: Any = None, epochs: int = 1, **recipe: Any) -> Trainer:
     options: dict[str, Any] = {"optimizer": lambda groups: SGD(groups, lr=0.1), "schedule": Constant} | recipe
     made = Recipe(batch_size=4, epochs=epochs, order="fresh", loss=nn.CrossEntropyLoss(), **options)
-    task = ImageClassification(network, recipe=made, config={"seed": 0, "data": {"num_classes": 3}})
+    task = ImageClassification(network, recipe=made, num_classes=3, seed=0)
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=epochs,

@@ -112,7 +112,8 @@ def fit(
     task = ImageClassification(
         LeNet5(dropout=0.3, initialization="lecun1998_sqrt"),
         recipe=recipe,
-        config={"seed": SEED, "data": {"num_classes": 10}},
+        num_classes=10,
+        seed=SEED,
     )
     averaging = [PolyakAveraging(recipe.averaging_decay)] if recipe.averaging_decay else []
     loop = Trainer(

@@ -57,10 +57,6 @@ RECIPES = {
 }  # fmt: skip
 
 
-def config(seed: int) -> dict[str, Any]:
-    return {"seed": seed, "data": {"num_classes": 10}}
-
-
 def network(seed: int, model: dict[str, Any]) -> LeNet5:
     seed_everything(seed, verbose=False)
     return LeNet5(**model)
@@ -100,9 +96,8 @@ def fit(task: Any, training: Recipe, logger: Any, *callbacks: Callback, replicas
 
 
 def fit_replicas(model: dict[str, Any], training: Recipe, folder: Any, *callbacks: Callback, **more: Any) -> Any:
-    task = StackedSeeds(
-        [network(seed, model) for seed in SEEDS], recipe=training, configs=[config(seed) for seed in SEEDS]
-    )
+    networks = [network(seed, model) for seed in SEEDS]
+    task = StackedSeeds(networks, recipe=training, num_classes=10, seeds=SEEDS)
     logger = ReplicaMetrics([folder / str(number) for number in range(len(SEEDS))])
     return fit(task, training, logger, *callbacks, replicas=len(SEEDS), **more)
 
@@ -128,11 +123,10 @@ def test_each_replica_is_its_seed_alone(tmp_path, name):
     bound = 1e-4 if data.get("precision") == "32-true" else 1e-9
     together = fit_replicas(model, training, tmp_path, **data)
     number, seed = 1, SEEDS[1]
-    task = ImageClassification(network(seed, model), recipe=training, config=config(seed))
+    task = ImageClassification(network(seed, model), recipe=training, num_classes=10, seed=seed)
     alone = fit(task, training, MetricsFile(tmp_path / "alone"), **{**data, "seed": seed})
-    mine = of_one(together, number, config(seed))
+    mine = of_one(together, number)
     assert set(mine) == set(alone)
-    assert mine["config"] == alone["config"]
     kept = ("state_dict", "optimizer_states", "lr_schedulers", "current_model_state", "averaging_state")
     for part in [part for part in kept if part in alone]:
         assert max(differences(mine[part], alone[part]), default=0.0) < bound, part
@@ -170,7 +164,7 @@ def test_a_compiled_step_of_replicas_is_the_step(batch_size):
     images, labels = torch.rand(3, batch_size, 1, 32, 32), torch.arange(3 * batch_size).view(3, -1) % 10
     results = []
     for compiled in (False, True):
-        task = StackedSeeds([network(seed, PAPER) for seed in SEEDS], recipe=training, configs=[config(7)] * 3)
+        task = StackedSeeds([network(seed, PAPER) for seed in SEEDS], recipe=training, num_classes=10, seeds=[7] * 3)
         if compiled:
             task.compile()
         losses, logits = task._answer(dict(task.model.named_parameters()), images, labels)
@@ -232,7 +226,7 @@ def test_a_replica_that_diverges_spoils_no_other(tmp_path):
     spoilt = fit_replicas(model, training, tmp_path / "spoilt", Spoiler())
     assert spoilt["diverged"] == [0, 1, 0]
     for number in (0, 2):
-        one, other = (of_one(each, number, config(SEEDS[number]))["state_dict"] for each in (sound, spoilt))
+        one, other = (of_one(each, number)["state_dict"] for each in (sound, spoilt))
         assert max(differences(one, other)) < 1e-9
     assert not of_one(spoilt, 1, {})["state_dict"]["model.f6.weight"].isfinite().all()
 

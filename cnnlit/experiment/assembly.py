@@ -1,0 +1,107 @@
+"""What trains a network: the LightningModule, its data and a Trainer, built from settings."""
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+
+from cnnlit import config
+from cnnlit.callbacks import callbacks_of_a_run
+from cnnlit.experiment.settings import TrainSettings
+from cnnlit.parallel.devices import emulates_bfloat16, num_devices
+from cnnlit.parallel.processes import end_with_launcher
+from cnnlit.parallel.strategies import check_strategy, replicas_note, strategy_for
+from cnnlit.parallel.trainer import build_trainer, print_note, quieten
+from cnnlit.runs.folder import Run
+from cnnlit.training.module import ImageClassification
+from cnnlit.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+    from lightning.pytorch.strategies import Strategy
+
+SMALL_IMAGE_PIXELS = 32
+"""Sides up to this are too little work to share between threads."""
+
+
+class Assembly(NamedTuple):
+    """What trains a network."""
+
+    module: ImageClassification
+    datamodule: Any
+    """A cnnlit.data.datamodule.ResumableData, after `setup`."""
+    trainer: "Trainer"
+
+
+def prepare_process(settings: TrainSettings) -> None:
+    """Make this process ready to train: its threads, its warnings, and its end if it is one of several."""
+    end_with_launcher()
+    quieten()
+    threads = settings.num_threads
+    if threads == "auto":
+        threads = 1 if settings.data["image_size"] <= SMALL_IMAGE_PIXELS else None
+    if threads:
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning sets it anew where it starts processes
+
+
+def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: int = 1) -> Assembly:
+    """Build all that trains a network, and refuse what does not fit together.
+
+    Args:
+        settings: of the run.
+        network: with its initial weights.
+        run: its folder.
+        seeds: trained in lock-step, where the data can serve several.
+
+    Raises:
+        ValueError: one line about what cannot be trained or tested so.
+    """
+    recipe: Recipe = config.build(settings.recipe)
+    recipe.try_on(network)
+    protocol = settings.build_protocol(network)
+    datamodule = config.build(settings.data)
+    if getattr(datamodule, "takes_replicas", False):
+        datamodule.replicas = seeds
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    callbacks = callbacks_of_a_run(
+        run,
+        recipe,
+        datamodule,
+        layer_statistics=settings.layer_statistics,
+        checkpoint_minutes=settings.checkpoint_minutes,
+        requeue=settings.requeue,
+        single=seeds == 1,
+    )
+    make = partial(config.build, settings.trainer, strategy=_strategy(settings, network, recipe))
+    trainer = build_trainer(make, run, recipe, datamodule, callbacks)
+    classes: int = settings.data["num_classes"]
+    module = ImageClassification(network, recipe=recipe, num_classes=classes, seed=settings.seed, protocol=protocol)
+    return Assembly(module, datamodule, trainer)
+
+
+def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strategy | str":
+    """How the run is spread over devices; refused where that cannot be, told where it was not asked for."""
+    trainer = settings.trainer
+    devices = num_devices(trainer["accelerator"], trainer["devices"]) * trainer["num_nodes"]
+    name = trainer["strategy"]
+    check_strategy(
+        name, num_devices=devices, network=network, recipe=recipe,
+        compiled=settings.compile, sync_batchnorm=trainer.get("sync_batchnorm", False),
+    )  # fmt: skip
+    if note := replicas_note(name, devices, network):
+        print_note(note)
+    return strategy_for(name, num_devices=devices, timeout_seconds=settings.timeout_seconds)
+
+
+def note_emulation(settings: TrainSettings, trainer: "Trainer") -> None:
+    """Say so if the CPU has no instructions for the precision that was chosen."""
+    precision = str(settings.trainer["precision"])
+    if precision.startswith("bf16") and trainer.strategy.root_device.type == "cpu" and emulates_bfloat16():
+        print_note(
+            f"trainer.precision={precision}: this processor has no instructions for bfloat16 and is several times as "
+            "slow with it; trainer.precision=32-true is faster here"
+        )

@@ -1,0 +1,88 @@
+"""A run from its first step to its record: track, fit, test, draw, finish."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cnnlit import config
+from cnnlit.callbacks.run_figures import RunFigures
+from cnnlit.experiment.assembly import Assembly
+from cnnlit.experiment.settings import TrainSettings
+from cnnlit.parallel.processes import failing_together
+from cnnlit.runs.folder import Run
+from cnnlit.runs.metrics_file import MetricsFile
+from cnnlit.runs.reading import read_metrics
+from cnnlit.runs.summary import print_summary
+from cnnlit.tracking import loggers
+
+
+def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float:
+    """Train to the end, test once, draw; the run's record says how that went, whatever happens.
+
+    Returns:
+        The last validation error, or without a validation set the test error.
+    """
+    with _recorded(run, assembly):
+        _track(run, assembly, settings)
+        val_error = _fit(run, assembly)
+        test, figures = _test(run, assembly)
+        if val_error is not None:
+            run.record["val/error"] = val_error
+        run.finish(test)
+        if assembly.trainer.is_global_zero and not run.is_of_a_stack:
+            print_summary(
+                run,
+                test,
+                val_error=val_error,
+                pictures=figures.paths,
+                tracked=loggers.where(),
+                when_waiting=assembly.datamodule.when_waiting(),
+            )
+    return test["test/error"] if val_error is None else val_error
+
+
+@contextmanager
+def _recorded(run: Run, assembly: Assembly) -> Iterator[None]:
+    """However the block ends, its run, its tracker and the other processes of the run hear of it."""
+    trainer = assembly.trainer
+    signals: Any = trainer._signal_connector
+    with run, signals.heeded(), loggers.closing(), failing_together(trainer.strategy, run.fail):
+        yield
+
+
+def _track(run: Run, assembly: Assembly, settings: TrainSettings) -> None:
+    trainer = assembly.trainer
+    tracked = settings.logger and trainer.is_global_zero
+    tracker = config.build(settings.logger, folder=run.folder, run_id=run.record["id"]) if tracked else None
+    trainer.loggers = [MetricsFile(run.folder), *([tracker] if tracker else [])]
+    for logger in trainer.loggers:
+        logger.log_hyperparams(run.config)
+    if tracker and run.is_of_a_stack:  # its training is over, and the tracker has not seen it
+        for row in read_metrics(run.folder):
+            tracker.log_metrics({name: float(value) for name, value in row.items() if value}, int(row["step"]))
+
+
+def _fit(run: Run, assembly: Assembly) -> float | None:
+    """Train from the last checkpoint, if there is one, to the end; the last validation error."""
+    module, datamodule, trainer = assembly
+    trainer.fit(module, datamodule=datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
+    measured = trainer.callback_metrics
+    if trainer.world_size > 1:
+        run.record["exchanged_bytes_per_step"] = trainer.strategy.exchanged()  # type: ignore[attr-defined]  # ours
+    if "seconds_waiting" in measured:
+        run.record["seconds_waiting"] = round(float(measured["seconds_waiting"]), 3)
+    error: Any = measured.get("val/error")
+    if error is None and (rows := read_metrics(run.folder)):  # the run was interrupted in its test
+        error = rows[-1].get("val/error") or None
+    return None if error is None else float(error)
+
+
+def _test(run: Run, assembly: Assembly) -> tuple[dict[str, float], RunFigures]:
+    module, datamodule, trainer = assembly
+    figures = RunFigures(run.folder)
+    trainer.callbacks.append(figures)  # type: ignore[attr-defined]  # not before: each callback costs every step
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    test = module.test_result()
+    if figures.comparison:
+        test |= {f"errors_of_1998/{name}": count for name, count in figures.comparison._asdict().items()}
+    return test, figures

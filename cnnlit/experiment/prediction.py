@@ -1,0 +1,122 @@
+"""What a trained network predicts for images from anywhere, which need not be those of a data set."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.loading.decoding import open_picture
+from cnnlit.drawings.top_predictions import thumbnail
+from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.files import progress
+from cnnlit.runs.checkpoint_io import read_checkpoint
+from cnnlit.runs.reading import checkpoint_of
+from cnnlit.training.protocol import EvaluationProtocol
+
+BATCH = 32
+
+MOST_DRAWN, MOST_EXPLAINED = 60, 12
+"""Images that are kept to be drawn, and at their full size to show where the network looks; all have predictions."""
+
+
+class Prediction(NamedTuple):
+    """An image and the classes that the network finds most probable."""
+
+    path: str
+    image: Tensor
+    """uint8 [3, H, W]; a thumbnail beyond MOST_EXPLAINED images, and empty beyond MOST_DRAWN."""
+    probabilities: Tensor
+    """float32 [top]."""
+    classes: Tensor
+    """int64 [top], the most probable first."""
+    remark: str | None
+    """What was done to the image that its owner may not expect."""
+
+
+class Predictor:
+    """A trained network that predicts for image files as its test would.
+
+    Args:
+        settings: of the network, its data and the protocol.
+        run: the folder of its run; None for published weights.
+
+    Attributes:
+        network: in evaluation mode.
+        datamodule: makes the network's input of images.
+        class_names: in the order of the labels; their numbers where no names are known.
+    """
+
+    def __init__(self, settings: NetworkSettings, run: Path | None) -> None:
+        self.network: nn.Module = settings.build_network(from_checkpoint=run is not None)
+        self.protocol: EvaluationProtocol = settings.build_protocol(self.network)
+        self.datamodule: ResumableData = settings.build_test_data()
+        if run:
+            self._load(read_checkpoint(checkpoint_of(run)))
+        self.network.eval()
+        self.class_names = self._names(settings.data["num_classes"], published=run is None)
+
+    def _load(self, checkpoint: dict[str, Any]) -> None:
+        state = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
+        known = self.network.state_dict().keys()
+        self.network.load_state_dict({key: value for key, value in state.items() if key in known})
+        self.datamodule.load_state_dict(checkpoint[type(self.datamodule).__qualname__])
+
+    def _names(self, num_classes: int, *, published: bool) -> list[str]:
+        names: list[str] = list(getattr(self.datamodule, "class_names", ()))
+        if not names and published and num_classes == 1000:
+            from torchvision.models import ResNet50_Weights
+
+            names = ResNet50_Weights.IMAGENET1K_V1.meta["categories"]  # the same for all of torchvision's weights
+        return names or [str(number) for number in range(num_classes)]
+
+    def predict(self, files: Sequence[str], top: int) -> tuple[list[Prediction], list[str]]:
+        """Predict for all images that can be read.
+
+        Args:
+            files: paths.
+            top: predictions for each, if there are as many classes.
+
+        Returns:
+            The predictions, and for each file that cannot be read a line that says why.
+        """
+        predictions: list[Prediction] = []
+        refusals: list[str] = []
+        starts = range(0, len(files), BATCH)
+        for start in progress(starts, "looking at images", len(starts)):
+            images = list(self._read(files[start : start + BATCH], refusals))
+            for made in self._predict_batch(images, top) if images else ():
+                image = made.image
+                if len(predictions) >= MOST_EXPLAINED:
+                    image = thumbnail(image) if len(predictions) < MOST_DRAWN else image[:, :0]
+                predictions.append(made._replace(image=image))
+        return predictions, refusals
+
+    @staticmethod
+    def _read(files: Sequence[str], refusals: list[str]) -> Iterator[tuple[str, Tensor]]:
+        for path in files:
+            try:
+                yield path, torch.from_numpy(open_picture(path).rgb()).movedim(-1, 0)
+            except ValueError as error:
+                refusals.append(str(error))
+
+    @torch.inference_mode()
+    def _predict_batch(self, images: Sequence[tuple[str, Tensor]], top: int) -> list[Prediction]:
+        inputs = self.datamodule.as_input([image for _, image in images])
+        logits = self.protocol.answer(self.network, inputs, len(images))
+        probabilities, classes = logits.softmax(dim=1).topk(min(top, logits.shape[1]))
+        return [
+            Prediction(path, image, probable, its_classes, self.datamodule.remark(image))
+            for (path, image), probable, its_classes in zip(images, probabilities, classes, strict=True)
+        ]
+
+    def label_of(self, path: str) -> str | None:
+        """The class whose folder an image lies in; Tiny ImageNet has another folder, `images`, between."""
+        folder = Path(path).absolute().parent
+        folder = folder.parent if folder.name == "images" else folder
+        folders = list(getattr(self.datamodule, "class_folders", ()))
+        if folder.name in folders:
+            return self.class_names[folders.index(folder.name)]
+        return folder.name if folder.name in self.class_names else None

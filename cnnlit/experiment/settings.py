@@ -1,0 +1,130 @@
+"""What the commands take that train or test a network: one frozen dataclass each, which builds what it names.
+
+Fields are keys of the configuration, and their annotations are its schema; the command's file in conf/ says what each
+key is for.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from annotated_types import Ge, Gt
+
+from cnnlit import config
+from cnnlit.config import Node
+
+if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+    from torch import nn
+
+    from cnnlit.data.datamodule import ResumableData
+    from cnnlit.training.protocol import EvaluationProtocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """A network, its data, how it is trained and how it is tested."""
+
+    model: Node
+    data: Node
+    recipe: Node
+    protocol: Node
+    seed: Annotated[int, Ge(0)]
+
+    def of_run(self, run: Path, command: Callable[..., Any], own: tuple[str, ...]) -> Self:
+        """The settings of a run in place of these, with what the command line changes in its data.
+
+        Args:
+            run: its folder.
+            command: that is running.
+            own: how the words of the command line begin that say nothing about the run.
+
+        Raises:
+            FileNotFoundError: if the folder holds no run.
+            ValueError: if the command line says anything else about the run.
+        """
+        from cnnlit.runs.reading import read_config
+
+        before = config.overridden(read_config(run), self.data, command, own, run)
+        return replace(self, **{key: before[key] for key in ("model", "data", "recipe", "seed")})
+
+    def build_network(self, *, from_checkpoint: bool = False) -> "nn.Module":
+        """The network with its initial weights, which the seed decides.
+
+        Args:
+            from_checkpoint: its weights are in a checkpoint, wherever the initial ones came from.
+        """
+        from lightning import seed_everything
+
+        seed_everything(self.seed, workers=True, verbose=False)
+        network: nn.Module = config.build(config.without_sources(self.model) if from_checkpoint else self.model)
+        return network
+
+    def build_protocol(self, network: "nn.Module") -> "EvaluationProtocol":
+        """How the network is tested.
+
+        Raises:
+            ValueError: if the network or its data cannot be tested so.
+        """
+        protocol: EvaluationProtocol = config.build(self.protocol)
+        protocol.try_on(network, self.data)
+        return protocol
+
+    def build_test_data(self) -> "ResumableData":
+        """The data with the protocol's views; their batch size is the one of tests."""
+        views = {"views": self.protocol["views"]} if "views" in self.data else {}
+        datamodule: ResumableData = config.build({**self.data, **views, "batch_size": 1})
+        return datamodule
+
+    def check_scale(self) -> None:
+        """Refuse published weights on images of another scale than theirs."""
+        config.check_scale(self.model.get("weights"), self.data.get("normalization"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(NetworkSettings):
+    """What `python -m cnnlit.train` takes; see conf/train.yaml."""
+
+    trainer: Node
+    logger: Node
+    replicas: Annotated[int, Ge(1)]
+    replicas_as: Literal["auto", "stack", "processes"]
+    num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None
+    compile: bool
+    channels_last: bool
+    layer_statistics: bool
+    timeout_seconds: Annotated[float, Gt(0)]
+    checkpoint_minutes: Annotated[float, Gt(0)] | None
+    requeue: bool
+    resume: str | None
+    run_root: str
+
+    def of_one_run(self) -> Node:
+        """What config.yaml keeps: everything that would train this run again, with its seed alone."""
+        kept = asdict(self) | {"replicas": 1}
+        return {key: value for key, value in kept.items() if key not in ("replicas_as", "resume", "run_root")}
+
+    def check(self) -> None:
+        """Refuse what cannot be trained, before anything is built.
+
+        Raises:
+            ValueError: one line about two settings that exclude one another.
+        """
+        if self.compile and self.layer_statistics:
+            raise ValueError("layer_statistics=true: what torch.compile fused cannot be looked into; add compile=false")
+        self.check_scale()
+
+    def build_initial_network(self, run: Any) -> "nn.Module":
+        """The network as its training begins or goes on: laid out and compiled as configured.
+
+        Args:
+            run: a cnnlit.runs.folder.Run; with a checkpoint, the weights are in there.
+        """
+        import torch
+
+        network = self.build_network(from_checkpoint=bool(self.resume) and run.has_checkpoint)
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)  # and with its kernels all that they compute
+        if self.compile:
+            network.compile()
+        return network
