@@ -1,7 +1,7 @@
 """How long a report of 200 runs takes, from the command to the page.
 
-The runs are made up: ten arms of twenty seeds with curves of 100 epochs and a picture of the errors each. The whole
-child process is measured, its imports included.
+The runs are made up: ten arms of twenty seeds, each run with curves of 100 epochs and a gallery of its errors. The
+whole child process is measured, its imports included.
 """
 
 import io
@@ -22,7 +22,7 @@ NUM_ARMS, NUM_SEEDS, NUM_EPOCHS = 10, 20, 100
 
 
 def measure(root: str) -> list[Claim]:
-    """The claim on the report. MNIST plays no part."""
+    """The claims about the report. MNIST plays no part."""
     picture = _picture()
     with tempfile.TemporaryDirectory() as folder:
         for arm in range(NUM_ARMS):

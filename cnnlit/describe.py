@@ -1,12 +1,13 @@
-"""python -m cnnlit.describe: the layer table of a network beside the paper's, or what two networks differ in.
+"""python -m cnnlit.describe: the layer table of a network beside the paper's, or how two networks differ.
 
-What can be configured is in conf/describe.yaml and the groups that it names; --help lists it.
+conf/describe.yaml and the groups that it names hold all options; --help lists them.
 """
 
 import gc
 import inspect
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import hydra
@@ -14,11 +15,14 @@ import hydra
 from cnnlit import config
 from cnnlit.config import Node, Values
 
-if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from torch import nn
 
     from cnnlit.description.layer_table import Detail
     from cnnlit.description.network import Description
+    from cnnlit.reports.tables import Page
+
+Format = Literal["text", "html", "markdown", "json"]
 
 
 def describe(
@@ -26,45 +30,70 @@ def describe(
     model: Node,
     data: Values,
     recipe: Values,
-    format: Literal["text", "json", "markdown"],  # noqa: A002  the word for it
+    format: Format,  # noqa: A002  the word for it
     detail: Literal["blocks", "layers"],
     against: str | None,
     picture: str | None,
+    to: str | None,
     seed: int,
 ) -> None:
-    """Print the description of a network, or of two their difference.
+    """Describe a network, or how two differ.
 
     Args:
         model: an architecture.
-        data: read for its images' shape and number of classes; it need not exist.
-        recipe: read for what the model takes from it.
-        format: text for a terminal; json, one object; markdown.
+        data: consulted for the shape of its images and the number of classes; it need not exist.
+        recipe: consulted for what the model takes from it.
+        format: text for a terminal; html, a page; markdown; json, one object.
         detail: blocks shows an Inception module or a residual block as one row, layers unfolds it.
-        against: another model and what is changed in it: "resnet18 model.shortcut=none".
+        against: another model, and what to change in it: "resnet18 model.shortcut=none".
         picture: a file (.png, .svg, .pdf) to draw the network into.
-        seed: of the data; changes nothing here.
+        to: the file to write the description to; null for the terminal.
+        seed: of the data; without effect here.
     """
     with config.refusing():
+        if to and Path(to).is_dir():
+            raise ValueError(f"to={to}: is a folder; name a file")
         one = _described(_title(), model, data, detail)
         other = _described(against, *_composed(against), detail) if against else None
         if picture:
             from cnnlit.description.diagram import draw
 
             draw(_outline(model), one.image, picture, detail)
-    if format == "json":
-        sys.stdout.write(json.dumps(_as_json(one, other), indent=2) + "\n")
-        return
-    from rich.console import Console
+        if to:
+            from cnnlit.files import write_whole
 
+            write_whole(Path(to), _written(one, other, format))
+            sys.stdout.write(f"{to}\n")
+            return
+    if format == "text":
+        from rich.console import Console
+
+        from cnnlit.reports.tables import print_page
+
+        print_page(_page(one, other), Console())
+    else:
+        sys.stdout.write(_written(one, other, format))
+
+
+def _written(one: "Description", other: "Description | None", format: Format) -> str:  # noqa: A002
+    from cnnlit.reports.tables import as_markdown, as_text
+
+    if format == "json":
+        return json.dumps(_as_json(one, other), indent=2) + "\n"
+    page = _page(one, other)
+    if format == "html":
+        from cnnlit.reports.html import render
+
+        title = f"{one.model} against {other.model}" if other else one.model
+        return render("description.html", title=title, page=page)
+    return as_markdown(page) if format == "markdown" else as_text(page)
+
+
+def _page(one: "Description", other: "Description | None") -> "Page":
     from cnnlit.description.network import difference
     from cnnlit.reports.description_page import compared, described
-    from cnnlit.reports.tables import as_markdown, print_page
 
-    page = compared(one, other, difference(one, other)) if other else described(one)
-    if format == "markdown":
-        sys.stdout.write(as_markdown(page))
-    else:
-        print_page(page, Console())
+    return compared(one, other, difference(one, other)) if other else described(one)
 
 
 def _as_json(one: "Description", other: "Description | None") -> dict[str, Any]:
@@ -76,7 +105,7 @@ def _as_json(one: "Description", other: "Description | None") -> dict[str, Any]:
 
 
 def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Description":
-    """Build the network as an outline, and read what its paper prints about it."""
+    """Build the network as an outline, and look up what its paper prints about it."""
     from cnnlit.description.layer_table import LayerTable
     from cnnlit.description.network import Description
     from cnnlit.description.paper_check import find
@@ -100,16 +129,16 @@ def _outline(model: Node) -> "nn.Module":
 
 
 def _title() -> str:
-    """The choice of the model, and what the command line changes in it."""
+    """The chosen model, and what the command line changes in it."""
     changed = [word for word in config.overrides() if word.startswith(("model.", "data.", "data="))]
     return " ".join([config.choice("model"), *changed])
 
 
 def _composed(against: str) -> tuple[Node, Node]:
-    """The model and the data of another command line: this one's data, and what `against` says."""
+    """The model and the data of another command line: this one's data, changed as `against` says."""
     first, *others = against.split()
     if "=" in first:  # the same model, changed
-        kept = [word for word in config.overrides() if not word.startswith(("against=", "picture="))]
+        kept = [word for word in config.overrides() if not word.startswith(("against=", "picture=", "to="))]
         line = [*kept, first, *others]
     else:
         kept = [word for word in config.overrides() if word.startswith(("data", "recipe"))]
@@ -122,9 +151,9 @@ command = config.entry_point(describe)
 
 
 def main() -> None:
-    """The command. A process this short leaves no garbage worth looking for, and looking takes 0.3 s of its 2."""
+    """The command. So short a process leaves no garbage worth collecting, and looking for it takes 0.3 s of 2."""
     gc.disable()
-    config.quote("against")
+    config.quote("against", "to")
     try:
         command()
     finally:

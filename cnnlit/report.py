@@ -1,6 +1,6 @@
-"""python -m cnnlit.report: what the runs say, with intervals, differences and a verdict.
+"""python -m cnnlit.report: what runs say, with intervals, differences and a verdict.
 
-What can be configured is in conf/report.yaml; --help lists it.
+conf/report.yaml holds all options; --help lists them.
 """
 
 import gc
@@ -16,22 +16,22 @@ from annotated_types import Gt
 
 from cnnlit import config
 
-if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from cnnlit.reports.tables import Page
     from cnnlit.runs.records import Runs
 
 Format = Literal["text", "html", "markdown", "csv", "json"]
 Words = list[str] | str
-"""A list, or words with commas between."""
+"""A list, or words separated by commas."""
 
 
 class Report(NamedTuple):
-    """A report that is not written yet, in each format.
+    """A report in each format, written on demand.
 
     Attributes:
         folder: of the runs.
         page: for text and Markdown.
-        html: for a file in this place.
+        html: for a file at the given path, which links are relative to.
     """
 
     folder: Path
@@ -58,15 +58,15 @@ def report(
 
     Args:
         runs: folders, patterns, or projects of W&B (wandb:entity/project); null for multirun.
-        metric: what to compare the arms in.
+        metric: what to compare the arms by.
         target: a bound on a curve; the metric is then the epochs or the seconds until it is reached.
-        by: keys that name the arms.
+        by: keys to name the arms by.
         claim: a statement about the arms to judge.
-        smallest_difference: that matters.
-        ilsvrc: report on the winners of ILSVRC by year instead, and where the runs stand among them.
+        smallest_difference: the smallest that matters.
+        ilsvrc: report the winners of ILSVRC by year instead, and where the runs rank among them.
         format: of the report.
         to: the file to write.
-        pictures: names of the pictures that the page shows side by side.
+        pictures: names of the figures that the page shows side by side.
     """
     with config.refusing():
         if ilsvrc:
@@ -108,7 +108,7 @@ def _comparison(
     results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
     verdict = judge(results, claim, smallest)
     if verdict.more_seeds:
-        # Where runs differ within arms, a seed is several runs of an arm.
+        # If runs differ within arms, an arm has several runs of each seed.
         runs_there = max(len(each.readings) for each in results.measured)
         seeds_there = len({record.seed for record in found.records})
         seeds = math.ceil(Fraction(seeds_there * (runs_there + verdict.more_seeds), runs_there))
@@ -154,7 +154,7 @@ def _listed(words: Words) -> list[str]:
 
 
 def _find(places: list[str]) -> "Runs":
-    """The runs of folders and of W&B's projects, together."""
+    """The runs of folders and of W&B projects together."""
     from cnnlit.runs import records
     from cnnlit.tracking import wandb_runs
 
@@ -190,7 +190,7 @@ command = config.entry_point(report)
 
 
 def main() -> None:
-    """The command. A process this short leaves no garbage worth looking for."""
+    """The command. So short a process leaves no garbage worth collecting."""
     gc.disable()
     config.quote("runs", "metric", "target", "by", "claim", "to")
     try:

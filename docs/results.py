@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnnlit.analysis.comparison import Results, compare_runs
+from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure, measure_of
+from cnnlit.analysis.results import Results
 from cnnlit.analysis.verdicts import Verdict, judge
 from cnnlit.files import write_json, write_whole
 from cnnlit.reports.report_data import as_json

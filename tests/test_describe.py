@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from typing import get_args
 
 import hydra
 import pytest
@@ -89,7 +91,7 @@ def test_json_is_one_object_of_plain_keys(printed):
 
 
 def test_most_parameters_are_fully_connected_and_most_work_is_convolution(printed):
-    # The lecture's claim, of the networks that it shows it on.
+    # The lecture's claim, for the networks that it shows.
     for model in ("alexnet", "zfnet", "vgg16"):
         shares = json.loads(printed(f"model={model}", "format=json"))["shares"]
         assert shares["fully connected"]["parameters_share"] > 0.89
@@ -133,6 +135,26 @@ def test_markdown_is_made_of_whole_tables(printed, arguments):
         assert rows
         assert {len(row) for row in rows} == {len(head)} == {len(rule)}
     assert not [line for line in markdown.splitlines() if line.startswith("|") != line.endswith("|")]
+
+
+@pytest.mark.parametrize("arguments", [["model=googlenet"], ["model=vgg16", "against=vgg19"]])
+def test_the_page_of_html_has_what_the_text_has(printed, arguments):
+    page, text = printed(*arguments, "format=html"), printed(*arguments)
+    assert page.startswith("<!doctype html>")
+    cells = [unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", page)]
+    notes = [unescape(note) for note in re.findall(r'<p class="note">([^<]*)</p>', page)]
+    headings = [unescape(heading) for heading in re.findall(r"<h2>([^<]*)</h2>", page)]
+    assert " ".join(text.split()).startswith(headings[0])
+    words = sorted(" ".join([*headings, *cells, *notes]).split())
+    assert words == sorted(re.sub(r"─+", "", text).split())
+
+
+@pytest.mark.parametrize("name", get_args(describe.Format))
+def test_every_format_goes_to_a_file_as_it_goes_to_the_terminal(printed, tmp_path_factory, name):
+    path = tmp_path_factory.mktemp("a page") / "x=1.txt"
+    line = ["model=vgg16", "against=model.configuration=E", f"format={name}"]
+    assert printed(*line, f"to={path}") == f"{path}\n"
+    assert path.read_text() == printed(*line)
 
 
 def test_two_models_are_told_by_what_they_do_not_share(printed):
@@ -184,7 +206,7 @@ def test_a_terminal_of_any_width_shows_every_cell(printed, width, capsys):
 
 
 def test_no_run_folder_no_data_and_nothing_heavy_is_touched(tmp_path):
-    """As a user types it, in an empty folder that is not to be taken away either."""
+    """As a user types it, in an empty folder that must not be removed either."""
     program = (
         "import sys\n"
         "from cnnlit import describe\n"
@@ -224,7 +246,7 @@ def refusal(monkeypatch, capsys, folder, *arguments):
     ("arguments", "says"),
     [
         (["model=alexnt"], ["model=alexnt", "did you mean alexnet?"]),
-        (["format=xml"], ["format=xml", "text, json, markdown"]),
+        (["format=xml"], ["format=xml", "text, html, markdown, json"]),
         (["detail=all"], ["detail=all", "blocks, layers"]),
         (["model=alexnet", "model.width=0"], ["model.width=0", "greater than 0"]),
         (["model=alexnet", "model.widht=2"], ["model.widht", "did you mean model.width?"]),
@@ -234,6 +256,7 @@ def refusal(monkeypatch, capsys, folder, *arguments):
         (["model=alexnet", "against=model.groups=3"], ["model.groups=3"]),
         (["against=vgg16 model.configuration=F"], ["model.configuration=F", "A-LRN"]),
         (["against=vgg16 width"], ["width"]),
+        (["to=."], ["to=.", "is a folder"]),
         (["picture=network.bmp"], ["picture=network.bmp", ".png, .svg, .pdf"]),
     ],
     ids=lambda value: " ".join(value),

@@ -109,7 +109,7 @@ def test_seeds_that_are_missing_come_with_the_command_that_trains_them(tmp_path,
         (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note).replace(ours, other))
         assert json.loads(printed(*arguments, "format=json"))["verdict"]["command"] == ""
     (tmp_path / "a sweep" / "multirun.yaml").write_text(json.dumps(note))
-    # Of two sweeps together there is no such command, nor where nothing is missing.
+    # There is no such command for two sweeps together.
     made_run(tmp_path / "other" / "0", seed=7, error=0.0101)
     both = json.loads(printed("runs=a sweep,other", "claim=max < average", "format=json"))["verdict"]
     assert both["more_seeds"]

@@ -30,7 +30,7 @@ def pages():
 
 @pytest.fixture
 def docs(tmp_path, pages, monkeypatch):
-    """An own docs/ for the script to write to."""
+    """A docs/ folder of its own for the script to write to."""
     folder = tmp_path / "docs"
     (folder / "results").mkdir(parents=True)
     (folder / "claims.md").write_text((ROOT / "docs" / "claims.md").read_text())

@@ -1,4 +1,4 @@
-"""The arms of an experiment, found in its runs: what differs between their configurations, the seed apart."""
+"""The arms of an experiment, found from how the configurations of its runs differ, seeds aside."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from cnnlit.runs.records import RunRecord
 
 @dataclass
 class Arm:
-    """Runs that differ in their seeds alone, or in what the arms are not named for.
+    """Runs that differ only in their seeds, or in keys that the arms are not named for.
 
     Attributes:
-        name: its levels.
-        levels: number of its level of each factor.
-        runs: finished, one for each block.
-        others: not finished, or repeated, with the reason.
-        blocks: of all of them.
+        name: made of its levels.
+        levels: for each factor, the number of its level.
+        runs: the finished ones, one per block.
+        others: runs that did not finish or were repeated, with the reason.
+        blocks: of all its runs; a block is a seed, with whatever else runs are paired by.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Arms:
     """All arms, and what they are named for.
 
     Attributes:
-        factors: that the arms are named for.
-        within: that differ within arms; runs are paired where these and the seed are the same.
-        following: other keys that differ, and are known once the arm is.
+        factors: what the arms are named for.
+        within: factors that vary within an arm; runs are paired when these and the seed agree.
+        following: other keys that differ, but are determined by the arm.
         arms: in the order of their first runs.
         homeless: runs whose configuration cannot be read, with the reason.
     """
@@ -50,7 +50,7 @@ class Arms:
         return ", ".join(factor.word for factor in self.factors)
 
     def missing(self) -> list[str]:
-        """Blocks that an arm has no run of while another one has, and whole arms that a factorial would have."""
+        """Blocks that other arms have and an arm lacks, and whole arms that a full factorial would have."""
         seen = dict.fromkeys(block for arm in self.arms for block in arm.blocks)
         lines = [
             f"{arm.name}: no run with {', '.join(gone)}"
@@ -60,7 +60,7 @@ class Arms:
         return lines + [f"{joined(self.factors, levels)}: no run at all" for levels in self._holes()]
 
     def _holes(self) -> list[tuple[int, ...]]:
-        """Combinations of levels without a run, if most of them have one: else it was never meant as a factorial."""
+        """Combinations of levels without a run, provided most have one: otherwise no factorial was intended."""
         combinations: list[tuple[int, ...]] = [()]
         for factor in self.factors:
             combinations = [(*some, level) for some in combinations for level in range(len(factor.names))]
@@ -76,7 +76,7 @@ def find(records: Sequence[RunRecord], by: Sequence[str] = ()) -> Arms:
 
     Args:
         records: the runs.
-        by: keys that name the arms; none for all that differ. `model` stands for `model._target_`.
+        by: keys to name the arms by; none for all keys that differ. `model` stands for `model._target_`.
 
     Raises:
         ValueError: if no two runs differ in a key of `by`.
@@ -106,7 +106,7 @@ def _add(arm: Arm, record: RunRecord, block: str) -> None:
         arm.others.append((record, record.reason))
         return
     before = arm.runs.get(block)
-    if before is not None:  # the same once more says nothing new: the later one counts
+    if before is not None:  # a repetition is no new evidence: the later one counts
         earlier, record = sorted((before, record), key=lambda run: run.started)
         arm.others.append((earlier, f"repeated by {record.name}"))
     arm.runs[block] = record
@@ -117,6 +117,6 @@ def _block(seed: int | None, others: Sequence[str]) -> str:
 
 
 def natural(block: str) -> tuple[int, str]:
-    """To sort by: seed 10 comes after seed 9."""
+    """Sort key: seed 10 comes after seed 9."""
     digits = "".join(filter(str.isdigit, block.partition("(")[0]))
     return int(digits or 0), block

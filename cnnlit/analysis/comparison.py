@@ -1,156 +1,30 @@
-"""The arms of an experiment held against one another: each one's numbers, and the differences of pairs of arms."""
+"""The arms of an experiment compared: the numbers of each, and the differences between pairs of arms."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import NamedTuple
 
 from cnnlit.analysis import arms as grouping
-from cnnlit.analysis import statistics
-from cnnlit.analysis.arms import Arm, Arms
+from cnnlit.analysis import statistics, times_to_target
+from cnnlit.analysis.arms import Arm
 from cnnlit.analysis.measures import Measure, Reading
-from cnnlit.analysis.statistics import Contrast, Interval, Summary
+from cnnlit.analysis.results import ArmComparison, Measured, Results, Uncounted
+from cnnlit.analysis.statistics import Contrast
 from cnnlit.runs.records import RunRecord
 
 MOST_ARMS_IN_PAIRS = 6
-"""Of more arms not every pair is shown, but each arm against the best."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """An arm and its runs' numbers.
-
-    Attributes:
-        readings: by block, a seed and what else runs are paired by.
-        summary: of the numbers, those included at which a run ended without reaching its target; None without any.
-        middle: the median time to a target, if half of the runs reached it.
-        sampling: of a single run's test error, for the test images are a sample.
-    """
-
-    arm: Arm
-    readings: dict[str, Reading]
-    summary: Summary | None
-    middle: float | None = None
-    sampling: Interval | None = None
-
-    @property
-    def name(self) -> str:
-        return self.arm.name
-
-    @property
-    def numbers(self) -> list[float]:
-        return [reading.number for reading in self.readings.values()]
-
-    @property
-    def num_reached(self) -> int:
-        return sum(reading.reached for reading in self.readings.values())
-
-    @property
-    def censored(self) -> bool:
-        """Whether a run ended before its target."""
-        return self.num_reached < len(self.readings)
-
-
-@dataclass(frozen=True)
-class ArmComparison:
-    """Two arms.
-
-    Attributes:
-        blocks: the names of the pairs.
-        alone: blocks of either arm that the other one lacks; they play no part where there are pairs.
-        p: of the difference, corrected for the number of comparisons.
-        num_tests: for how many it is corrected.
-        ratio: how many times the second's time the first one's is, of pairs.
-    """
-
-    one: Measured
-    other: Measured
-    difference: Contrast
-    blocks: tuple[str, ...]
-    alone: tuple[tuple[str, ...], tuple[str, ...]]
-    p: float | None
-    num_tests: int = 1
-    ratio: tuple[float, Interval | None] | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.one.name} \N{MINUS SIGN} {self.other.name}"
-
-
-class Uncounted(NamedTuple):
-    """A run that is in no mean, and why."""
-
-    arm: str
-    run: RunRecord
-    reason: str
-
-
-@dataclass(frozen=True)
-class Results:
-    """What the runs say.
-
-    Attributes:
-        measured: arms with numbers, the best first; then those without.
-        comparisons: all pairs of up to six arms, of more each one against the best.
-        uncounted: runs that are in no mean.
-        missing: runs that there should be, and jobs that left nothing.
-    """
-
-    measure: Measure
-    arms: Arms
-    measured: list[Measured]
-    comparisons: list[ArmComparison]
-    uncounted: list[Uncounted]
-    missing: list[str]
-
-    @property
-    def censored(self) -> bool:
-        return any(each.censored for each in self.measured)
-
-    @property
-    def counted(self) -> list[tuple[Measured, str, RunRecord, Reading]]:
-        """Every run that counts, with its arm, block and number."""
-        return [
-            (each, block, each.arm.runs[block], reading)
-            for each in self.measured
-            for block, reading in each.readings.items()
-        ]
-
-    @property
-    def runs(self) -> list[RunRecord]:
-        """All runs, counted or not."""
-        return [run for _, _, run, _ in self.counted] + [each.run for each in self.uncounted]
-
-    @property
-    def seconds(self) -> float:
-        """Of all runs together, counted or not."""
-        return sum(run.seconds or 0.0 for run in self.runs)
-
-    @property
-    def devices(self) -> list[str]:
-        """That the counted runs were made on."""
-        return list(dict.fromkeys(run.device for _, _, run, _ in self.counted if run.device))
-
-    @property
-    def commits(self) -> list[str]:
-        """That the counted runs were made with."""
-        return list(dict.fromkeys(run.commit for _, _, run, _ in self.counted if run.commit))
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Of the packages that the last run was made with."""
-        return max((run for _, _, run, _ in self.counted), key=lambda run: run.started).versions
+"""With more arms than this, each is compared with the best, and other pairs are not shown."""
 
 
 def compare_runs(
     records: Sequence[RunRecord], measure: Measure, by: Sequence[str] = (), never_started: Sequence[str] = ()
 ) -> Results:
-    """Sort runs into arms, and compare these.
+    """Sort runs into arms and compare the arms.
 
     Args:
         records: the runs.
-        measure: what to compare them in.
-        by: keys that name the arms; none for all that differ.
+        measure: what to compare them by.
+        by: keys to name the arms by; none for all keys that differ.
         never_started: jobs without a folder.
 
     Raises:
@@ -201,7 +75,7 @@ def _measured(arm: Arm, readings: dict[str, Reading], measure: Measure) -> Measu
     summary = statistics.summarize([reading.number for reading in readings.values()])
     if summary.interval:
         summary = summary._replace(interval=measure.possible(*summary.interval))
-    middle = statistics.middle(list(readings.values())) if measure.target else None
+    middle = times_to_target.middle(list(readings.values())) if measure.target else None
     sampling = None
     if len(readings) == 1 and measure == Measure("test/error"):
         test = arm.runs[next(iter(readings))].test
@@ -211,7 +85,7 @@ def _measured(arm: Arm, readings: dict[str, Reading], measure: Measure) -> Measu
 
 
 def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[ArmComparison]:
-    """All pairs, their p values corrected together; of many arms those with the best are kept."""
+    """All pairs, their p values corrected together; of many arms, only the pairs with the best are kept."""
     yield from [
         each
         for each in corrected([compare(one, other, measure) for one, other in combinations(measured, 2)])
@@ -220,7 +94,7 @@ def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[Arm
 
 
 def corrected(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
-    """The same, each p value corrected for all of them by Holm's method."""
+    """The same comparisons, each p value corrected for all of them by Holm's method."""
     tested = [each.difference.p for each in comparisons if each.difference.p is not None]
     adjusted = iter(statistics.holm(tested))
     return [
@@ -230,7 +104,7 @@ def corrected(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
 
 
 def compare(one: Measured, other: Measured, measure: Measure) -> ArmComparison:
-    """Two arms: by pairs where at least half of the smaller one's seeds are the other one's, too; else by Welch."""
+    """Compare two arms: in pairs if they share at least half of the smaller arm's seeds, otherwise by Welch's test."""
     shared = [block for block in one.readings if block in other.readings]
     fewest = min(len(one.readings), len(other.readings))
     alone = tuple(
@@ -251,7 +125,7 @@ def compare(one: Measured, other: Measured, measure: Measure) -> ArmComparison:
 def _difference(first: Sequence[Reading], second: Sequence[Reading], in_pairs: bool) -> Contrast:
     if not all(reading.reached for reading in (*first, *second)):
         if in_pairs:
-            return statistics.order_paired([(*one, *other) for one, other in zip(first, second, strict=True)])
-        return statistics.order_unpaired(first, second)
+            return times_to_target.order_paired([(*one, *other) for one, other in zip(first, second, strict=True)])
+        return times_to_target.order_unpaired(first, second)
     test = statistics.paired if in_pairs else statistics.unpaired
     return test([each.number for each in first], [each.number for each in second])

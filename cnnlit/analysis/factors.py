@@ -1,4 +1,4 @@
-"""What differs between runs: the keys of their configurations, sorted into factors with levels."""
+"""What differs between runs: the keys of their configurations, grouped into factors with levels."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from typing import Any
 from cnnlit.runs.records import RunRecord
 
 INCIDENTAL = {"seed", "replicas", "run_root", "resume", "num_threads", "logger"}
-"""Keys that say where and beside what a run was made, with all that is below them."""
+"""Keys that say where a run was made and not what it is, with everything below them."""
 
 INCIDENTAL_ENDINGS = (".root", ".folder", "_dir")
 ABSENT = "absent"
 
 Partition = tuple[int, ...]
-"""For each run the number of its level."""
+"""For each run, the number of its level."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Factor:
     """Something that differs between runs.
 
     Attributes:
-        key: that tells it best.
-        keys: all that change with it and only with it, `key` included.
-        names: its levels, as they are called.
-        levels: for each run the number of its level.
+        key: the one that describes it best.
+        keys: all that change exactly when it does, `key` included.
+        names: of its levels.
+        levels: for each run, the number of its level.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Factor:
 
 
 def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """`{"model.pooling": "max"}` of nested mappings; lists are values."""
+    """Nested mappings as `{"model.pooling": "max"}`; lists count as values."""
     values: dict[str, Any] = {}
     for key, value in config.items():
         path = f"{above}{key}"
@@ -51,7 +51,7 @@ def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def bundles(records: Sequence[RunRecord]) -> dict[Partition, list[str]]:
-    """Keys that differ, those together that always change together."""
+    """The keys that differ, grouped by how they change together."""
     configs = [flat(record.config) for record in records]
     together: dict[Partition, list[str]] = {}
     for key in dict.fromkeys(key for config in configs for key in config):
@@ -63,7 +63,7 @@ def bundles(records: Sequence[RunRecord]) -> dict[Partition, list[str]]:
 
 
 def find_factors(records: Sequence[RunRecord]) -> list[Factor]:
-    """What differs, without what follows from something else that differs."""
+    """What differs, leaving out whatever follows from another difference."""
     together = bundles(records)
     configs = [flat(record.config) for record in records]
     order = {key: place for place, key in enumerate(dict.fromkeys(key for config in configs for key in config))}
@@ -72,9 +72,9 @@ def find_factors(records: Sequence[RunRecord]) -> list[Factor]:
 
 
 def _telling(partitions: Sequence[Partition]) -> list[Partition]:
-    """Those that no other one determines; in place of one that a factorial of coarser ones makes up, these.
+    """The partitions that no other determines; one that is the product of coarser ones is replaced by these.
 
-    A learning rate of its own for each activation is no factor. One for each activation and pooling is none either.
+    A learning rate that is set per activation is not a factor, nor is one set per activation and pooling.
     """
     found: dict[Partition, None] = {}
     for levels in sorted(partitions, key=max, reverse=True):
@@ -86,12 +86,12 @@ def _telling(partitions: Sequence[Partition]) -> list[Partition]:
             found |= dict.fromkeys(crossed)
         elif max(levels):
             found[levels] = None
-    # What a factorial makes up follows from all of its factors, not from one.
+    # A product follows from all of its factors together, not from any one of them.
     return [one for one in found if not any(one != other and follows(one, other) for other in found)]
 
 
 def asked_for(records: Sequence[RunRecord], factors: Sequence[Factor], key: str) -> Factor:
-    """A key by which the user wants the arms named.
+    """The factor for a key that the user wants the arms named by.
 
     Raises:
         ValueError: if the runs do not differ in it.
@@ -120,23 +120,23 @@ def _canonical(value: Any) -> Hashable:
 
 
 def numbered(values: Iterable[Hashable]) -> Partition:
-    """Each value's number, counted as they first occur."""
+    """Number the values in the order in which they first occur."""
     numbers: dict[Hashable, int] = {}
     return tuple(numbers.setdefault(value, len(numbers)) for value in values)
 
 
 def follows(levels: Partition, other: Partition) -> bool:
-    """Whether the level is known once the other one's is."""
+    """Whether each level of `other` determines the level."""
     return len(set(zip(levels, other, strict=True))) == len(set(other))
 
 
 def _factor(
     records: Sequence[RunRecord], configs: Sequence[Mapping[str, Any]], keys: Sequence[str], levels: Partition
 ) -> Factor:
-    """The key that tells best: one that was chosen on the command line, or the plainest and shortest."""
+    """The factor, under the key that describes it best: one set on the command line, or the plainest and shortest."""
     chosen = [dict(word.split("=", 1) for word in record.overrides if "=" in word) for record in records]
     for key, count in Counter(key for words in chosen for key in words).most_common():
-        # A choice of a group, `model=resnet18`, or a key, with one value in each run.
+        # The choice of a group (`model=resnet18`) or a key, with one value in each run.
         names = [words.get(key, "default") for words in chosen]
         mine = key in keys or any(name.startswith(f"{key}.") for name in keys)
         if count and mine and key not in INCIDENTAL and numbered(names) == levels and "," not in "".join(names):
@@ -157,7 +157,7 @@ def _unique(values: Sequence[str]) -> list[str]:
 
 
 def _names(key: str, configs: Sequence[Mapping[str, Any]], levels: Partition) -> tuple[str, ...]:
-    """What the levels are called: words as they stand, `dropout=0.5` for what says nothing without its key."""
+    """The names of the levels: words as they are, `dropout=0.5` for what means nothing without its key."""
     values = [configs[levels.index(level)].get(key, ABSENT) for level in range(max(levels) + 1)]
     return tuple(_name(key, value) for value in values)
 
@@ -180,7 +180,7 @@ def _part(value: Any) -> str:
 
 
 def joined(factors: Sequence[Factor], levels: Sequence[int]) -> str:
-    """The levels' names; with their keys where two factors call a level the same."""
+    """The names of the levels, with their keys where two factors share a name."""
     names = [factor.names[level] for factor, level in zip(factors, levels, strict=True)]
     shared = Counter(name for factor in factors for name in factor.names)
     return ", ".join(
@@ -190,6 +190,6 @@ def joined(factors: Sequence[Factor], levels: Sequence[int]) -> str:
 
 
 def model_name(records: Sequence[RunRecord]) -> str:
-    """What runs are called that do not differ."""
+    """The name of the single arm of runs that do not differ."""
     target = str(flat(records[0].config).get("model._target_", "all runs"))
     return target.rpartition(".")[2]

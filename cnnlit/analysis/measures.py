@@ -1,4 +1,4 @@
-"""What runs are compared in: a number of the test, the last of a curve, or the time until a target is reached."""
+"""What runs are compared by: a test metric, the last value of a curve, or the time to a target."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from cnnlit.runs.records import RunRecord
 
 
 class Reading(NamedTuple):
-    """A run's number; one that is not `reached` is where the run ended without it."""
+    """A run's number; if the target was not `reached`, the point at which the run ended."""
 
     number: float
     reached: bool = True
@@ -30,10 +30,10 @@ class Target(NamedTuple):
 
 
 def read_target(words: str) -> Target:
-    """A target from words.
+    """Parse a target.
 
     Raises:
-        ValueError: if they are none.
+        ValueError: if it is not one.
     """
     match = re.fullmatch(r"\s*([\w/@.-]+?)\s*(<=?|>=?)\s*([\d.]+(?:e-?\d+)?)\s*(%?)\s*", words)
     try:
@@ -47,12 +47,12 @@ def read_target(words: str) -> Target:
 
 
 class Measure(NamedTuple):
-    """What runs are compared in.
+    """What runs are compared by.
 
     Attributes:
-        metric: `test/error` and others of test.json; the last row of a curve (`val/error`); `seconds` of the run; with
-            a target `epochs` or `seconds` until it is reached.
-        target: None without one.
+        metric: `test/error` or another of test.json; a curve of metrics.csv (`val/error`), for its last value;
+            `seconds`, for the duration of the run; with a target, `epochs` or `seconds` until it is reached.
+        target: a bound on a curve, or None.
     """
 
     metric: str
@@ -67,13 +67,13 @@ class Measure(NamedTuple):
         return "accuracy" in self.metric or "per_second" in self.metric
 
     def possible(self, low: float, high: float) -> Interval:
-        """An interval without what no run can come to: an error below zero or above one, a time below zero."""
+        """The interval without impossible values: errors below zero or above one, times below zero."""
         fraction = kind(self.metric) == "fraction"
         least = 0.0 if fraction or self.metric in ("epochs", "seconds") else -math.inf
         return Interval(max(low, least), min(high, 1.0) if fraction else high)
 
     def show(self, number: float | None) -> str:
-        """As a person reads it."""
+        """The number for people: a percentage, seconds."""
         return "" if number is None else shown(number, self.metric)
 
     def show_interval(self, low: float, high: float) -> str:
@@ -82,7 +82,7 @@ class Measure(NamedTuple):
         return _within(shown(low, self.metric, finest), shown(high, self.metric, finest))
 
     def show_difference(self, number: float, finest: float | None = None) -> str:
-        """With its sign; of percentages in percentage points."""
+        """The difference with its sign, in percentage points for percentages."""
         sign = "+" if number > 0 else "\N{MINUS SIGN}" if number < 0 else ""
         return sign + shown(abs(number), self.metric, finest).replace(" %", " pp")
 
@@ -95,7 +95,7 @@ class Measure(NamedTuple):
         """The run's number.
 
         Raises:
-            ValueError: if it has none, saying why.
+            ValueError: if it has none, with the reason.
         """
         if self.target:
             return self._time_to(self.target, run)
@@ -130,14 +130,14 @@ class Measure(NamedTuple):
 
 
 def measure_of(metric: str | None, target: str | None) -> Measure:
-    """A measure from words.
+    """The measure that a user asks for.
 
     Args:
-        metric: None for the test error, or with a target for epochs.
-        target: as `read_target` reads it.
+        metric: None for the test error or, with a target, for epochs.
+        target: see `read_target`.
 
     Raises:
-        ValueError: if there is no such target, or the metric is none of the time until it is reached.
+        ValueError: if the target cannot be parsed, or the metric does not go with one.
     """
     if target is None:
         return Measure(metric or "test/error")
@@ -150,12 +150,12 @@ Kind = Literal["fraction", "seconds", "number"]
 
 
 def shown(number: float, metric: str, finest: float | None = None) -> str:
-    """Fractions as percentages, seconds with their unit, others with four digits.
+    """A number for people: fractions as percentages, seconds with their unit, others with four digits.
 
     Args:
-        number: to be shown.
-        metric: of which it is a value.
-        finest: the smallest of the numbers with which it is shown, for as many decimals.
+        number: to format.
+        metric: whose value it is.
+        finest: the smallest of the numbers shown together, which sets the decimals of all.
     """
     size = abs(number)
     match kind(metric):
@@ -168,7 +168,7 @@ def shown(number: float, metric: str, finest: float | None = None) -> str:
 
 
 def _within(low: str, high: str) -> str:
-    """Two numbers in brackets, their unit once."""
+    """Two numbers in brackets, with their unit once."""
     (one, _, unit), (other, _, same) = low.partition(" "), high.partition(" ")
     return f"[{one}, {other}] {unit}".rstrip() if unit == same else f"[{low}, {high}]"
 

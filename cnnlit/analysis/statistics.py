@@ -1,11 +1,11 @@
-"""What a few numbers can say: means with intervals, differences with their p values, how many more seeds it takes.
+"""What a few numbers can say: means with intervals, differences with p values.
 
-Intervals are of 95 %, tests two-sided at 5 %. The arithmetic is scipy's; here are the cases in which a referee would
-object to it: one number, numbers without any spread, runs that never got there.
+Intervals are 95 %, tests two-sided at 5 %. The arithmetic is scipy's; what is added here are the cases in which a
+referee would object to it: a single number, or numbers without any spread.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.95
-POWER = 0.8
 NUM_SHUFFLES = 9999
-MOST_SEEDS = 10_000
-"""More than so many are not counted."""
 
 How = Literal["paired", "unpaired", "fixed", "order paired", "order unpaired"]
-"""Differences of pairs; of two means; from a fixed number; which of two came first, in pairs or in all."""
+"""Differences of pairs; of two means; from a fixed number; which of two came first, in pairs or overall."""
 
 
 class Interval(NamedTuple):
@@ -30,7 +27,7 @@ class Interval(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Several runs' numbers in short; the deviation and the interval take two of them at least."""
+    """A summary of several runs' numbers; the deviation and the interval need at least two."""
 
     n: int
     mean: float
@@ -44,16 +41,16 @@ class Contrast(NamedTuple):
     """One sample against another, or against a number.
 
     Attributes:
-        how: of what kind the comparison is.
-        n: pairs, or numbers of the first sample.
-        n_other: numbers of the second sample; the same as `n` for pairs.
+        how: the kind of comparison.
+        n: number of pairs, or size of the first sample.
+        n_other: size of the second sample; for pairs the same as `n`.
         mean: of the differences, first minus second; None where only the order is known.
-        deviation: of the differences of pairs; of a number in an unpaired sample.
+        deviation: standard deviation of the pairs' differences; for unpaired samples, that of a single number.
         interval: of the mean difference.
-        p: of the t test, or where only the order is known of the sign or log-rank test; None where there is none.
-        p_shuffled: of the test that assumes no distribution: signs of differences flipped, or numbers exchanged.
-        differences: of each pair.
-        wins: pairs (or for `order unpaired` nothing) in which the first is the smaller, and in which it is the larger.
+        p: of the t test or, where only the order is known, of the sign or log-rank test; None if there is no test.
+        p_shuffled: of the test that assumes no distribution, by flipping signs or exchanging numbers.
+        differences: one per pair.
+        wins: in how many pairs the first is smaller, and in how many larger; for `order unpaired`, which median is.
     """
 
     how: How
@@ -69,7 +66,7 @@ class Contrast(NamedTuple):
 
 
 def summarize(numbers: Sequence[float]) -> Summary:
-    """Mean, deviation and Student's interval of one number or more."""
+    """Mean, standard deviation and Student's interval of one or more numbers."""
     values = np.asarray(numbers, float)
     n, mean = len(values), _mean(values)
     deviation = _deviation(values)
@@ -78,21 +75,21 @@ def summarize(numbers: Sequence[float]) -> Summary:
 
 
 def wilson(num_errors: int, num_images: int) -> Interval:
-    """How sure a single network's error is, for the test images are a sample, too (Wilson's interval)."""
+    """Wilson's interval for a single network's error: the test images are a sample, too."""
     found = stats.binomtest(num_errors, num_images).proportion_ci(LEVEL, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Contrast:
-    """Student's test of the differences of pairs, beside it the sign-flip test (exact up to 13 pairs)."""
+    """Student's paired t test, and the sign-flip test beside it (exact up to 13 pairs)."""
     values = np.asarray(first, float) - np.asarray(second, float)
-    # What two decimal fractions differ in, exactly: 0.3 - 0.1 and 0.4 - 0.2 are the same.
+    # Numbers that differ only by rounding are equal: 0.1 + 0.2 and 0.3.
     values = np.where(np.isclose(first, second, rtol=1e-12, atol=0), 0.0, values)
     return _of_differences("paired", values)
 
 
 def against_number(numbers: Sequence[float], number: float) -> Contrast:
-    """Student's test of a sample's mean against a number that has no spread, such as a paper's."""
+    """Student's one-sample t test against a number without spread, such as a paper's."""
     return _of_differences("fixed", np.asarray(numbers, float) - number)
 
 
@@ -102,14 +99,14 @@ def _of_differences(how: How, values: NDArray[np.float64]) -> Contrast:
     if deviation is not None:
         interval = _around(mean, deviation / math.sqrt(n), n - 1)
         p_shuffled = _shuffled((values,), "samples")
-        # Without any spread there is no t: signs are all that can be counted.
+        # Without any spread there is no t: only signs can be counted.
         p = float(stats.ttest_1samp(values, 0).pvalue) if deviation else p_shuffled
     wins = (int((values < 0).sum()), int((values > 0).sum()))
     return Contrast(how, n, n, mean, deviation, interval, p, p_shuffled, tuple(values.tolist()), wins)
 
 
 def unpaired(first: Sequence[float], second: Sequence[float]) -> Contrast:
-    """Welch's test of two means, beside it the permutation test."""
+    """Welch's t test of two means, and the permutation test beside it."""
     one, other = np.asarray(first, float), np.asarray(second, float)
     mean = _mean(one) - _mean(other)
     spreads = _deviation(one), _deviation(other)
@@ -126,7 +123,7 @@ def unpaired(first: Sequence[float], second: Sequence[float]) -> Contrast:
 
 
 def _shuffled(samples: tuple[NDArray[np.float64], ...], kind: Literal["samples", "independent"]) -> float:
-    """The p value of the mean, or difference of means, among those of all shufflings, or of 9,999 of them."""
+    """The p value of the mean, or difference of means, among all permutations or 9,999 random ones."""
     if all((sample == samples[0][0]).all() for sample in samples) and (kind == "independent" or samples[0][0] == 0):
         return 1.0
 
@@ -145,51 +142,8 @@ def _shuffled(samples: tuple[NDArray[np.float64], ...], kind: Literal["samples",
     return float(test.pvalue)
 
 
-def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Contrast:
-    """The sign test of who was there first, when some never were.
-
-    Args:
-        pairs: number and whether it was reached, of either; a number that was not reached is where the run ended.
-            A pair says nothing when neither was reached, or when one ended before the other was there.
-    """
-    ahead = behind = 0
-    for one, one_reached, other, other_reached in pairs:
-        ahead += (one_reached and one < other) or (one_reached and not other_reached and one == other)
-        behind += (other_reached and other < one) or (other_reached and not one_reached and one == other)
-    p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else None
-    n = len(pairs)
-    return Contrast("order paired", n, n, None, None, None, p, None, (), (ahead, behind))
-
-
-def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[float, bool]]) -> Contrast:
-    """The log-rank test of when it was reached, when some runs ended before."""
-    p = None
-    if min(len(first), len(second)) >= 2 and any(reached for _, reached in (*first, *second)):
-        found = float(stats.logrank(_censored(first), _censored(second)).pvalue)
-        p = found if math.isfinite(found) else 1.0
-    one, other = middle(first), middle(second)
-    ahead = other is None or (one is not None and one < other)
-    behind = one is None or (other is not None and other < one)
-    wins = (int(ahead and not behind), int(behind and not ahead))
-    return Contrast("order unpaired", len(first), len(second), None, None, None, p, None, (), wins)
-
-
-def middle(numbers: Sequence[tuple[float, bool]]) -> float | None:
-    """The median, for which it must have been reached in half of the runs (Kaplan and Meier's estimate)."""
-    curve = stats.ecdf(_censored(numbers)).sf
-    below = np.flatnonzero(curve.probabilities <= 0.5)
-    return float(curve.quantiles[below[0]]) if len(below) else None
-
-
-def _censored(numbers: Sequence[tuple[float, bool]]) -> stats.CensoredData:
-    return stats.CensoredData(
-        uncensored=[number for number, reached in numbers if reached],
-        right=[number for number, reached in numbers if not reached],
-    )
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction (1979) for so many questions at once."""
+    """Holm's correction (1979) for multiple comparisons."""
     order = np.argsort(p_values, kind="stable")
     corrected = np.empty(len(p_values))
     largest = 0.0
@@ -200,7 +154,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, Interval | None] | None:
-    """How many times the second the first is: the geometric mean of the pairs' ratios; None unless all are positive."""
+    """The geometric mean of the pairs' ratios, first to second; None unless all numbers are positive."""
     if min(*first, *second) <= 0:
         return None
     logarithms = summarize(np.log(first) - np.log(second))  # type: ignore[arg-type]
@@ -208,69 +162,15 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, Inter
     return math.exp(logarithms.mean), ends
 
 
-def seeds_needed(difference: float, deviation: float, *, samples: Literal[1, 2] = 1) -> int | None:
-    """How many seeds (of each arm) show a difference with a probability of 80 %.
-
-    The smallest n with P(|T| > t) >= 0.8, T noncentral Student: for pairs with n - 1 degrees of freedom and
-    noncentrality d sqrt(n) / s, for two samples with 2 n - 2 and d sqrt(n / 2) / s.
-
-    Args:
-        difference: to be shown.
-        deviation: of the differences of pairs; for two samples of a single number.
-        samples: 1 for pairs.
-
-    Returns:
-        The number; None for more than 10,000.
-    """
-    if deviation == 0 or difference == 0:
-        return 2 if difference else None
-
-    def enough(n: int) -> bool:
-        freedom = samples * (n - 1)
-        shift = abs(difference) / deviation * math.sqrt(n / samples)
-        bound = stats.t.ppf((1 + LEVEL) / 2, freedom)
-        if shift > 30 + bound:  # where nct has no digits left
-            return True
-        return bool(stats.nct.sf(bound, freedom, shift) + stats.nct.cdf(-bound, freedom, shift) >= POWER)
-
-    return _smallest(enough)
-
-
-def seeds_needed_by_sign(ahead: int, behind: int) -> int | None:
-    """How many pairs show by the sign test which of two comes first, as often ahead as so far; None: above 10,000."""
-    chance = max(ahead, behind) / (ahead + behind) if ahead != behind else 0.5
-    if chance == 0.5:
-        return None
-
-    def enough(n: int) -> bool:
-        # The smallest count whose p value is at most 5 %, and how probable that or more is.
-        least = int(stats.binom.isf((1 - LEVEL) / 2, n, 0.5)) + 1
-        return least <= n and bool(stats.binom.sf(least - 1, n, chance) >= POWER)
-
-    return _smallest(enough)
-
-
-def _smallest(enough: Callable[[int], bool]) -> int | None:
-    low, high = 1, 2
-    while not enough(high):
-        if high == MOST_SEEDS:
-            return None
-        low, high = high, min(2 * high, MOST_SEEDS)
-    while high - low > 1:
-        between = (low + high) // 2
-        low, high = (low, between) if enough(between) else (between, high)
-    return high
-
-
 def _mean(values: NDArray[np.float64]) -> float:
-    # Of equal numbers exactly that number, which rounding in a sum might miss.
+    # The mean of equal numbers is exactly that number, which rounding in a sum might miss.
     return float(values[0]) if (values == values[0]).all() else float(values.mean())
 
 
 def _deviation(values: NDArray[np.float64]) -> float | None:
     if len(values) < 2:
         return None
-    # Differences of decimal fractions that are equal on paper differ in the last bit.
+    # Differences that are equal on paper may differ in the last bit.
     return 0.0 if np.ptp(values) <= 1e-12 * np.abs(values).max() else float(values.std(ddof=1))
 
 

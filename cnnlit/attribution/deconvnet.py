@@ -1,4 +1,4 @@
-"""What made the features of a layer strong: the deconvnet of Zeiler, Fergus 2013."""
+"""What excites the features of a layer: the deconvnet of Zeiler, Fergus 2013."""
 
 import copy
 from typing import Any, NamedTuple
@@ -8,36 +8,36 @@ from torch import Tensor, nn
 
 
 class Projections(NamedTuple):
-    """The strongest features of one layer in one image, brought back to the pixels that made them."""
+    """The strongest features of one layer in one image, projected back to the pixels that excite them."""
 
     maps: Tensor
-    """int64 [K], the number of each feature map, the strongest first."""
+    """int64 [K], the indices of the feature maps, the strongest first."""
     activations: Tensor
     """float [K], the largest value of each map."""
     pixels: Tensor
-    """float [K, C, H, W], on the scale of the network's input, 0 where nothing contributed."""
+    """float [K, C, H, W], on the scale of the network's input; 0 where nothing contributed."""
     boxes: Tensor
-    """int64 [K, 4]: left, top, right, bottom of what is not 0 in each; right and bottom excluded."""
+    """int64 [K, 4]: left, top, right and bottom of the nonzero pixels of each; right and bottom are exclusive."""
 
 
 def project(model: nn.Module, image: Tensor, layer: str, num_maps: int = 9) -> Projections:
-    """What in an image made the features of a layer strong, by a deconvnet.
+    """Project the strongest features of a layer back to the image by a deconvnet.
 
-    For each feature map its largest value alone is sent back to the image: through each convolution by the transpose
-    of its filters, through max-pooling to the place that was the largest, and through each rectifier by a rectifier,
-    so that only what speaks for the feature is left. Response normalisation passes values back as they are.
+    Of each feature map only its largest value is sent back: through a convolution by its transposed filters, through
+    max pooling to the position of the maximum, and through a rectifier by a rectifier, so that only evidence for the
+    feature is left. Response normalisation passes values back unchanged.
 
-    That is the gradient of that value with another rule for rectifiers, and so it is computed here (Simonyan, Vedaldi,
+    This is the gradient of that value with a different rule for rectifiers, and is computed as such (Simonyan, Vedaldi,
     Zisserman 2013, Sec. 4). Paper: Zeiler, Fergus 2013, Sec. 2.1 and 4.
 
     Args:
-        model: whose activations are rectifiers.
+        model: a network with rectifiers for activations.
         image: float [C, H, W], as the network sees it.
         layer: name of a convolution in the model.
-        num_maps: how many features.
+        num_maps: the number of features.
 
     Raises:
-        ValueError: for another activation, or a layer that the model lacks or that has no maps.
+        ValueError: for other activations, or if the layer is not a convolution of the model.
     """
     network = _deconvnet(model).eval()
     layers = dict(network.named_modules())
@@ -64,7 +64,7 @@ def project(model: nn.Module, image: Tensor, layer: str, num_maps: int = 9) -> P
 
 
 class _Rectifier(torch.autograd.Function):
-    """A rectifier in both directions."""
+    """A rectifier in the forward and in the backward direction."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class _DeconvRectifier(nn.Module):
 
 
 class _PassedBack(nn.Module):
-    """A layer through which values come back as they are."""
+    """A layer that passes values back unchanged."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _PassedBack(nn.Module):
 
 
 def _deconvnet(model: nn.Module) -> nn.Module:
-    """A copy of the model whose gradients are a deconvnet's."""
+    """A copy of the model whose gradients are those of a deconvnet."""
     network = copy.deepcopy(model).requires_grad_(False)
     for name, module in list(network.named_modules()):
         above, _, last = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Where a network looks, and what its features saw, picture by picture, as Zeiler, Fergus 2013 show it."""
+"""Where a network looks and what its features respond to, image by image, in the manner of Zeiler, Fergus 2013."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,16 +17,16 @@ TILE, PATCH, GAP, CAPTION = 224, 72, 4, 30  # pixels
 def draw_occlusion(
     images: Sequence[Tensor], maps: Sequence[Tensor], captions: Sequence[str], *, square: int, stride: int
 ) -> "Figure":
-    """Each image and beside it the probability of its answer, at each place of the middle of the grey square.
+    """Draw each image, and beside it the probability of its answer for each position of the grey square's centre.
 
     Paper: Zeiler, Fergus 2013, Fig. 7 (d).
 
     Args:
         images: N of uint8 [3, H, W], as the network sees them, or [H, W] with 255 for ink.
-        maps: N of float [H', W'], 0 to 1. See looking_inside.occlusion_map.
-        captions: what stands above each.
+        maps: N of float [H', W'], 0 to 1. See occlusion.occlusion_map.
+        captions: one above each image.
         square: side of the square, in pixels of the image.
-        stride: its steps.
+        stride: step of the square, in pixels of the image.
     """
     figure = TiledFigure(
         "Where the answer comes from",
@@ -53,14 +53,14 @@ def draw_occlusion(
 def draw_projections(
     images: Sequence[Tensor], projections: Sequence[Projections], captions: Sequence[str], layer: str
 ) -> "Figure":
-    """Each image, the projections of its strongest features, and the patches of the image that these come from.
+    """Draw each image, the projections of its strongest features, and the patches of the image that excite them.
 
-    Paper: Zeiler, Fergus 2013, Fig. 2; there, of the strongest images of one feature.
+    Paper: Zeiler, Fergus 2013, Fig. 2, which shows the strongest images of one feature instead.
 
     Args:
         images: N of uint8 [3, H, W], as the network sees them, or [H, W] with 255 for ink.
-        projections: N, each of at most nine features. See looking_inside.project.
-        captions: what stands above each.
+        projections: N, each of at most nine features. See deconvnet.project.
+        captions: one above each image.
         layer: its name.
     """
     side = 3 * PATCH + 2 * GAP
@@ -92,12 +92,12 @@ def draw_projections(
 
 
 def _drawn(image: Tensor) -> Tensor:
-    """[H, W, 3] or [H, W], 0 to 1, ink black."""
+    """The image as float [H, W, 3] or [H, W], 0 to 1, with black ink."""
     return (image.movedim(0, -1) if image.ndim == 3 else 255 - image).cpu() / 255
 
 
 def _fill(figure: TiledFigure, pixels: Tensor, left: float, top: float, tile: int) -> None:
-    """Draw [H, W] or [H, W, 1 or 3], 0 to 1, as large as fits into a tile."""
+    """Draw [H, W] or [H, W, 1 or 3], 0 to 1, as large as the tile allows."""
     height, width = (side * tile / max(pixels.shape[:2]) for side in pixels.shape[:2])
     extent = (left, left + width, top + height, top)
     figure.axes.imshow(pixels.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")

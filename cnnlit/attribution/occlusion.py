@@ -1,23 +1,23 @@
-"""Which part of an image its class depends on: the occlusion maps of Zeiler, Fergus 2013."""
+"""Which part of an image the answer depends on: the occlusion maps of Zeiler, Fergus 2013."""
 
 import torch
 from torch import Tensor, nn
 
 
 def occlusion_map(model: nn.Module, image: Tensor, label: int, *, square: int, stride: int) -> Tensor:
-    """The probability of a class as a grey square covers one part of the image after another.
+    """The probability of a class while a grey square covers one part of the image after another.
 
     Paper: Zeiler, Fergus 2013, Sec. 4.2 and Fig. 7. Unspecified there: the square's side and its steps.
 
     Args:
         model: images [N, C, H, W] -> logits.
-        image: float [C, H, W], as the network sees it, 0 for the mean of the training images: the square's grey.
+        image: float [C, H, W], as the network sees it; 0, the mean of the training images, is the grey of the square.
         label: the class.
         square: side of the square, in pixels.
-        stride: its steps, in pixels.
+        stride: step of the square, in pixels.
 
     Returns:
-        float32 [H', W'], 0 to 1: a value for each place of the square's upper left corner, from the edges' outside.
+        float32 [H', W'], 0 to 1: one value for each position of the square, all of which lie within the image.
 
     Raises:
         ValueError: if the square does not fit into the image.

@@ -1,4 +1,4 @@
-"""A drawing of a network's modules and what flows between them, by torchview and graphviz."""
+"""A diagram of a network's modules and their connections, by torchview and graphviz."""
 
 import importlib.util
 import shutil
@@ -11,7 +11,7 @@ from cnnlit.files import write_whole
 
 SUFFIXES = (".png", ".svg", ".pdf")
 WHOLE_DEPTH = 9
-"""More levels of modules within modules than any network here has."""
+"""Deeper than modules are nested in any network here."""
 
 
 def draw(network: nn.Module, image: tuple[int, int, int], path: str, detail: Detail) -> None:
@@ -19,12 +19,12 @@ def draw(network: nn.Module, image: tuple[int, int, int], path: str, detail: Det
 
     Args:
         network: on the meta device.
-        image: shape [C, H, W] of its images.
-        path: of the file to write; its suffix says in which format.
-        detail: blocks or each layer.
+        image: shape [C, H, W] of its input.
+        path: the file to write; its suffix is the format.
+        detail: blocks or layers.
 
     Raises:
-        ValueError: for another suffix, or without torchview, graphviz and its program dot.
+        ValueError: for another suffix, or if torchview, graphviz or its program dot is missing.
     """
     suffix = Path(path).suffix
     if suffix not in SUFFIXES:

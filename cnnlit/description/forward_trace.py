@@ -1,4 +1,4 @@
-"""What a network calls in a forward pass, and how far each call's output sees."""
+"""The modules that a network calls in a forward pass, and the receptive field of each output."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ KINDS = {
     "LocalResponseNorm": "normalization",
     "ZeroPadding": "shortcut",
 }
-"""Name of a class, or of one that it is derived from -> kind of layer."""
+"""Name of a class or of one of its bases -> kind of layer."""
 
 
 def kind_of(module: nn.Module) -> str:
@@ -42,12 +42,12 @@ class Call:
 
     Args:
         path: of the module.
-        module: that was called.
+        module: the one called.
         input: its first argument.
-        repeated: it was called before.
+        repeated: whether it was called before.
         parts: the calls within this one.
-        output: what it returned, for a batch; the first of several.
-        field: that of the output.
+        output: what it returned for a batch; the first of several outputs.
+        field: the receptive field of the output.
     """
 
     path: str
@@ -60,16 +60,16 @@ class Call:
 
 
 class ForwardPass(Outlined):  # type: ignore[no-untyped-call]
-    """A forward pass of two images, for batch normalisation in training refuses one.
+    """A forward pass of two images: batch normalisation in training refuses a single one.
 
     Args:
         network: on the meta device.
         image: shape [C, H, W] of the images.
-        training: in training or in evaluation; afterwards the network is again as it was.
+        training: whether in training mode; the network's own mode is restored afterwards.
 
     Attributes:
-        calls: what was called, in this order.
-        used: the numbers (`id`) of all tensors that took part.
+        calls: the calls in order.
+        used: the `id` of every tensor that took part.
     """
 
     def __init__(self, network: nn.Module, image: tuple[int, int, int], *, training: bool) -> None:
@@ -103,7 +103,7 @@ class ForwardPass(Outlined):  # type: ignore[no-untyped-call]
         call = self._open.pop()
         call.output = next(tensors_in(outputs))
         seen, window = self._fields.of(call.input), getattr(module, "window", None)
-        # What these layers do is known, with whatever arithmetic they do it.
+        # What these layers do is known, whatever arithmetic they do it with.
         if seen and kind_of(module) == "normalization":
             self._fields.put(call.output, seen)
         elif seen and isinstance(window, int):
@@ -113,7 +113,7 @@ class ForwardPass(Outlined):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def _hooked(network: nn.Module, enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
-    """Within the block all modules below the network say when they are called, and with what."""
+    """Within the block, every module below the network reports when it is called, and with what."""
     handles = []
     for path, module in network.named_modules():
         if module is not network:

@@ -1,4 +1,4 @@
-"""What each layer of a network costs and how far it sees, counted in a forward pass that holds no memory."""
+"""What each layer of a network costs and how far it sees, counted in a forward pass that allocates no memory."""
 
 import math
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Layer:
-    """A row: a layer, or a block of several that is shown as one.
+    """A row: a layer, or a block of several layers shown as one.
 
     Args:
-        name: as the paper has it.
+        name: the paper's.
         module: path within the network.
         kind: one of KINDS; `block` for several kinds; `other`.
-        operation: what it does, for a person.
+        operation: what it does, for people.
         output: shape for one image.
-        parameters: trained values.
-        weights: of these, those of kernels and matrices, without biases, scales and shifts.
+        parameters: number of trainable values.
+        weights: how many of these are in kernels and matrices, not biases, scales or shifts.
         macs: multiply-adds of convolutions and matrices for one image, without biases.
-        units: outputs of layers that have weights, normalisation aside.
-        connections: inputs of all units, their biases included.
-        receptive_field: side of the square of pixels that one output depends on, beyond the image's edges too.
-        stride: distance of neighbouring outputs, in pixels; None for what has no neighbours.
-        activation_bytes: outputs of the layers for one image, as float32; activation functions overwrite theirs.
-        training_only: not a part of the network that answers.
+        units: number of outputs, for layers with weights other than normalisation.
+        connections: inputs of all units, biases included.
+        receptive_field: side of the square of pixels that an output depends on, counting those beyond the edges.
+        stride: distance between neighbouring outputs, in pixels; None for outputs without neighbours.
+        activation_bytes: size of the outputs for one image in float32; activation functions work in place.
+        training_only: whether the layer is not used in inference.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Layer:
 
 
 class Share(NamedTuple):
-    """What the layers of one kind have of a network that answers."""
+    """The layers of one kind in the network used in inference."""
 
     layers: int
     parameters: int
@@ -60,7 +60,7 @@ class Share(NamedTuple):
 
 
 class LayerTable:
-    """The layers of a network in the order of their execution, and what they come to.
+    """The layers of a network in order of execution, and their totals.
 
     Args:
         network: on the meta device.
@@ -85,10 +85,10 @@ class LayerTable:
         self.shares = _shares(layers)
 
     def rows(self, detail: Detail) -> list[Layer]:
-        """The table, without activation functions and dropout.
+        """The rows, without activation functions and dropout.
 
         Args:
-            detail: `blocks` shows what has branches, such as an Inception module, as one row; `layers` each layer.
+            detail: `blocks` shows a module with branches, such as an Inception module, as one row; `layers` unfolds it.
         """
         more = (replace(row, training_only=True) for row in _rows(self._more_calls, detail))
         return [*_rows(self._calls, detail), *more]
@@ -107,7 +107,7 @@ def _rows(calls: list[Call], detail: Detail) -> Iterator[Layer]:
 
 
 def _layer(call: Call) -> Iterator[Layer]:
-    """The row of one layer; none for what passes its input on or changes it value by value."""
+    """The row of one layer; none for modules that pass their input on or change it elementwise."""
     module, output, seen = call.module, call.output, call.field
     assert output is not None
     assert seen is not None
@@ -125,7 +125,7 @@ def _layer(call: Call) -> Iterator[Layer]:
     if kernels:
         units = values
         connections = macs + (units if getattr(module, "bias", None) is not None else 0)
-    elif kind == "pooling" and parameters:  # a coefficient and a bias for each map
+    elif kind == "pooling" and parameters:  # a coefficient and a bias per map
         units = values
         connections = units * (module.window**2 + 1)
     yield Layer(
@@ -170,7 +170,7 @@ def _block(call: Call) -> Layer:
 
 
 def _name(path: str) -> str:
-    """As the paper has it: `conv1_1` for `conv1.conv1_1`, but `conv2_x.0`."""
+    """The paper's name: `conv1_1` for `conv1.conv1_1`, but `conv2_x.0`."""
     above, _, own = path.rpartition(".")
     return own if above and own.startswith(above.rpartition(".")[2]) else path
 
@@ -211,7 +211,7 @@ def _step(module: Any) -> str:
 
 
 def _shares(layers: list[Layer]) -> dict[str, Share]:
-    """Kind -> what its layers have, in the order of the network."""
+    """Kind -> its layers' share, in the order of the network."""
     shares: dict[str, Share] = {}
     for layer in layers:
         so_far = shares.get(layer.kind, Share(0, 0, 0, 0))

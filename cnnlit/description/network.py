@@ -1,4 +1,4 @@
-"""A network's layer table with the paper's numbers beside it, as one object; the difference of two of them."""
+"""A network's layer table beside the paper's numbers, as one object, and the difference between two of them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,15 +14,15 @@ COMPARED = ("operation", "output", "parameters", "macs", "units", "receptive_fie
 
 @dataclass(frozen=True)
 class Description:
-    """All that is told about a network.
+    """All that is said about a network.
 
     Args:
-        model: what it is called.
+        model: its name.
         image: shape of its images, [C, H, W].
         table: its layers.
-        detail: of the rows that are told.
-        published: what the paper prints about it, if it is the paper's.
-        unlike: the keywords that make it another network than the paper's.
+        detail: whether rows are blocks or layers.
+        published: what the paper prints about it, if it is the paper's network.
+        unlike: the keywords that make it a different network from the paper's.
     """
 
     model: str
@@ -41,15 +41,15 @@ class Description:
         return {name: getattr(self.table, name) for name in TOTALS}
 
     def statements(self) -> list[Statement]:
-        """The paper's numbers for what is told here."""
+        """The paper's numbers for these rows and totals."""
         if self.published is None:
             return []
-        # A count in a paper is that of the network that answers.
+        # Papers count the network used in inference.
         totals = {**self.totals, "parameters": self.table.parameters_inference}
         return compare(self.published, self.layers, totals)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain containers: totals, `layers`, `shares` per kind, and `paper` (null: the network is not a paper's)."""
+        """Plain containers: totals, `layers`, `shares` per kind, and `paper` (null if the network is not a paper's)."""
         statements = self.statements()
         layers = []
         for layer in self.layers:
@@ -86,7 +86,7 @@ class Description:
 
 
 class Change(NamedTuple):
-    """A quantity of a layer that two networks have, or a total of theirs."""
+    """A quantity of a layer that two networks share, or a total of both."""
 
     layer: str
     quantity: str
@@ -95,14 +95,14 @@ class Change(NamedTuple):
 
 
 class NetworkDifference(NamedTuple):
-    """What two networks do not have in common.
+    """How two networks differ.
 
     Args:
-        only_one: layers of the first alone.
-        only_other: layers of the second alone.
-        changed: quantities of layers that have the same name in both.
-        totals: of both, differing or not.
-        same: number of layers that are the same in everything compared.
+        only_one: layers that only the first has.
+        only_other: layers that only the second has.
+        changed: quantities that differ in layers of the same name.
+        totals: of both, whether they differ or not.
+        same: number of layers that agree in everything compared.
     """
 
     only_one: list[Layer]
@@ -112,7 +112,7 @@ class NetworkDifference(NamedTuple):
     same: int
 
     def as_json(self) -> dict[str, Any]:
-        """Plain containers; `totals` with their ratio, second to first."""
+        """Plain containers; `totals` have the ratio of the second network to the first."""
         return {
             "only_first": [layer.name for layer in self.only_one],
             "only_second": [layer.name for layer in self.only_other],
@@ -127,7 +127,7 @@ class NetworkDifference(NamedTuple):
 
 
 def difference(one: Description, other: Description) -> NetworkDifference:
-    """Compare two networks, layer by layer of the same name."""
+    """Compare two networks by layers of the same name."""
     first, second = ({layer.name: layer for layer in each.layers} for each in (one, other))
     common = [name for name in first if name in second]
     changed = [
@@ -146,7 +146,7 @@ def difference(one: Description, other: Description) -> NetworkDifference:
 
 
 def ratio(change: Change) -> float | None:
-    """The second total to the first; None where there is none in the first."""
+    """The ratio of the second to the first; None if the first is zero."""
     return change.other / change.one if change.one else None
 
 

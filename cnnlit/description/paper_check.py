@@ -1,4 +1,4 @@
-"""A network's counts held against what its paper prints, digit by digit."""
+"""A network's counts checked against what its paper prints, digit by digit."""
 
 import math
 import re
@@ -17,11 +17,11 @@ COUNTS_ALONE = {
     "auxiliary_weight",
     "transform_input",
 }
-"""Keywords of the models that change none of the numbers here."""
+"""Keywords of the models that change none of these numbers."""
 
 
 class Statement(NamedTuple):
-    """A number of a paper, beside ours."""
+    """A number printed in a paper, beside ours."""
 
     layer: str
     quantity: str
@@ -32,15 +32,15 @@ class Statement(NamedTuple):
 
 
 def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[PaperNumbers | None, list[str]]:
-    """What is published about a model.
+    """Find what is published about a model.
 
     Args:
         model: name of its class.
-        keywords: that it is built with.
+        keywords: those it is built with.
         defaults: of its constructor.
 
     Returns:
-        The publication, or None and the keywords that make the model another network than any published one.
+        The publication, or None and the keywords that make the model different from any published network.
     """
     unlike: list[list[str]] = []
     for published in PUBLISHED.get(model, ()):
@@ -53,7 +53,7 @@ def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -
 
 
 def compare(published: PaperNumbers, layers: list[Layer], totals: Mapping[str, int]) -> list[Statement]:
-    """Each number of a publication that there is a layer for, and then those of the whole network."""
+    """The publication's numbers for each layer, then those for the whole network."""
     statements = []
     for layer in layers:
         for name, numbers in published.layers.items():

@@ -1,6 +1,6 @@
-"""What the papers print about their networks, as they print it, and why a count differs where it does.
+"""What the papers print about their networks, as printed, and why a count differs where it does.
 
-A number stands beside the layer that it is about, so that a table of ours can be read against theirs. Outputs are given
+Each number stands beside the layer that it is about, so that our table can be read against theirs. Outputs are given
 as maps x rows x columns.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Numbers = Mapping[str, str]
-"""Quantity, one of a Layer's -> number as printed. A number without a unit is exact, unless `about` is before it."""
+"""Quantity of a Layer -> number as printed. A number without a unit is exact, unless preceded by `about`."""
 
 
 class PaperNumbers(NamedTuple):
@@ -16,11 +16,11 @@ class PaperNumbers(NamedTuple):
 
     Args:
         source: where.
-        layers: layer -> its numbers; a size without maps is that of everything in the layer.
-        totals: numbers of the whole network, without auxiliary heads.
-        notes: `layer.quantity` (`.quantity` of the whole) -> why the network has another number.
-        form: keyword -> values with which a model is this network; the others have their defaults.
-        kilo: what K means.
+        layers: layer -> its numbers; a size without maps holds for everything in the layer.
+        totals: numbers for the whole network, without auxiliary heads.
+        notes: `layer.quantity` (`.quantity` for the whole) -> why the network has a different number.
+        form: keyword -> values for which a model is this network; all other keywords have their defaults.
+        kilo: what K stands for.
     """
 
     source: str

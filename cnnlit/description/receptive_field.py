@@ -1,6 +1,6 @@
-"""Which pixels of the image each value of a feature map depends on, followed operation by operation.
+"""Which pixels of the image each value of a feature map depends on, traced operation by operation.
 
-Windows are squares and every operation treats rows as it treats columns, so that rows are followed alone.
+Windows are square and every operation treats rows and columns alike, so only rows are traced.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from cnnlit.description.shape_inference import tensors_in, window_of
 class Field(NamedTuple):
     """Row i of a feature map depends on the `size` rows of pixels from `start + i * stride` on.
 
-    Rows beyond the edges of the image count: a padded map depends on them as on the others.
+    Rows beyond the edges of the image count: a padded map depends on them as on any others.
     """
 
     start: float
@@ -23,16 +23,16 @@ class Field(NamedTuple):
     stride: float
 
     def through(self, window: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> "Field":
-        """That of a map whose rows each depend on `window` rows of this one, as in convolution and pooling."""
+        """The field of a map whose rows each depend on `window` rows of this one, as in convolution and pooling."""
         size = self.size + (window - 1) * dilation * self.stride
         return Field(self.start - padding * self.stride, size, self.stride * stride)
 
     def through_all(self, rows: int) -> "Field":
-        """That of a value that depends on all `rows` rows, as in a fully connected layer."""
+        """The field of a value that depends on all `rows` rows, as in a fully connected layer."""
         return Field(self.start, self.size + (rows - 1) * self.stride, self.stride)
 
     def joined(self, other: "Field") -> "Field":
-        """That of a map that depends on two, as where branches are added or put side by side."""
+        """The field of a map that depends on both, as when branches are added or concatenated."""
         start = min(self.start, other.start)
         end = max(self.start + self.size, other.start + other.size)
         return Field(start, end - start, max(self.stride, other.stride))
@@ -42,18 +42,18 @@ IMAGE = Field(0, 1, 1)
 
 
 class ReceptiveFields:
-    """The fields of all tensors that are made of the images during a forward pass.
+    """The fields of all tensors computed from the images in a forward pass.
 
     Args:
         images: [N, C, H, W].
     """
 
     def __init__(self, images: Tensor) -> None:
-        # The tensors are kept, for the next one would have the number of one that is gone.
+        # The tensors are kept alive: the id of one that is gone would be given to the next.
         self._kept: dict[int, tuple[Tensor, Field]] = {id(images): (images, IMAGE)}
 
     def of(self, tensor: Tensor) -> Field | None:
-        """The field, or None for what does not depend on the images."""
+        """The field, or None if the tensor does not depend on the images."""
         found = self._kept.get(id(tensor))
         return found[1] if found else None
 
@@ -61,12 +61,12 @@ class ReceptiveFields:
         self._kept[id(tensor)] = (tensor, field)
 
     def follow(self, operation: Operation, args: tuple[Any, ...], outputs: Any) -> None:
-        """Take down the fields of what an operation made.
+        """Record the fields of an operation's outputs.
 
         Args:
             operation: one of torch's own (`aten::convolution`).
-            args: that it was given.
-            outputs: that it returned.
+            args: its arguments.
+            outputs: what it returned.
         """
         inputs = [(tensor, field) for tensor in tensors_in(args) if (field := self.of(tensor))]
         for output in tensors_in(outputs) if inputs else ():
@@ -88,7 +88,7 @@ def _field_after(
             return Field(field.start + start * field.stride, field.size, field.stride * args[4])
         case "constant_pad_nd" if len(args[1]) >= 4:
             return field._replace(start=field.start - args[1][2] * field.stride)
-    # Everything else keeps the rows, or mixes all of them.
+    # Everything else either keeps the rows or mixes all of them.
     fields = [each if _has_rows(made, output) else _all_of(made, each) for made, each in inputs]
     field = fields[0]
     for other in fields[1:]:
@@ -105,7 +105,7 @@ def _all_of(tensor: Tensor, field: Field) -> Field:
 
 
 def _adapted(field: Field, rows: int, output_rows: int) -> Field:
-    """Of `output_rows` windows that share out all `rows`; where they do not do so evenly, of the widest one."""
+    """The field when `output_rows` windows divide up all `rows`; if they are uneven, that of the widest."""
     windows = [(i * rows // output_rows, -(-(i + 1) * rows // output_rows)) for i in range(output_rows)]
     widest = max(end - start for start, end in windows)
     step = rows // output_rows if rows % output_rows == 0 else rows / output_rows

@@ -1,7 +1,7 @@
-"""Networks as outlines: built and run with the shapes of their tensors and without their values.
+"""Networks as outlines: built and run with the shapes of their tensors, without their values.
 
-torch's own way is the meta device. Most of its operations there are written in Python and need a second of imports
-before the first one; here the few that networks of this kind consist of are stated anew, and the others left to torch.
+torch's own way is the meta device, but most of its operations there are written in Python and cost a second of imports
+before the first one. The few that these networks consist of are restated here; all others are left to torch.
 """
 
 import math
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 
 class Window(NamedTuple):
-    """What each output of a convolution or of pooling is computed of; two numbers each, for rows and columns."""
+    """The window of a convolution or of pooling; two numbers each, for rows and columns."""
 
     size: Shape
     stride: Shape
@@ -34,12 +34,12 @@ class Window(NamedTuple):
         stride, padding = self.stride[axis], self.padding[axis]
         steps = (side + 2 * padding - self.dilation[axis] * (self.size[axis] - 1) - 1) / stride
         count = (math.ceil(steps) if self.ceil else math.floor(steps)) + 1
-        # A window that would begin beyond the padded edge is none.
+        # A window that would start beyond the padded edge does not count.
         return count - 1 if self.ceil and (count - 1) * stride >= side + padding else count
 
 
 class Outlined(Dispatch):  # type: ignore[no-untyped-call]
-    """Within this context what is built has its parameters on the meta device, and what is run makes outlines alone."""
+    """Within this context, networks are built with parameters on the meta device, and run on shapes alone."""
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -66,8 +66,8 @@ class Outlined(Dispatch):  # type: ignore[no-untyped-call]
 
         Args:
             operation: one of torch's own (`aten::convolution`).
-            args: that it was given.
-            outputs: that it returned.
+            args: its arguments.
+            outputs: what it returned.
         """
 
 

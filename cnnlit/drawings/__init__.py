@@ -1,1 +1,1 @@
-"""Figures of a run, by matplotlib."""
+"""Figures of a run, drawn by matplotlib."""

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""The confusion matrix: which classes are mistaken for which."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-# Every command imports this module and few draw: matplotlib is slow to import, so each drawing imports it itself.
+# matplotlib is slow to import, and every command imports this module but few draw: each function imports it itself.
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
@@ -20,15 +20,15 @@ LIST_WIDTH = 3.4  # inches
 
 
 def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequence[str]) -> "Figure":
-    """How often each label (row) was given each answer (column).
+    """Draw how often images of each label (row) were given each answer (column).
 
-    Only errors are coloured: correct answers are a hundred times as many, and would hide them. Up to 20 classes,
-    the counts are written; of more, the most frequent confusions are listed beside the matrix.
+    Only errors are coloured: correct answers, a hundred times as many, would hide them. For up to 20 classes the
+    counts are written into the matrix; for more, the most frequent confusions are listed beside it.
 
     Args:
         labels: int64 [N].
         predicted: int64 [N].
-        class_names: the name of each class.
+        class_names: one per class.
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequen
 
 
 def _list_confusions(axes: "Axes", confusions: Tensor, class_names: Sequence[str], limit: int = 30) -> None:
-    """Write how often the most frequent confusions occurred; of as many, those of the first labels."""
+    """List the most frequent confusions with their counts; among equals, those of the first labels."""
     axes.set_axis_off()
     most = confusions.flatten().argsort(descending=True, stable=True)[:limit].tolist()
     names = shortened(class_names, 20)

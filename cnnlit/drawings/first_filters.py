@@ -1,10 +1,10 @@
-"""The filters of a first layer."""
+"""The filters of the first layer."""
 
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-# Every command imports this module and few draw: matplotlib is slow to import, so each drawing imports it itself.
+# matplotlib is slow to import, and every command imports this module but few draw: each function imports it itself.
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from cnnlit.drawings.tiled_figure import FAINT, TiledFigure
@@ -12,16 +12,16 @@ from cnnlit.drawings.wrong_images import TILE
 
 
 def draw_filters(weights: Tensor) -> "Figure":
-    """The filters of a first layer, their numbers from 0 beside them.
+    """Draw the filters of the first layer with their indices.
 
-    On one channel a weight of 0 is middle grey and a positive one lighter; black and white are the largest
-    magnitude among all filters. On three channels the same holds for each of red, green and blue.
+    With one channel, a weight of 0 is mid-grey and positive weights are lighter; black and white stand for the largest
+    magnitude among all filters. With three channels, the same holds for red, green and blue.
 
     Args:
-        weights: float [filters, channels, height, width], of 1 or 3 channels.
+        weights: float [filters, channels, height, width], with 1 or 3 channels.
 
     Raises:
-        ValueError: on any other number of channels.
+        ValueError: for any other number of channels.
     """
     weights = weights.detach().float().cpu()
     num_filters, channels, height, width = weights.shape

@@ -1,4 +1,4 @@
-"""A figure of tiles, and what all figures share."""
+"""A figure made of tiles, and what all figures share."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ FAINT = "#767676"
 
 
 def shortened(names: Sequence[str], length: int) -> list[str]:
-    """The names, those of more than `length` characters cut off with an ellipsis."""
+    """The names, cut to at most `length` characters with an ellipsis."""
     return [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
 
 
 class TiledFigure:
-    """White paper with a heading and rows of cells; its data coordinates are pixels from the upper left.
+    """A white page with a heading and rows of cells; data coordinates are pixels from the upper left.
 
     Attributes:
         corners: (x, y) of each cell's upper left.
@@ -28,7 +28,7 @@ class TiledFigure:
         margin, gap = 24, 14
         header = 62 if legend else 22
         rows = math.ceil(tiles / columns)
-        columns = math.ceil(tiles / max(1, rows))  # as many in each row
+        columns = math.ceil(tiles / max(1, rows))  # spread evenly over the rows
         width = max(columns * (cell[0] + gap) - gap, 13 * len(title), 8 * len(legend)) + 2 * margin
         height = max(0, rows * (cell[1] + gap) - gap) + header + 2 * margin
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -44,7 +44,7 @@ class TiledFigure:
     def show(
         self, pixels: Tensor, left: int, top: int, tile: int, value_range: tuple[float, float]
     ) -> tuple[float, float]:
-        """Draw [H, W] or [H, W, 3] in a tile, magnified by a whole number; returns the lower right corner."""
+        """Draw [H, W] or [H, W, 3] in a tile, magnified by a whole number or reduced; return the lower right corner."""
         from matplotlib.patches import Rectangle
 
         longest = max(pixels.shape[:2])

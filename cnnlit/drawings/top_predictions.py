@@ -1,4 +1,4 @@
-"""Pictures with the most probable answers under them, as Fig. 4 of Krizhevsky et al. 2012 shows them."""
+"""Images with the most probable answers below them, as in Fig. 4 of Krizhevsky et al. 2012."""
 
 import math
 from collections.abc import Sequence
@@ -18,52 +18,52 @@ TILE, ROW = 224, 21  # pixels
 
 
 class TopPredictions(NamedTuple):
-    """What a network says of one picture."""
+    """What a network says about one image."""
 
     classes: list[str]
-    """The most probable classes, the most probable first."""
+    """The most probable classes, in descending order."""
     probabilities: list[float]
-    """Of each, 0 to 1."""
+    """Their probabilities, 0 to 1."""
     label: str | None = None
-    """The truth, if it is known."""
+    """The true class, if known."""
     caption: str = ""
-    """Written under the picture where the truth is not known: its file."""
+    """Written below an image whose true class is not known: its file."""
 
 
-def thumbnail(picture: Tensor) -> Tensor:
-    """A picture, uint8 [3, H, W], no larger than it is drawn."""
-    scale = TILE / max(picture.shape[1:])
+def thumbnail(image: Tensor) -> Tensor:
+    """An image, uint8 [3, H, W], reduced to the size at which it is drawn."""
+    scale = TILE / max(image.shape[1:])
     if scale >= 1:
-        return picture
-    size = [max(1, round(side * scale)) for side in picture.shape[1:]]
-    return functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0].to(torch.uint8)
+        return image
+    size = [max(1, round(side * scale)) for side in image.shape[1:]]
+    return functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0].to(torch.uint8)
 
 
-def draw_top_predictions(pictures: Sequence[Tensor], answers: Sequence[TopPredictions], title: str) -> "Figure":
-    """Each picture, its name or label, and a bar for each of its answers; the true one's in another colour.
+def draw_top_predictions(images: Sequence[Tensor], answers: Sequence[TopPredictions], title: str) -> "Figure":
+    """Draw each image with its name or label and a bar for each answer, the true one in another colour.
 
     Args:
-        pictures: N of uint8 [3, H, W], or [H, W] with 255 for ink.
-        answers: N, all of the same number of classes.
+        images: N of uint8 [3, H, W], or [H, W] with 255 for ink.
+        answers: N.
         title: of the figure.
 
     Raises:
-        ValueError: if there is not one answer to each picture.
+        ValueError: if there is not one answer per image.
     """
     from matplotlib.patches import Rectangle
 
-    if len(pictures) != len(answers):
-        raise ValueError(f"{len(answers)} answers for {len(pictures)} pictures")
+    if len(images) != len(answers):
+        raise ValueError(f"{len(answers)} answers for {len(images)} images")
     rows = max(len(answer.classes) for answer in answers)
     figure = TiledFigure(
         title,
         "bars: the most probable answers" + ("; red: the right one" if any(each.label for each in answers) else ""),
-        tiles=len(pictures),
-        columns=max(1, min(6, math.ceil(math.sqrt(1.6 * len(pictures))))),
+        tiles=len(images),
+        columns=max(1, min(6, math.ceil(math.sqrt(1.6 * len(images))))),
         cell=(TILE, TILE + 30 + ROW * rows + 12),
     )
-    for picture, answer, (x, y) in zip(pictures, answers, figure.corners, strict=True):
-        pixels = picture.cpu().movedim(0, -1) if picture.ndim == 3 else 255 - picture.cpu()
+    for image, answer, (x, y) in zip(images, answers, figure.corners, strict=True):
+        pixels = image.cpu().movedim(0, -1) if image.ndim == 3 else 255 - image.cpu()
         figure.show(pixels, x, y, TILE, value_range=(0, 255))
         (name,) = shortened([answer.label or answer.caption], 26)
         weight = "bold" if answer.label else "normal"

@@ -1,10 +1,10 @@
-"""The course of a training: error and loss, epoch by epoch."""
+"""Learning curves of a run: error and loss, epoch by epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-# Every command imports this module and few draw: matplotlib is slow to import, so each drawing imports it itself.
+# matplotlib is slow to import, and every command imports this module but few draw: each function imports it itself.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -18,13 +18,13 @@ Series = dict[float, float]
 
 
 def draw_learning_curves(rows: Sequence[Row]) -> "Figure":
-    """Error in percent and loss after each epoch, in training and validation; the test is a point at the end.
+    """Draw error, in percent, and loss of training and validation after each epoch; the test is a point at the end.
 
-    Values that span a factor of ten are drawn on a logarithmic axis, on which a zero lies at the lower edge.
+    Values that span a factor of ten get a logarithmic axis, on which zeros lie at the lower edge.
 
     Args:
         rows: of metrics.csv. `epoch` counts from 0, `*/error` are fractions. Any value may be missing, empty, or
-            the text of a number; of several for one epoch, the last counts.
+            a number written out; of several for one epoch, the last counts.
 
     Raises:
         ValueError: if no row has an error or loss of training or validation.
@@ -54,7 +54,7 @@ def draw_learning_curves(rows: Sequence[Row]) -> "Figure":
 
 
 def _series(rows: Sequence[Row], column: str, scale: float = 1) -> Series:
-    """The finite values of a column, by the number of epochs completed."""
+    """The finite values of a column, keyed by the number of completed epochs."""
     series: Series = {}
     for row in rows:
         value, epoch = (float("nan" if row.get(name) in (None, "") else row[name]) for name in (column, "epoch"))
@@ -64,7 +64,7 @@ def _series(rows: Sequence[Row], column: str, scale: float = 1) -> Series:
 
 
 def _draw_series(axes: "Axes", panel: Mapping[str, Series], number: str) -> None:
-    """Draw each split's series and write its name and last value where it ends, none over another."""
+    """Draw each split's series, and label its end with its name and last value, no label over another."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     values = [value for series in panel.values() for value in series.values()]
@@ -85,7 +85,7 @@ def _draw_series(axes: "Axes", panel: Mapping[str, Series], number: str) -> None
             markersize = 3 if len(y) > 1 else 5
             axes.plot(list(series), y, color=color, linewidth=1.6, marker="o", markersize=markersize, clip_on=False)
             ends.append((y[-1], f"{name} {number.format(list(series.values())[-1])}", color))
-    axes.autoscale_view()  # otherwise put off until the figure is drawn
+    axes.autoscale_view()  # otherwise deferred until the figure is drawn
     to_axes = axes.transScale + axes.transLimits
     height = -math.inf
     for last, label, color in sorted(ends):

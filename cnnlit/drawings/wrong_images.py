@@ -1,4 +1,4 @@
-"""Every image that was classified wrongly."""
+"""The gallery of all misclassified images."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-# Every command imports this module and few draw: matplotlib is slow to import, so each drawing imports it itself.
+# matplotlib is slow to import, and every command imports this module but few draw: each function imports it itself.
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
@@ -22,21 +22,21 @@ def draw_errors(
     class_names: Sequence[str],
     limit: int | None = None,
 ) -> "Figure":
-    """Every picture that was answered wrong, in the order of the test set, as Fig. 8 of LeCun et al. 1998.
+    """Draw every misclassified image, in the order of the test set, as in Fig. 8 of LeCun et al. 1998.
 
-    Above a picture stand its label and the answer; below, its index in the test set and the confidence. Of
-    more than `limit` errors, those with the most confidence are drawn.
+    Above an image are its label and the answer; below, its index in the test set and the confidence. Of more than
+    `limit` errors, the most confident are drawn.
 
     Args:
-        images: N of uint8 [H, W], 255 is ink, or [3, H, W]. Only those that are drawn are asked for.
+        images: N of uint8 [H, W], with 255 for ink, or [3, H, W]. Only those that are drawn are indexed.
         labels: int64 [N].
         predicted: int64 [N].
         confidence: float [N], 0 to 1.
-        class_names: the name of each class.
-        limit: the largest number of pictures; None for 200, or 60 that are larger than 100 pixels.
+        class_names: one per class.
+        limit: the largest number of images drawn; None for 200, or 60 if they are larger than 100 pixels.
 
     Raises:
-        ValueError: if there is not one image to each label.
+        ValueError: if there is not one image per label.
     """
     if len(images) != len(labels):
         raise ValueError(f"{len(labels)} predictions for {len(images)} images")

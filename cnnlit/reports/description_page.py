@@ -1,4 +1,4 @@
-"""A description, or the difference of two, as tables for people."""
+"""A description of a network, or of how two differ, as tables for people."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ LEGEND = (
 
 
 def short(count: float) -> str:
-    """`724.4M`, `19.632G`; below a million all digits."""
+    """`724.4M`, `19.632G`; all digits below a million."""
     if count < 10**6:
         return f"{count:,}"
     return f"{count / 10**9:,.3f}G" if count >= 10**9 else f"{count / 10**6:.1f}M"
@@ -28,11 +28,11 @@ def in_bytes(count: int) -> str:
 
 
 class Quantity(NamedTuple):
-    """How something that is told of each layer is shown."""
+    """How a quantity of a layer is shown."""
 
     head: str
     cell: Callable[[Any], str] = str
-    where_printed: bool = False  # shown only beside numbers of the paper
+    where_printed: bool = False  # only if the paper prints it for some layer
 
 
 QUANTITIES = {
@@ -51,7 +51,7 @@ QUANTITIES = {
 
 
 def described(description: Description) -> Page:
-    """The page of one network: its layers, its kinds of layers, why the paper has other numbers."""
+    """The page of one network: its layers, its kinds of layers, and why the paper's numbers differ."""
     statements = description.statements()
     notes = list(dict.fromkeys(each.note for each in statements if each.note))
     page: Page = [_layers(description, statements, notes), _kinds(description)]
@@ -67,7 +67,7 @@ def described(description: Description) -> Page:
 
 
 def compared(one: Description, other: Description, found: NetworkDifference) -> Page:
-    """The page of two networks: their totals, and the layers that they do not have in common."""
+    """The page of two networks: their totals, and the layers in which they differ."""
     names = (one.model, other.model)
     alike = all(each.table.parameters == each.table.parameters_inference for each in (one, other))
     untold = {"connections"} | ({"parameters"} if alike else set())
@@ -93,7 +93,7 @@ def compared(one: Description, other: Description, found: NetworkDifference) -> 
 
 
 def _layers(description: Description, statements: list[Statement], notes: list[str]) -> Table:
-    """The layers that answer, their sum, the layers of the training alone, the sum of all."""
+    """The layers used in inference, their total, the layers used in training alone, and the total of all."""
     layers = description.layers
     answering = [layer for layer in layers if not layer.training_only]
     training = [layer for layer in layers if layer.training_only]
@@ -112,7 +112,7 @@ def _layers(description: Description, statements: list[Statement], notes: list[s
 def _columns(
     rows: list[Any], statements: list[Statement] | None = None, notes: list[str] | None = None
 ) -> Iterator[Column]:
-    """A column for each quantity; rows are layers, or quantities by name."""
+    """One column per quantity; a row is a layer, or a dictionary of quantities."""
     printed = {
         (each.layer or "total", each.quantity): each.printed + _mark(each, notes or []) for each in statements or []
     }
@@ -139,7 +139,7 @@ def _mark(statement: Statement, notes: list[str]) -> str:
 
 
 def _kinds(description: Description) -> Table:
-    """The shares of the kinds of layers in the network that answers."""
+    """Each kind of layer's share of the network used in inference."""
     table = description.table
     rows = [
         (

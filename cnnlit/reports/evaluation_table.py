@@ -1,4 +1,4 @@
-"""A test of a trained network as a table, beside the one at the end of its training."""
+"""A test of a trained network as a table, beside the test at the end of its training."""
 
 import json
 from pathlib import Path
@@ -15,17 +15,17 @@ QUANTITIES = {
     "num_views": "{:.0f}",
     "seconds": "{:.1f}",
 }
-"""What is shown of a test, and how."""
+"""The metrics of a test that are shown, and their formats."""
 
 
 def compared(split: str, name: str, record: dict[str, Any], run: Path | None) -> Page:
-    """A test as a table, beside the one at the end of its run's training where that was of the same images.
+    """A test as a table, beside the one at the end of training if that used as many images.
 
     Args:
         split: `test` or `val`.
-        name: of the protocol.
-        record: of the test, with keys such as `test/error`.
-        run: the folder of its run.
+        name: of the test protocol.
+        record: the metrics, with keys such as `test/error`.
+        run: the folder of the run, or None.
     """
     columns = {"now": record}
     if run and split == "test" and (run / "test.json").is_file():

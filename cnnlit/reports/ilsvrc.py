@@ -1,16 +1,16 @@
-"""The winners of the ImageNet Large Scale Visual Recognition Challenge by year, and where runs stand among them."""
+"""The winners of the ImageNet Large Scale Visual Recognition Challenge by year, and where runs rank among them."""
 
 import csv
 import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cnnlit.analysis.comparison import Measured, compare_runs
+from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure
+from cnnlit.analysis.results import Measured
 from cnnlit.analysis.statistics import Interval
 from cnnlit.reports.charts.dots import Row, color_of, strips
-from cnnlit.reports.html import table, tag, text
-from cnnlit.reports.report_page import document
+from cnnlit.reports.html import render
 from cnnlit.reports.report_tables import shown_interval
 from cnnlit.reports.tables import Column, Page, Table
 from cnnlit.runs.records import RunRecord
@@ -26,11 +26,11 @@ class Entry(NamedTuple):
 
     Attributes:
         year: of the challenge; None for what took no part in it.
-        name: of the team, or of an arm.
-        error: top-5, a fraction.
-        note: the network, and what is to be known of the number.
-        won: that year.
-        arm: of runs; None for the published ones.
+        name: of the team or the arm.
+        error: top-5 error, a fraction.
+        note: the network, and what to know about the number.
+        won: whether it won that year.
+        arm: the arm, for runs of ours; None for published entries.
     """
 
     year: int | None
@@ -71,7 +71,7 @@ class Standing(NamedTuple):
 
     Attributes:
         entries: the largest error first.
-        left_out: how many runs were tested on something else, or not at all.
+        left_out: the number of runs that were tested on something else, or not at all.
     """
 
     entries: list[Entry]
@@ -79,7 +79,7 @@ class Standing(NamedTuple):
 
     @property
     def arms(self) -> list[Entry]:
-        """Those of runs."""
+        """The entries that are arms of runs."""
         return [entry for entry in self.entries if entry.arm]
 
     @property
@@ -93,11 +93,11 @@ def standing(records: Sequence[RunRecord], by: Sequence[str] = ()) -> Standing:
     """The published entries and the arms of runs.
 
     Args:
-        records: of runs; none for the published entries alone.
-        by: keys that name the arms.
+        records: of the runs; none for the published entries alone.
+        by: keys to name the arms by.
 
     Raises:
-        ValueError: if there are runs and none was tested on ImageNet's classes.
+        ValueError: if there are runs, but none was tested on ImageNet's classes.
     """
     tested = [record for record in records if _of_imagenet(record)]
     if records and not tested:
@@ -125,12 +125,12 @@ def _sentence(entry: Entry) -> str:
 
 
 def ilsvrc_page(chart: Standing) -> Page:
-    """What it says about the runs, the chart as a table, and the sources."""
+    """What the chart says about the runs, the chart as a table, and the sources."""
     return [*chart.sentences, ilsvrc_table(chart), UNLIKE, SOURCES]
 
 
 def ilsvrc_table(chart: Standing) -> Table:
-    """A row for each entry, with a block for each percent of its bar."""
+    """One row per entry, with a bar of one block per percent."""
     entries = chart.entries
     return Table(
         TITLE,
@@ -155,7 +155,7 @@ def _note(entry: Entry) -> str:
 
 
 def as_json(chart: Standing) -> dict[str, Any]:
-    """Plain containers; errors are fractions."""
+    """The chart as plain containers; errors are fractions."""
     listed = [
         {
             "year": entry.year,
@@ -171,7 +171,7 @@ def as_json(chart: Standing) -> dict[str, Any]:
 
 
 def as_csv(chart: Standing) -> str:
-    """A row for each entry; errors are fractions."""
+    """One row per entry; errors are fractions."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(("year", "winner", "top5_error", "won", "note"))
@@ -193,9 +193,12 @@ def ilsvrc_html(chart: Standing) -> str:
         )
         for entry in chart.entries
     ]
-    drawn = strips(bars, TOP5.metric, TITLE, zero=False)
-    words = [tag("p", text(words), class_="note") for words in (UNLIKE, SOURCES)]
-    sheet = ilsvrc_table(chart)
-    listed = sheet._replace(columns=[column for column in sheet.columns if column.head != BARS])
-    sections = [tag("section", drawn), tag("section", table(listed), *words)]
-    return document(TITLE, " ".join(chart.sentences), sections)
+    table = ilsvrc_table(chart)
+    return render(
+        "ilsvrc.html",
+        title=TITLE,
+        told=" ".join(chart.sentences),
+        bars=strips(bars, TOP5.metric, TITLE, zero=False),
+        entries=table._replace(columns=[column for column in table.columns if column.head != BARS]),
+        notes=(UNLIKE, SOURCES),
+    )

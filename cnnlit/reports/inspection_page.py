@@ -1,18 +1,22 @@
-"""What was found about a set of pictures, as tables and sentences for people."""
+"""What was found out about a set of images, as tables and sentences for people."""
 
 from typing import Any
 
 from cnnlit.reports.tables import Page, Table
 
 GPU_IMAGES_PER_SECOND = {"ResNet-50": 4_700, "AlexNet": 27_000}
-"""What a recent data-centre GPU trains at, derived from public figures: a rule of thumb."""
+"""Rates at which a recent data-centre GPU trains, from published figures: a rule of thumb."""
 
 MOST_NAMED = 10
-"""Unreadable files whose reasons are printed."""
+"""At most this many unreadable files are listed."""
 
 
 def page(finding: dict[str, Any]) -> Page:
-    """The page of a finding, given as plain containers."""
+    """The page of a finding.
+
+    Args:
+        finding: plain containers, as `doctor format=json` prints them.
+    """
     where = f" in {finding['folder']}" if finding["folder"] else ""
     names = ", ".join(finding["class_names"][:5]) + (" …" if finding["classes"] > 5 else "")
     return [
@@ -67,6 +71,6 @@ def _speed(speed: dict[str, Any]) -> str:
         lines.append(
             f"The loaders do not keep up: with {needed:,.0f} images/s the accelerator would wait "
             f"{1 - every / needed:.0%} of the time. Use more cores (data.num_workers), or python -m cnnlit.prepare, "
-            "which stores the pictures smaller."
+            "which stores the images smaller."
         )
     return "\n".join(lines)

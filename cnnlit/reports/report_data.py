@@ -1,17 +1,17 @@
-"""A report as data: CSV, a row for each run, and JSON."""
+"""A report as data: CSV, one row per run, and JSON."""
 
 import csv
 import io
 from typing import Any
 
-from cnnlit.analysis import statistics
-from cnnlit.analysis.comparison import ArmComparison, Measured, Results
+from cnnlit.analysis import power, statistics
+from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.reports.report_tables import commands, methods, notes
 
 
 def as_csv(results: Results) -> str:
-    """A row for each run, counted or not."""
+    """One row per run, counted or not."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     levels = [factor.key for factor in results.arms.factors]
@@ -47,7 +47,7 @@ def _levels(results: Results, name: str) -> list[str]:
 
 
 def as_json(results: Results, verdict: Verdict) -> dict[str, Any]:
-    """Everything, as plain containers; numbers are not rounded, what there is not is null."""
+    """Everything, as plain containers; numbers are not rounded, and what is missing is null."""
     return {
         "metric": results.measure.metric,
         "target": str(results.measure.target) if results.measure.target else None,
@@ -68,7 +68,7 @@ def as_json(results: Results, verdict: Verdict) -> dict[str, Any]:
         "commits": results.commits,
         "versions": results.versions,
         "level": statistics.LEVEL,
-        "power": statistics.POWER,
+        "power": power.POWER,
     }
 
 

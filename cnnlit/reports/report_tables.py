@@ -1,10 +1,11 @@
-"""A report as tables and paragraphs, for the terminal, Markdown and the page."""
+"""A report as tables and paragraphs, for the terminal, for Markdown and for the page."""
 
 from collections import Counter
 
-from cnnlit.analysis.comparison import ArmComparison, Measured, Results
 from cnnlit.analysis.measures import Measure
-from cnnlit.analysis.verdicts import SHUFFLED, Verdict, show_p
+from cnnlit.analysis.results import ArmComparison, Measured, Results
+from cnnlit.analysis.verdicts import Verdict
+from cnnlit.analysis.wording import SHUFFLED, show_p
 from cnnlit.reports.tables import CODE, Page, Table
 
 DASH = "\N{EN DASH}"
@@ -13,7 +14,7 @@ MORE = "To train them beside those that there are:"
 
 
 def report_page(results: Results, verdict: Verdict) -> Page:
-    """The verdict, the arms, their differences, what is not counted, and how all this was computed."""
+    """The verdict, the arms, their differences, what is not counted, and how it was all computed."""
     more = [MORE, f"{CODE}{verdict.command}"] if verdict.command else []
     page: Page = [verdict.sentence + ".", *more, arms_table(results)]
     if results.comparisons:
@@ -61,7 +62,7 @@ def arms_table(results: Results) -> Table:
 
 
 def shown_interval(each: Measured, measure: Measure) -> str:
-    """Of the mean; of a single run that of the test images, marked as such."""
+    """The interval of the mean; for a single run that of the test images, marked with an asterisk."""
     if each.summary is not None and each.summary.interval:
         return measure.show_interval(*each.summary.interval)
     return measure.show_interval(*each.sampling) + " *" if each.sampling else DASH
@@ -107,7 +108,7 @@ TESTS = {
 
 
 def uncounted_table(results: Results) -> Table:
-    """Runs that are in no mean."""
+    """The runs that enter no mean."""
     rows = [
         (
             each.arm or DASH,
@@ -122,7 +123,7 @@ def uncounted_table(results: Results) -> Table:
 
 
 def notes(results: Results) -> list[str]:
-    """What a reader of these numbers has to know."""
+    """What a reader of these numbers needs to know."""
     lines = []
     if any(each.sampling for each in results.measured):
         lines.append(
@@ -155,7 +156,7 @@ def notes(results: Results) -> list[str]:
 
 
 def _unlike(results: Results) -> list[str]:
-    """Whatever else could be the reason of a difference."""
+    """Whatever else could explain a difference."""
     lines = []
     for word, of in (("commits", "commit"), ("devices", "device")):
         values = sorted({getattr(run, of)[:60] for _, _, run, _ in results.counted} - {""})
@@ -212,7 +213,7 @@ def origin(results: Results) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that a person would choose."""
+    """A duration in the unit that a person would choose."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""The arms of an experiment are what differs between its runs, the seed and where they were made apart."""
+"""The arms of an experiment are what differs between its runs, apart from the seed and the machine."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Means, differences and counts of seeds, against scipy, statsmodels' printed answers, enumeration and simulation."""
+"""Means and differences, against scipy, statsmodels' printed answers, enumeration and simulation."""
 
 import itertools
 import math
@@ -91,7 +91,7 @@ def test_identical_results_show_nothing():
 
 
 def test_the_same_difference_in_each_pair_is_judged_by_its_signs():
-    """Student's t would be infinite, and two pairs a proof."""
+    """Student's t would be infinite, and two pairs would be proof."""
     two = statistics.paired([0.3, 0.4], [0.1, 0.2])
     assert (two.deviation, two.p) == (0, 0.5)
     six = statistics.paired([x + 0.1 for x in ONE], ONE)
@@ -126,76 +126,6 @@ def test_many_questions_are_corrected_by_holm():
     assert statistics.holm(asked) == pytest.approx([0.04, 0.09, 0.09, 0.025, 0.9])
     assert statistics.holm([0.4, 0.6, 0.9]) == [1, 1, 1]
     assert statistics.holm([]) == []
-
-
-@pytest.mark.parametrize(
-    ("size", "samples", "expected"),
-    # statsmodels 0.14: TTestPower and TTestIndPower, solve_power(size, power=0.8, alpha=0.05), rounded up
-    [(0.5, 1, 34), (1.0, 1, 10), (0.2, 1, 199), (2.0, 1, 5), (0.5, 2, 64), (1.0, 2, 17), (0.2, 2, 394)],
-)
-def test_as_many_seeds_are_needed_as_statsmodels_says(size, samples, expected):
-    assert statistics.seeds_needed(size * 0.003, 0.003, samples=samples) == expected
-
-
-def test_so_many_seeds_show_the_difference_in_80_of_100_experiments():
-    n = statistics.seeds_needed(0.8, 1.0)
-    draws = np.random.default_rng(2).normal(0.8, 1.0, (4000, n))
-    shown = np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05)
-    fewer = np.mean(stats.ttest_1samp(draws[:, : n - 1], 0, axis=1).pvalue < 0.05)
-    assert fewer < 0.8 + 0.012
-    assert 0.8 - 0.012 < shown < 0.86
-
-
-def test_no_number_of_seeds_shows_what_is_not_there():
-    assert statistics.seeds_needed(0.0, 1.0) is None
-    assert statistics.seeds_needed(1e-6, 1.0) is None
-    assert statistics.seeds_needed(1.0, 1e-9) == 2
-
-
-def test_seeds_for_the_sign_test_have_the_power_that_they_should():
-    assert statistics.seeds_needed_by_sign(3, 0) == 6
-    assert statistics.seeds_needed_by_sign(2, 2) is None
-    n = statistics.seeds_needed_by_sign(4, 1)
-    wins = np.random.default_rng(3).binomial(n, 0.8, 20_000)
-    p = np.array([stats.binomtest(count, n).pvalue for count in range(n + 1)])
-    assert 0.79 < np.mean(p[wins] < 0.05) < 0.9
-
-
-def test_who_never_got_there_comes_after_who_did():
-    late = [(3.0, True, 10.0, False)] * 5 + [(7.0, True, 6.0, True)]
-    found = statistics.order_paired(late)
-    assert found.wins == (5, 1)
-    assert found.mean is None
-    assert found.p == pytest.approx(stats.binomtest(5, 6).pvalue)
-
-
-def test_pairs_of_which_nothing_is_known_are_undecided():
-    neither, cut_off_before = (10.0, False, 10.0, False), (4.0, False, 6.0, True)
-    found = statistics.order_paired([neither, cut_off_before, (6.0, True, 6.0, False)])
-    assert found.wins == (1, 0)
-    assert found.n == 3
-    assert statistics.order_paired([neither]).p is None
-
-
-def test_unpaired_times_are_ranked_by_the_log_rank_test():
-    first = [(1.0, True), (2.0, True), (3.0, True), (4.0, True)]
-    second = [(5.0, True), (9.0, False), (9.0, False), (9.0, False)]
-    found = statistics.order_unpaired(first, second)
-    assert found.wins == (1, 0)
-    # The test by hand: observed minus expected of the first over the root of the hypergeometric variances.
-    observed_minus_expected = variance = 0.0
-    for time in (1, 2, 3, 4, 5):
-        at_risk = [sum(t >= time for t, _ in group) for group in (first, second)]
-        n, dead_first = sum(at_risk), time <= 4
-        observed_minus_expected += dead_first - at_risk[0] / n
-        variance += at_risk[0] * at_risk[1] / n**2
-    z = observed_minus_expected / math.sqrt(variance)
-    assert found.p == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-6)
-
-
-def test_the_median_needs_half_of_the_runs_to_get_there():
-    assert statistics.middle([(1.0, True), (2.0, True), (9.0, False)]) == 2
-    assert statistics.middle([(1.0, True), (9.0, False), (9.0, False)]) is None
 
 
 def test_times_are_compared_by_their_ratio():

@@ -144,7 +144,7 @@ def seen_rows(network, path, image, positions):
         yield int(rows[0]), int(rows[-1])
 
 
-# Averages and smooth activations, through which every pixel's gradient comes.
+# Averages and smooth activations, which let the gradient of every pixel through.
 SMOOTH = {"pooling": "average", "activation": "tanh", "initialization": "glorot2010"}
 SEEING = [
     ("conv3", partial(AlexNet, width=0.05, **SMOOTH), 224),

@@ -1,4 +1,4 @@
-"""Under each picture stand its answers, as long as they are probable, the right one marked."""
+"""Below each image are its answers, their bars as long as they are probable, the right one marked."""
 
 import pytest
 import torch
@@ -19,13 +19,13 @@ def test_a_bar_is_as_long_as_its_answer_is_probable_and_the_right_one_is_marked(
     assert {"tench", "goldfish", "cock", "60%", "30%", "0%"} <= set(words)
 
 
-def test_without_the_truth_a_picture_is_named_and_no_bar_marked() -> None:
+def test_without_the_truth_an_image_is_named_and_no_bar_marked() -> None:
     unknown = TopPredictions(["tench", "cock"], [0.9, 0.1], caption="holiday.jpg")
     figure = draw_top_predictions([torch.zeros(28, 28, dtype=torch.uint8)] * 2, [unknown] * 2, "answers")
     assert [text.get_text() for text in figure.axes[0].texts].count("holiday.jpg") == 2
     assert RIGHT not in {to_hex(patch.get_facecolor()) for patch in figure.axes[0].patches}
 
 
-def test_each_picture_has_its_answer() -> None:
-    with pytest.raises(ValueError, match="1 answers for 2 pictures"):
+def test_each_image_has_its_answer() -> None:
+    with pytest.raises(ValueError, match="1 answers for 2 images"):
         draw_top_predictions([torch.zeros(28, 28, dtype=torch.uint8)] * 2, [ANSWER], "answers")

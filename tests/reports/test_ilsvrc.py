@@ -74,6 +74,12 @@ def test_the_page_has_a_bar_for_each_as_long_as_its_error(chart):
     assert "[16.83, 19.37] %, n = 2" in page
 
 
+def test_each_arm_has_a_colour_of_its_own_and_published_entries_have_none(chart):
+    groups = re.findall(r'<g class="([\w-]+)"><text[^>]*>(here|\d*) ([^,]*),', ilsvrc.ilsvrc_html(chart))
+    assert {name: color for color, when, name in groups if when == "here"} == {"relu": "arm-0", "tanh": "arm-1"}
+    assert {color for color, when, _ in groups if when != "here"} == {"plain"}
+
+
 def test_data_are_fractions(chart):
     told = {each["name"]: each for each in ilsvrc.as_json(chart)["entries"]}
     assert told["relu"]["top5_error"] == pytest.approx(0.181)

@@ -1,62 +1,32 @@
-"""The page: whole by itself, small, and alive in a real browser."""
+"""The page: complete in itself, small, and true to the runs."""
 
-import io
 import json
 import re
-import shutil
-import subprocess
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from reports.made_reports import made_experiment, page_of, photograph
 from runs.made_runs import made_run
 
-from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure, read_target
-from cnnlit.analysis.verdicts import judge
-from cnnlit.reports.html import VOID, tag, text
-from cnnlit.reports.report_page import html_page
+from cnnlit.reports.charts.dots import NUM_COLORS
+from cnnlit.reports.html import TEMPLATES
 from cnnlit.runs.records import find
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --enable-logging=stderr --virtual-time-budget=3000"
-)
-
-
-def photograph(size=(900, 700)):
-    noise = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).save(file, "PNG")
-    return file.getvalue()
-
-
-def page_of(folder, *, measure=None, claim=None, pictures=("errors",)):
-    results = compare_runs(find([str(folder)]).records, measure or Measure("test/error"))
-    return html_page(results, judge(results, claim, None), folder=folder, pictures=pictures)
+VOID = {"img", "meta", "br", "input"}
+"""Elements without an end tag."""
 
 
 @pytest.fixture
 def experiment(tmp_path):
-    """Three arms of four seeds, one of which failed, with curves and pictures."""
-    random = np.random.default_rng(0)
-    for place, pooling in enumerate(("max", "average", "a<b>&\"c'")):
-        for seed in range(4):
-            curve = 0.5 * np.exp(-np.arange(12) / 3) + 0.01 * place + 0.005 * random.random(12)
-            lost = {"state": "failed", "reason": "RuntimeError: <b>"} if (place, seed) == (1, 3) else {}
-            error = 0.01 + 0.002 * place + random.normal(0, 3e-4)
-            made_run(
-                tmp_path / f"{place}{seed}", seed=seed, error=error, train=curve.tolist(),
-                picture=photograph((90, 70)) if seed < 2 else None, model__pooling=pooling, **lost,
-            )  # fmt: skip
-    return tmp_path
+    return made_experiment(tmp_path)
 
 
 class Elements(HTMLParser):
-    """All elements; refuses a page on which one is not closed."""
+    """All elements of a page; an element that is not closed is an error."""
 
     def __init__(self, page):
         super().__init__()
@@ -87,7 +57,8 @@ def test_the_page_is_whole_and_asks_nobody_for_anything(experiment):
     )
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|https?://", page)
     assert elements.all("meta", name="viewport")
-    assert "default-src &#x27;none&#x27;" in page
+    (policy,) = elements.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    assert policy["content"].startswith("default-src 'none'; img-src data:;")
 
 
 def test_names_and_reasons_are_words_and_never_markup(experiment):
@@ -95,7 +66,6 @@ def test_names_and_reasons_are_words_and_never_markup(experiment):
     assert "a&lt;b&gt;&amp;" in page
     assert "a<b>" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "RuntimeError: &lt;b&gt;" in page
-    assert tag("p", text("a & <b>"), title='"x" & y') == '<p title="&quot;x&quot; &amp; y">a &amp; &lt;b&gt;</p>'
 
 
 def test_charts_are_pictures_with_a_name_and_every_run_is_a_dot(experiment):
@@ -114,6 +84,40 @@ def test_charts_are_pictures_with_a_name_and_every_run_is_a_dot(experiment):
     assert all(given["alt"] for given in Elements(page).all("img"))
 
 
+def colors_in(page):
+    """Who is drawn in which colour, in the order of the page: (where, arm, number of the colour)."""
+    groups = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    found = [("dots", *each[::-1]) for each in re.findall(r'<g class="arm-(\d)"><text[^>]*>([^<]*)</text>', groups)]
+    found += [("table", *each[::-1]) for each in re.findall(r'<th[^>]*><i class="mark arm-(\d)"></i>([^<]*)<', groups)]
+    found += [("legend", *each[::-1]) for each in re.findall(r'<i class="mark arm-(\d)"></i>([^<]*)</button>', groups)]
+    found += [("line", *each[::-1]) for each in re.findall(r'<g class="series arm-(\d)" data-arm="([^"]*)"', groups)]
+    return [(where, unescape(arm), int(color)) for where, arm, color in found]
+
+
+def test_an_arm_has_the_same_colour_everywhere_and_no_two_have_one(tmp_path):
+    arms = [f"pooling{number}" for number in range(8)]
+    for place, pooling in enumerate(arms):
+        for seed in range(2):
+            path = made_run(tmp_path / f"{place}{seed}", seed=seed, error=0.01 + place / 100, model__pooling=pooling)
+            head, *rows = (path / "metrics.csv").read_text().splitlines()
+            lines = [f"{head},saturation/c1,gradient_norm/c1", *(f"{row},0.5,0.1" for row in rows)]
+            (path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    found = colors_in(page_of(tmp_path))
+    assert {where: sum(each[0] == where for each in found) for where in ("dots", "table", "legend", "line")} == {
+        "dots": 8, "table": 8, "legend": 2 * 8, "line": (3 * 2 + 2 * 2) * 8,
+    }  # fmt: skip
+    assert {(arm, color) for _, arm, color in found} == {(arm, place) for place, arm in enumerate(arms)}
+
+
+def test_the_style_sheet_has_eight_colours_by_day_by_night_and_in_print():
+    styles = (TEMPLATES / "report.css").read_text()
+    assert re.findall(r"\.arm-(\d) \{ --arm: var\(--c(\d)\)", styles) == [(str(n), str(n)) for n in range(NUM_COLORS)]
+    for number in range(NUM_COLORS):
+        assert len(re.findall(rf"--c{number}: #", styles)) == 3
+    for palette in re.findall(r"--c0: #[^}]*", styles):
+        assert len(set(re.findall(r"--c\d: (#\w+)", palette))) == NUM_COLORS
+
+
 def test_equal_runs_do_not_hide_one_another(tmp_path):
     for seed in range(10):
         made_run(tmp_path / f"a{seed}", seed=seed, error=0.01)
@@ -128,7 +132,7 @@ def test_equal_runs_do_not_hide_one_another(tmp_path):
 
 
 def test_the_mean_is_drawn_where_it_is(experiment):
-    """Positions are linear in the numbers: read back from the page, the dots give the runs' errors."""
+    """Positions are linear in the numbers, so the mean of the dots' positions is that of the mean."""
     page = page_of(experiment)
     chart = ElementTree.fromstring(re.search(r"<svg.*?</svg>", page, re.DOTALL)[0])
     for group in chart.iter("g"):
@@ -169,7 +173,7 @@ def test_pictures_keep_to_their_budget(tmp_path, monkeypatch):
         made_run(tmp_path / pooling, seed=0, error=0.01 + seed / 100, picture=photograph(), model__pooling=pooling)
     whole = Elements(page_of(tmp_path)).all("img")
     assert len(whole) == 3
-    monkeypatch.setattr("cnnlit.reports.report_page.PICTURE_BYTES", int(2.5 * len(whole[0]["src"])))
+    monkeypatch.setattr("cnnlit.reports.gallery.MOST_BYTES", int(2.5 * len(whole[0]["src"])))
     page = page_of(tmp_path)
     assert len(Elements(page).all("img")) == 2
     assert "1 more have no room on this page" in page
@@ -188,81 +192,3 @@ def test_a_page_of_200_runs_is_below_5_megabytes(tmp_path):
     Elements(page)
     assert page.count("<circle") >= 200 + 19 * 10
     assert 10**5 < len(page.encode()) < 5 * 10**6
-
-
-def browse(page, *options):
-    """What a browser makes of a page on the disk: its standard output, and what it complains of."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)}")
-    profile = page.with_name("profile")
-    command = [
-        browser,
-        *QUIET.split(),
-        f"--user-data-dir={profile}",
-        "--window-size=1100,2600",
-        *options,
-        page.as_uri(),
-    ]
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
-    return outcome.stdout, [line for line in outcome.stderr.splitlines() if "CONSOLE" in line]
-
-
-POINTER = """
-<script>
-const over = (mark, kind, dx) => {
-  const box = mark.getBoundingClientRect();
-  const [x, y] = [box.left + box.width * dx, box.top + box.height / 2];
-  mark.dispatchEvent(new PointerEvent(kind, {bubbles: true, clientX: x, clientY: y}));
-};
-const said = [];
-const tip = () => document.getElementById("tip");
-over(document.querySelector(".strips .dot"), "pointermove", 0.5);
-said.push(tip().hidden ? "hidden" : tip().textContent);
-over(document.querySelector(".plot:not([hidden]) .area"), "pointermove", 1);
-said.push(tip().textContent);
-document.querySelector("input[value='train/loss']").click();
-document.getElementById("log").click();
-const visible = [...document.querySelectorAll(".plot")].filter((plot) => plot.getBoundingClientRect().height > 0);
-said.push(visible.map((plot) => plot.dataset.curve + " " + plot.dataset.scale).join());
-document.querySelector(".legend button").click();
-said.push(String(document.querySelectorAll(".series.off").length));
-document.body.style.width = "390px";  // of a telephone; Chromium's own windows are never so narrow
-said.push(String(document.documentElement.scrollWidth <= innerWidth), String(document.body.scrollWidth));
-const asked = performance.getEntriesByType("resource").map((entry) => entry.name.slice(0, 5));
-said.push([...new Set(asked)].join() || "data:");
-document.documentElement.dataset.said = JSON.stringify(said);
-</script>
-"""
-
-
-def test_a_browser_draws_the_charts_and_answers_the_pointer(experiment):
-    page = experiment / "report.html"
-    page.write_text(page_of(experiment).replace("</body>", f"{POINTER}</body>"))
-    dom, complaints = browse(page, "--dump-dom")
-    assert complaints == []
-    assert 'data-ready="yes"' in dom
-    assert dom.count('class="strips"') == 2
-    assert dom.count("<polyline") == 3 * 2 * 3
-    said = json.loads(re.search(r'data-said="([^"]*)"', dom)[1].replace("&quot;", '"').replace("&amp;", "&"))
-    dot, curve, chosen, num_hidden, fits, narrowest, asked_for = said
-    assert re.fullmatch(r"max, seed \d: \d.\d\d %", dot)
-    assert curve.startswith("epoch 12")
-    assert re.search(r"max: \d\.\d\d % \u00b1 \d\.\d\d %", curve)
-    assert chosen == "train/loss log"
-    assert num_hidden == "6"  # one arm's line in each of six plots
-    assert (fits, narrowest) == ("true", "390"), "nothing is wider than the page"
-    assert asked_for == "data:", "nothing is loaded but what is in the page"
-
-
-def test_a_browser_shows_and_prints_the_page(experiment):
-    page = experiment / "report.html"
-    page.write_text(page_of(experiment))
-    picture, printed = experiment / "page.png", experiment / "page.pdf"
-    _, complaints = browse(page, f"--screenshot={picture}")
-    assert complaints == []
-    with Image.open(picture) as seen:
-        assert seen.size == (1100, 2600)
-        assert len(seen.convert("RGB").getcolors(2**24)) > 100
-    browse(page, f"--print-to-pdf={printed}")
-    assert printed.read_bytes().startswith(b"%PDF")

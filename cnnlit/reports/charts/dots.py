@@ -1,23 +1,24 @@
-"""Charts of a report as SVG: the dots of all runs, the differences of pairs.
+"""Dot charts of a report as SVG: one dot per run, or per pair of runs.
 
-They are drawn whole, and only made to answer the pointer by report.js. Positions along the page are fractions of its
-width, so that letters and dots keep their size on a telephone.
+The charts are complete without a script; report.js only adds tooltips. Horizontal positions are fractions of the
+page's width, so that text and dots keep their size on a phone.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cnnlit.analysis.comparison import Results
-from cnnlit.analysis.measures import kind
+from markupsafe import Markup
+
+from cnnlit.analysis.results import Results
 from cnnlit.analysis.statistics import Interval
-from cnnlit.reports.html import tag, text
+from cnnlit.reports.charts.scale import Scale, short
+from cnnlit.reports.charts.svg import tag
 
 NUM_COLORS = 8
 ROW_PIXELS = 44
 MOST_ROWS = 40
 EDGE = 0.08
-"""Of the width: a number so near to the end of a scale is written towards the middle."""
+"""Fraction of the width: labels this close to the end of a scale are set towards the middle."""
 
 
 class Dot(NamedTuple):
@@ -29,7 +30,7 @@ class Dot(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Dots with their mean and its interval."""
+    """Dots with their mean and its interval; without a colour, in that of the text."""
 
     label: str
     dots: list[Dot]
@@ -39,48 +40,8 @@ class Row(NamedTuple):
     color: int | None = None
 
 
-class Scale:
-    """From numbers to fractions of a length.
-
-    Args:
-        low: the smallest number to be shown.
-        high: the largest.
-        logarithmic: whether equal ratios are equally long.
-        pad: fraction of the length that is left free at either end.
-    """
-
-    def __init__(self, low: float, high: float, *, logarithmic: bool = False, pad: float = 0.04) -> None:
-        self.logarithmic = logarithmic
-        low, high = self._of(low), self._of(high)
-        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):  # a single number, in the middle
-            low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
-        margin = (high - low) * pad
-        self.low, self.high = low - margin, high + margin
-
-    def _of(self, number: float) -> float:
-        return math.log10(number) if self.logarithmic else number
-
-    def __call__(self, number: float) -> float:
-        if self.logarithmic and number <= 0:
-            return -10.0
-        return (self._of(number) - self.low) / (self.high - self.low)
-
-    def ticks(self, most: int = 5) -> list[float]:
-        """Round numbers within."""
-        from matplotlib.ticker import LogLocator, MaxNLocator
-
-        if self.logarithmic:
-            ends = 10**self.low, 10**self.high
-            steps = (1.0,) if self.high - self.low > 2 else (1.0, 2.0, 5.0)
-            found = LogLocator(subs=steps, numticks=12).tick_values(*ends)
-        else:
-            ends = self.low, self.high
-            found = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
-        return [float(each) for each in found if ends[0] <= each <= ends[1]]
-
-
-def dots_chart(results: Results) -> str:
-    """Every run of every arm, with mean and interval."""
+def dots_chart(results: Results) -> Markup:
+    """Every run of every arm, with means and intervals."""
     measure = results.measure
     rows = []
     for place, each in enumerate(results.measured[:MOST_ROWS]):
@@ -100,8 +61,8 @@ def dots_chart(results: Results) -> str:
     return strips(rows, measure.metric, f"{measure.title}, every run by arm", zero=False)
 
 
-def differences_chart(results: Results) -> str:
-    """Every pair's difference, with mean and interval, beside zero; empty where there is no difference to draw."""
+def differences_chart(results: Results) -> Markup | None:
+    """The difference of every pair of runs, with means and intervals; None if there is none to draw."""
     measure = results.measure
     rows = [
         Row(
@@ -118,11 +79,11 @@ def differences_chart(results: Results) -> str:
         for each in results.comparisons[:MOST_ROWS]
         if each.difference.mean is not None
     ]
-    return strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else ""
+    return strips(rows, measure.metric, f"Differences in {measure.title}", zero=True) if rows else None
 
 
 def color_of(place: int) -> int:
-    """The number of the colour of an arm, the best one first."""
+    """The colour of an arm, by its place in the ranking: the number of one of the style sheet's."""
     return place % NUM_COLORS
 
 
@@ -130,48 +91,40 @@ def _within(ends: Interval | None, show: Callable[[float], str]) -> str:
     return f", 95 % interval {show(ends.low)} to {show(ends.high)}" if ends else ""
 
 
-def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> str:
-    """Rows of dots over one scale.
+def strips(rows: Sequence[Row], metric: str, title: str, *, zero: bool) -> Markup:
+    """Draw rows of dots over a common scale.
 
     Args:
-        rows: from above.
-        metric: whose values they are.
-        title: for those who do not see it.
-        zero: whether they are differences, beside a line at zero.
+        rows: from top to bottom.
+        metric: whose values the dots are.
+        title: for screen readers.
+        zero: whether they are differences, with a line at zero.
     """
     numbers = [dot.number for row in rows for dot in row.dots] + [row.mean for row in rows if row.mean is not None]
     span = max(numbers) - min(numbers) or abs(numbers[0]) or 1.0
-    # An interval of two runs is far longer than anything else; it may leave the chart.
+    # The interval of two runs is far longer than anything else; it may run off the chart.
     ends = [
         min(max(end, min(numbers) - span), max(numbers) + span) for row in rows if row.interval for end in row.interval
     ]
     scale = Scale(min(*numbers, *ends, *[0.0] * zero, numbers[0]), max(*numbers, *ends, *[0.0] * zero, numbers[0]))
     height = ROW_PIXELS * len(rows) + 26
-    parts = [tag("title", text(title))]
+    parts = [tag("title", title)]
     for tick in scale.ticks(4):
         x, line = _percent(scale(tick)), "zero" if zero and tick == 0 else "grid"
         side = "tick first" if scale(tick) < EDGE else "tick last" if scale(tick) > 1 - EDGE else "tick"
         parts += [
             tag("line", x1=x, x2=x, y1=4, y2=height - 20, class_=line),
-            tag("text", text(short(tick, metric, zero)), x=x, y=height - 5, class_=side),
+            tag("text", short(tick, metric, zero), x=x, y=height - 5, class_=side),
         ]
     for place, row in enumerate(rows):
         parts.append(_strip(row, scale, ROW_PIXELS * place))
-    svg = tag("svg", *parts, role="img", aria_label=title, class_="strips", width="100%", height=height)
-    return tag("div", svg, class_="plot-strips")
+    return tag("svg", *parts, role="img", aria_label=title, class_="strips", width="100%", height=height)
 
 
-def short(tick: float, metric: str, difference: bool = False) -> str:
-    """A number at a scale, without the digits that say nothing there."""
-    percent = kind(metric) == "fraction"
-    unit = (" pp" if difference else " %") if percent else " s" if kind(metric) == "seconds" else ""
-    return f"{100 * tick if percent else tick:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
-
-
-def _strip(row: Row, scale: Scale, top: int) -> str:
+def _strip(row: Row, scale: Scale, top: int) -> Markup:
     middle = top + 30
     color = "plain" if row.color is None else f"arm-{row.color}"
-    parts = [tag("text", text(row.label), x=0, y=top + 15, class_="label")]
+    parts = [tag("text", row.label, x=0, y=top + 15, class_="label")]
     parts.append(tag("line", x1="0", x2="100%", y1=middle, y2=middle, class_="base"))
     if row.interval:
         low, high = (min(max(scale(end), 0.0), 1.0) for end in row.interval)
@@ -181,18 +134,16 @@ def _strip(row: Row, scale: Scale, top: int) -> str:
     for dot, place, height in zip(row.dots, places, _heights(places), strict=True):
         shape = "dot" if dot.reached else "dot open"
         parts.append(
-            tag("circle", tag("title", text(dot.tip)), cx=_percent(place), cy=f"{middle + height:g}", r=4, class_=shape)
+            tag("circle", tag("title", dot.tip), cx=_percent(place), cy=f"{middle + height:g}", r=4, class_=shape)
         )
     if row.mean is not None:
         x = _percent(scale(row.mean))
-        parts.append(
-            tag("line", tag("title", text(row.tip)), x1=x, x2=x, y1=middle - 11, y2=middle + 11, class_="mean")
-        )
+        parts.append(tag("line", tag("title", row.tip), x1=x, x2=x, y1=middle - 11, y2=middle + 11, class_="mean"))
     return tag("g", *parts, class_=color)
 
 
 def _heights(places: Sequence[float]) -> list[float]:
-    """Pixels below the line for each dot, so that those at one place stand in a column and can be counted."""
+    """The offset of each dot in pixels: dots in the same place form a column and can be counted."""
     columns: dict[int, list[int]] = {}
     for number, place in enumerate(places):
         columns.setdefault(round(100 * place), []).append(number)

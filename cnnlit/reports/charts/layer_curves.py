@@ -1,23 +1,23 @@
-"""What went on inside the networks of a report: gradient and saturation of each layer, arm beside arm."""
+"""What happened inside the networks of a report: gradients and saturation, layer by layer, for each arm."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from cnnlit.analysis.comparison import Measured, Results
+from cnnlit.analysis.results import Measured, Results
 from cnnlit.reports.charts.dots import NUM_COLORS, color_of
-from cnnlit.reports.charts.lines import Curve, mean_of, plot
+from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
 
 KINDS = {"gradient_norm": "gradient", "saturation": "saturation"}
-"""Columns of metrics.csv, `<kind>/<layer>`, and what they are called."""
+"""Kinds of columns in metrics.csv, `<kind>/<layer>` -> what they are called."""
 
 MOST_LETTERS = 50
-"""Of the names of layers that have room below a chart."""
+"""Characters of layer names that fit below a chart, all names together."""
 
 
 class Moment(NamedTuple):
-    """What is drawn: a kind of number, in the first epoch or in the last."""
+    """What is drawn: a kind of number, in the first or the last epoch."""
 
     kind: str
     last: bool
@@ -28,22 +28,22 @@ class Moment(NamedTuple):
 
 
 def moments(results: Results) -> list[Moment]:
-    """What there is to draw."""
+    """All that can be drawn."""
     columns = {key.partition("/")[0] for _, _, run, _ in results.counted for row in run.curves[:1] for key in row}
     several = any(len(run.curves) > 1 for _, _, run, _ in results.counted)
     return [Moment(kind, last) for kind in KINDS if kind in columns for last in (False, True)[: 1 + several]]
 
 
-def layers_chart(results: Results, moment: Moment, *, visible: bool) -> str:
-    """From the first layer to the last, one line for each of the best arms with its band; empty if no run has it.
+def layers_chart(results: Results, moment: Moment) -> Plot | None:
+    """One line from the first layer to the last for each of the best arms, with its band; None if no run has it.
 
-    Networks with different layers are drawn over the same length. Of gradients the means are geometric.
+    Networks of different depths are drawn to the same length. The means of gradients are geometric.
     """
     curves = [
         curve for place, each in enumerate(results.measured[:NUM_COLORS]) if (curve := _curve(each, place, moment))
     ]
     if not curves:
-        return ""
+        return None
     names: Sequence[str | float] = curves[0].names
     same = all(curve.names == names for curve in curves)
     named = [(float(place), str(name)) for place, name in zip(curves[0].places, names, strict=True)]
@@ -53,7 +53,7 @@ def layers_chart(results: Results, moment: Moment, *, visible: bool) -> str:
         curves, moment.name,
         title=f"{moment.name}, by layer: mean of each arm with its 95 % interval",
         ticks=named if same and short else [(0.0, "first"), (1.0, "last")],
-        below="layer", logarithmic=gradients, factors=gradients, visible=visible,
+        below="layer", logarithmic=gradients, factors=gradients,
     )  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def _curve(each: Measured, place: int, moment: Moment) -> Curve | None:
     if not layers:
         return None
     values = np.array([[row[layer] for layer in layers] for row in rows])
-    mean, low, high = mean_of(values, logarithmic=moment.kind == "gradient_norm")
+    ends = mean_of(values, logarithmic=moment.kind == "gradient_norm")
+    counts = np.full(len(layers), len(values))
     names = [layer.removeprefix(prefix) for layer in layers]
-    return Curve(each.name, color_of(place), np.linspace(0, 1, len(layers)), names, mean, low, high, len(values))
+    return Curve(each.name, color_of(place), np.linspace(0, 1, len(layers)), names, *ends, counts)

@@ -4,27 +4,28 @@ import math
 
 import numpy as np
 
-from cnnlit.analysis.comparison import Results
-from cnnlit.reports.charts.dots import NUM_COLORS, Scale, color_of
-from cnnlit.reports.charts.lines import Curve, mean_of, plot
+from cnnlit.analysis.results import Measured, Results
+from cnnlit.reports.charts.dots import NUM_COLORS, color_of
+from cnnlit.reports.charts.lines import Curve, Plot, mean_of, plot
+from cnnlit.reports.charts.scale import Scale
 
 MOST_POINTS = 240
-"""Of a curve; between them it is straight."""
+"""At most this many points per curve; between them it is straight."""
 
 
 def curve_names(results: Results) -> list[str]:
-    """The curves that there are, those of errors first, of validation before training."""
+    """The names of the curves there are: errors first, validation before training."""
     known = dict.fromkeys(key for _, _, run, _ in results.counted for row in run.curves for key in row)
     names = [name for name in known if name.startswith(("train/", "val/"))]
     first = results.measure.target.curve if results.measure.target else results.measure.metric
     return sorted(names, key=lambda name: (name != first, "error" not in name, not name.startswith("val/"), name))
 
 
-def curves_chart(results: Results, name: str, *, logarithmic: bool, visible: bool) -> str:
-    """One curve of the best arms, with its band; empty if no run has it."""
+def curves_chart(results: Results, name: str, *, logarithmic: bool) -> Plot | None:
+    """One metric of the best arms by epoch, with bands; None if no run has it."""
     curves = _curves(results, name)
     if not curves:
-        return ""
+        return None
     x = Scale(
         min(float(curve.places[0]) for curve in curves), max(float(curve.places[-1]) for curve in curves), pad=0.0
     )
@@ -32,27 +33,28 @@ def curves_chart(results: Results, name: str, *, logarithmic: bool, visible: boo
         curves, name,
         title=f"{name} by epoch: mean of each arm with its 95 % interval",
         ticks=[(tick, f"{tick:g}") for tick in x.ticks(6) if tick == int(tick)],
-        below="epoch", what="epoch ", logarithmic=logarithmic, visible=visible,
+        below="epoch", what="epoch ", logarithmic=logarithmic,
     )  # fmt: skip
 
 
 def _curves(results: Results, name: str) -> list[Curve]:
-    curves = []
-    for place, each in enumerate(results.measured[:NUM_COLORS]):
-        series = [
-            {row["epoch"] + 1: row[name] for row in run.curves if name in row and "epoch" in row}
-            for run in (each.arm.runs[block] for block in each.readings)
-        ]
-        series = [points for points in series if points]
-        # As far as all runs go: a mean of those that are left would jump.
-        epochs = sorted(set.intersection(*map(set, series))) if series else []
-        if not epochs:
-            continue
-        epochs = _thinned(epochs)
-        values = np.array([[points[epoch] for epoch in epochs] for points in series])
-        mean, low, high = mean_of(values)
-        curves.append(Curve(each.name, color_of(place), np.array(epochs), epochs, mean, low, high, len(values)))
-    return curves
+    curves = [_curve(each, color_of(place), name) for place, each in enumerate(results.measured[:NUM_COLORS])]
+    return [curve for curve in curves if curve]
+
+
+def _curve(each: Measured, color: int, name: str) -> Curve | None:
+    """The mean, at each epoch, of the runs that reached it: nothing is cut to the shortest run, nor padded."""
+    series = [
+        {row["epoch"] + 1: row[name] for row in each.arm.runs[block].curves if name in row and "epoch" in row}
+        for block in each.readings
+    ]
+    if not any(series):
+        return None
+    epochs = _thinned(sorted(set().union(*series)))
+    values = np.array([[points.get(epoch, math.nan) for epoch in epochs] for points in series])
+    # Not read off the nan, which a diverged run has too: that one must leave a gap.
+    present = np.array([[epoch in points for epoch in epochs] for points in series])
+    return Curve(each.name, color, np.array(epochs), epochs, *mean_of(values, present), present.sum(axis=0))
 
 
 def _thinned(epochs: list[float]) -> list[float]:

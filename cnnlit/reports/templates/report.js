@@ -1,5 +1,5 @@
 "use strict";
-// Charts are drawn already: here they learn to answer the pointer. Without this the page says the same in its tables.
+// The charts are complete without this script, which adds tooltips and choices. Without it the tables say the same.
 (() => {
   const tip = document.getElementById("tip");
 
@@ -21,7 +21,7 @@
   };
   const hide = () => { tip.hidden = true; };
 
-  // Dots: what they say is in their <title>, which the browser would show late and a finger never.
+  // Dots: their tooltip is in <title>, which a browser shows late, and on touch screens never.
   for (const mark of document.querySelectorAll(".strips .dot, .strips .mean")) {
     const title = mark.querySelector("title");
     mark.setAttribute("aria-label", title.textContent);
@@ -56,11 +56,15 @@
   for (const plot of plots) {
     const area = plot.querySelector(".area"), cursor = plot.querySelector(".cursor");
     let data = null;
-    const told = (series, i) => {
-      const mean = written(series.mean[i], data.kind);
-      if (series.half) return series.half[i] === null ? mean : mean + " \u00b1 " + written(series.half[i], data.kind);
-      return series.low[i] === null ? mean : mean + " [" + [series.low[i], series.high[i]].map((end) => written(end, data.kind)).join(", ") + "]";
+    const interval = (series, i) => {
+      if (series.half) return series.half[i] === null ? "" : " \u00b1 " + written(series.half[i], data.kind);
+      return series.low[i] === null ? "" : " [" + [series.low[i], series.high[i]].map((end) => written(end, data.kind)).join(", ") + "]";
     };
+    const runs = (series, i) => {
+      const all = series.n ? Math.max(...series.n) : 0;
+      return series.n && series.n[i] < all ? ", " + series.n[i] + " of " + all + " runs" : "";
+    };
+    const told = (series, i) => written(series.mean[i], data.kind) + interval(series, i) + runs(series, i);
     const tell = (event) => {
       data ??= JSON.parse(plot.querySelector("script").textContent);
       const box = area.getBoundingClientRect(), at = (event.clientX - box.left) / box.width;
@@ -71,7 +75,7 @@
       const here = close(longest), name = longest.names[here];
       const lines = [];
       for (const series of shown) {
-        // Epochs are the same for all; of layers each network has its own.
+        // Epochs are common to all arms; layers differ from network to network.
         const i = data.what ? series.names.indexOf(name) : close(series);
         if (i < 0 || series.mean[i] === null) continue;
         lines.push([series.mean[i], series.arm + (data.what ? "" : ", " + series.names[i]) + ": " + told(series, i)]);
@@ -89,7 +93,7 @@
     area.addEventListener("pointerleave", leave);
   }
 
-  // In each group of plots one is shown.
+  // Of each group of plots, one is shown.
   for (const choices of document.querySelectorAll(".choices")) {
     const own = [...choices.nextElementSibling.querySelectorAll(".plot")], log = choices.querySelector("#log");
     const choose = () => {
