@@ -23,10 +23,6 @@ class Allowed(NamedTuple):
 
 ALLOWED = (
     Allowed(
-        "cnnlit/data/datamodule.py", "_combined_loader",
-        "the batches of an epoch, as limited; the public num_training_batches is infinite before the first one",
-    ),
-    Allowed(
         "cnnlit/data/transforms/resampling.py", "_upsample_bilinear2d_aa",
         "the public interpolate takes a size or a scale, but not both, and rounds the last pixel off",
     ),
