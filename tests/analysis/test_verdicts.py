@@ -32,9 +32,9 @@ def experiment(tmp_path):
     return made
 
 
-def cells(sheet):
-    heads = [column.head for column in sheet.columns]
-    return [dict(zip(heads, row, strict=True)) for row in zip(*(column.cells for column in sheet.columns), strict=True)]
+def cells(table):
+    heads = [column.head for column in table.columns]
+    return [dict(zip(heads, row, strict=True)) for row in zip(*(column.cells for column in table.columns), strict=True)]
 
 
 def test_a_clear_difference_in_the_claimed_direction_holds(experiment):
@@ -236,33 +236,3 @@ def test_runs_that_never_got_there_are_neither_dropped_nor_averaged(experiment):
     assert (rows[1]["reached"], rows[1]["median"]) == ("1 of 6", "not reached")
     assert as_json(results, verdict)["arms"][1]["mean"] is None
     assert "there is no mean then" in as_text(report_page(results, verdict))
-
-
-@pytest.mark.parametrize(
-    ("claim", "says"),
-    [
-        ("max", "must be two arms"),
-        ("max < maximum", "there is no arm maximum; there is max; average"),
-        ("max < max", "both sides are max"),
-    ],
-)
-def test_a_claim_that_cannot_be_read_is_refused(experiment, claim, says):
-    with pytest.raises(ValueError, match=says):
-        judge(experiment(max=MAX, average=AVERAGE), claim, None)
-
-
-def test_a_value_that_several_arms_share_is_not_guessed_at(tmp_path):
-    for place, (pooling, activation) in enumerate(
-        [("max", "relu"), ("max", "tanh"), ("average", "relu"), ("average", "tanh")]
-    ):
-        made_run(tmp_path / str(place), model__pooling=pooling, model__activation=activation)
-    records = find([str(tmp_path)]).records
-    with pytest.raises(ValueError, match=r"relu is 2 arms: .*; by=model.activation makes it one"):
-        judge(compare_runs(records, Measure("test/error")), "relu < tanh", None)
-    assert judge(compare_runs(records, Measure("test/error"), ["model.activation"]), "relu < tanh", None)
-
-
-@pytest.mark.parametrize("words", ["train/error", "train/error<=", "<=0.5", "train/error<=0.5.5", "train/error==1"])
-def test_a_target_that_is_none_is_refused(words):
-    with pytest.raises(ValueError, match="must be a curve and a bound"):
-        read_target(words)
