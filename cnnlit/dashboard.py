@@ -22,14 +22,7 @@ def dashboard(
 ) -> None:
     """Build a workspace and, if a group or a sweep is named, a report; save them and print their URLs.
 
-    Args:
-        project: at W&B, `entity/project`, or `project` of the default entity.
-        group: show only the runs of this group.
-        sweep: show only the runs of the W&B sweep with this id.
-        by: keys of the configuration that define the arms.
-        x: the x axis of the curves.
-        name: of the workspace and the report; null for one made of what they show.
-        format: `wandb` saves them; `json` prints their specification, without network or account.
+    conf/dashboard.yaml says what each key is for.
     """
     with config.refusing():
         from cnnlit.tracking import dashboards, wandb_views

@@ -39,16 +39,7 @@ def describe(
 ) -> None:
     """Describe a network, or how two differ.
 
-    Args:
-        model: an architecture.
-        data: consulted for the shape of its images and the number of classes; it need not exist.
-        recipe: consulted for what the model takes from it.
-        format: text for a terminal; html, a page; markdown; json, one object.
-        detail: blocks shows an Inception module or a residual block as one row, layers unfolds it.
-        against: another model, and what to change in it: "resnet18 model.shortcut=none".
-        picture: a file (.png, .svg, .pdf) to draw the network into.
-        to: the file to write the description to; null for the terminal.
-        seed: of the data; without effect here.
+    conf/describe.yaml says what each key is for.
     """
     with config.refusing():
         if to and Path(to).is_dir():

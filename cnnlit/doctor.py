@@ -23,12 +23,7 @@ def doctor(
 ) -> None:
     """Print what an inspection of a set of images finds.
 
-    Args:
-        data: a LightningDataModule.
-        recipe: read for what the data take from it, the augmentation.
-        doctor: a cnnlit.data.inspection.Inspection.
-        format: text for a terminal; json, one object; markdown.
-        seed: of the augmentation.
+    conf/doctor.yaml says what each key is for.
     """
     with config.refusing():
         finding = config.build(doctor).examine(config.build(data)).as_json()

@@ -22,11 +22,7 @@ WORDS = {"train": "training", "val": "validation"}
 def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, Ge(0)]) -> None:
     """Make a store of images, or what is missing of it, and print a summary.
 
-    Args:
-        data: the images; afterwards data.root may name the store in their place.
-        recipe: read by the data; has no effect here.
-        prepare: a cnnlit.data.sources.store_writer.Preparation.
-        seed: of the data; has no effect here.
+    conf/prepare.yaml says what each key is for.
     """
     with config.refusing():
         preparation = config.build(prepare)

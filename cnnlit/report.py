@@ -56,17 +56,7 @@ def report(
 ) -> None:
     """Report what runs say.
 
-    Args:
-        runs: folders, patterns, or projects of W&B (wandb:entity/project); null for multirun.
-        metric: what to compare the arms by.
-        target: a bound on a curve; the metric is then the epochs or the seconds until it is reached.
-        by: keys to name the arms by.
-        claim: a statement about the arms to judge.
-        smallest_difference: the smallest that matters.
-        ilsvrc: report the winners of ILSVRC by year instead, and where the runs rank among them.
-        format: of the report.
-        to: the file to write.
-        pictures: names of the figures that the page shows side by side.
+    conf/report.yaml says what each key is for.
     """
     with config.refusing():
         if ilsvrc:

@@ -12,8 +12,7 @@ from cnnlit import config
 def sweep(*, file: str) -> None:
     """Compose and check every command line that W&B's agents will run; then say how to start them.
 
-    Args:
-        file: of a W&B sweep: method, metric, parameters and command.
+    conf/sweep.yaml says what each key is for.
     """
     from cnnlit.tracking.wandb_sweep_file import command_lines, read_sweep
 
