@@ -60,7 +60,7 @@ class PredictSettings(NetworkSettings):
             ValueError: one line that says what to change.
         """
         if not self.images:
-            raise ValueError("images=null: name a file or a folder of pictures, or several: images=[a.png,folder]")
+            raise ValueError("images=null: name a file or a folder of images, or several: images=[a.png,folder]")
         if self.to and Path(self.to).is_dir():
             raise ValueError(f"to={self.to}: is a folder; name a file")
         if self.to and Path(self.to).suffix not in (".png", ".svg", ".pdf"):

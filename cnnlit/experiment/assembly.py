@@ -102,6 +102,6 @@ def note_emulation(settings: TrainSettings, trainer: "Trainer") -> None:
     precision = str(settings.trainer["precision"])
     if precision.startswith("bf16") and trainer.strategy.root_device.type == "cpu" and emulates_bfloat16():
         print_note(
-            f"trainer.precision={precision}: this processor has no instructions for bfloat16 and is several times as "
+            f"trainer.precision={precision}: this CPU has no instructions for bfloat16 and is several times as "
             "slow with it; trainer.precision=32-true is faster here"
         )

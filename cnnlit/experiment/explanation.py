@@ -85,7 +85,7 @@ def _inputs(predictor: Predictor, predictions: Sequence[Prediction], inside: str
     images = [each.image for each in predictions]
     inputs = predictor.datamodule.as_input(images)
     if isinstance(inputs, list):
-        raise ValueError(f"inside={inside}: {does} one view of a picture; use protocol=single_crop")
+        raise ValueError(f"inside={inside}: {does} one view of an image; use protocol=single_crop")
     return inputs, predictor.datamodule.as_seen(images)
 
 

@@ -24,7 +24,7 @@ def why_not_in_lockstep(settings: TrainSettings, assembly: Assembly) -> str | No
         assembly: that would train it alone.
     """
     obstacles = {
-        "these data are read picture by picture": not assembly.datamodule.takes_replicas,
+        "these images are decoded one by one": not assembly.datamodule.takes_replicas,
         "each run has several devices": assembly.trainer.world_size > 1,
         "16-mixed scales the losses of all by one factor": str(settings.trainer["precision"]).startswith("16"),
         "layer_statistics are of one network": settings.layer_statistics,

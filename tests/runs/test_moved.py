@@ -62,7 +62,7 @@ def test_a_run_of_0_1_0_resumes_to_the_same_bits(resumed: Path) -> None:
     if here == (expected["device"].partition(",")[0], expected["torch"]):
         assert rows == expected["metrics"]
         assert digest.hexdigest() == expected["state_dict_sha256"]
-    else:  # another processor or torch rounds otherwise
+    else:  # another CPU or torch rounds differently
         for row, before in zip(rows, expected["metrics"], strict=True):
             assert row["train/loss"] == pytest.approx(before["train/loss"], rel=0.02), platform.processor()
 
