@@ -17,36 +17,36 @@ from cnnlit.training.schedules import Plateau
 
 
 class Predictions(NamedTuple):
-    """What a network answered, image by image in the order of the test set."""
+    """A network's predictions, image by image in the order of the test set."""
 
     labels: Tensor
-    """int64 [N], the truth."""
+    """int64 [N], the true classes."""
     predicted: Tensor
-    """int64 [N], the class of the largest logit."""
+    """int64 [N], the class with the largest logit."""
     confidence: Tensor
-    """float32 [N], the softmax of that logit."""
+    """float32 [N], the softmax probability of that class."""
 
 
 class ImageClassification(QuickHooks):
-    """Trains `model` to give the label's logit the highest value; measures error and loss.
+    """Trains, validates and tests an image classifier.
 
     Logged once per epoch: `train/loss` and `train/error` (of the predictions made while training), `val/loss`,
-    `val/error`, with more than ten classes `val/top5_error`, `learning_rate` (of the last step),
-    `seconds` (of training and validation, so far). After a test: `test/loss`, `test/error`, and `test_predictions`.
-    Losses are means over images, errors fractions of images, whatever the batches and the number of devices.
+    `val/error`, with more than ten classes `val/top5_error`, `learning_rate` (of the last step) and `seconds` (of
+    training and validation so far). A test logs `test/loss` and `test/error` and fills `test_predictions`. Losses are
+    means over images and errors fractions of images, regardless of batch size and number of devices.
 
-    Several devices share each batch, and their gradients are averaged: each device's loss is weighted so that this is
-    the gradient of the whole batch, also of a last one that does not divide evenly. What a replica draws (dropout) is
-    its own, and so are the statistics of batch normalisation, unless `trainer.sync_batchnorm` is set; networks are
-    validated and tested with those of the first device.
+    Several devices share each batch, and their gradients are averaged. Each device's loss is weighted such that the
+    average is the gradient of the whole batch, even when a last batch does not divide evenly. Each replica draws its
+    own dropout and keeps its own batch normalisation statistics, unless `trainer.sync_batchnorm` is set; validation
+    and test use those of the first device.
 
     Args:
-        model: images float [N, C, H, W] -> logits [N, num_classes]; or, in training, a NamedTuple of the logits and
-            those of auxiliary heads, each of which adds `model.auxiliary_weight` times its loss.
+        model: images float [N, C, H, W] -> logits [N, num_classes]; in training it may return a NamedTuple of the
+            logits and those of auxiliary heads, each of which adds `model.auxiliary_weight` times its loss.
         recipe: the loss, the optimizer and the schedule.
-        num_classes: K; of more than ten the top-5 error is measured too.
-        seed: of what the model draws while it trains (dropout).
-        protocol: how the test is taken; None for one view of each image.
+        num_classes: number of classes; with more than ten, the top-5 error is measured too.
+        seed: of the random numbers that the model draws during training (dropout).
+        protocol: of the test; None for a single view of each image.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ImageClassification(QuickHooks):
         return images.to(self.dtype), labels
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        # What a step draws depends on nothing but its number, so a resumed run draws the same.
+        # A step's random numbers depend on its index alone, so a resumed run draws the same ones.
         # torch.manual_seed itself takes milliseconds where CUDA is installed and not in use.
         loader: Any = self.trainer.train_dataloader
         replica = loader.sampler.rank if self.trainer.world_size > 1 else 0
@@ -132,7 +132,7 @@ class ImageClassification(QuickHooks):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        # Here, and not at the batch's end, where callbacks come first: what they average and save is the whole step.
+        # Not at the end of the batch, where callbacks run first: they average and save the weights after the limit.
         if self.recipe.max_filter_rms:
             limit_filters(self.model, self.recipe.max_filter_rms)
         if self.trainer.is_last_batch and self.trainer.world_size > 1:
@@ -149,7 +149,7 @@ class ImageClassification(QuickHooks):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        if len(labels):  # or none of the batch's pictures could be read
+        if len(labels):  # none of the batch's images may have been readable
             positions = self._positions(self.trainer.val_dataloaders, batch_idx, labels)
             self._measure(self.val_metrics, self.model(images), labels, positions)
 
@@ -173,7 +173,7 @@ class ImageClassification(QuickHooks):
         answers = [torch.cat(parts) for parts in zip(*self._answers, strict=True)]
         if self.trainer.world_size > 1:
             answers = [torch.cat(gather_all_tensors(part)) for part in answers]
-        # In the order of the test set, and once, where two devices answered for the same image.
+        # In the order of the test set, without repeating images that two devices have both seen.
         order = answers[0].argsort(stable=True)
         positions, labels, predicted, confidence = (part[order] for part in answers)
         first = torch.ones_like(positions, dtype=torch.bool)
@@ -182,7 +182,7 @@ class ImageClassification(QuickHooks):
         self._answers.clear()
 
     def test_result(self) -> dict[str, float]:
-        """What the test came to: `test/error`, `test/loss`, `test/num_images` and so on, errors exact."""
+        """The results of the test: `test/error`, `test/loss`, `test/num_images` and so on; errors are exact."""
         assert self.test_predictions is not None, "there was no test"
         result = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         wrong = (self.test_predictions.predicted != self.test_predictions.labels).sum().item()
@@ -191,7 +191,7 @@ class ImageClassification(QuickHooks):
         return {**result, "test/error": wrong / images, **{f"test/{name}": count for name, count in counts.items()}}
 
     def _positions(self, loader: Any, batch_idx: int, labels: Tensor) -> Tensor:
-        """Where in the split the images of a batch stand that this device answers for, int64 [at most the batch]."""
+        """Positions in the split of the images of a batch that this device accounts for, int64 [at most the batch]."""
         if self.trainer.world_size > 1:
             batches: Any = (loader[0] if isinstance(loader, list) else loader).sampler
             return batches.positions(batch_idx)[: len(labels)]  # type: ignore[no-any-return]
@@ -199,7 +199,7 @@ class ImageClassification(QuickHooks):
         return torch.arange(first, first + len(labels))
 
     def _measure(self, metrics: MetricCollection, logits: Tensor, labels: Tensor, positions: Tensor) -> None:
-        counted = len(positions)  # with several devices one may be shown an image that another answers for
+        counted = len(positions)  # with several devices, one may see an image that another accounts for
         if not counted:
             return
         logits, labels = logits[:counted], labels[:counted]
@@ -220,13 +220,13 @@ class ImageClassification(QuickHooks):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         running = checkpoint["running"]
-        # The sums of all devices, which one takes up.
+        # The sums are those of all devices, so only one of them continues from them.
         self.running.load_state_dict(running if self.global_rank == 0 else RunningTotals().state_dict())
         self._seconds_before = checkpoint["seconds"]
 
 
 def _metrics(num_classes: int) -> MetricCollection:
-    """Loss weighted by image, top-1 error and, where five guesses are fewer than half of the classes, top-5."""
+    """Loss weighted by image, top-1 error and, where five guesses cover less than half of the classes, top-5 error."""
     metrics: dict[str, Metric | MetricCollection] = {"loss": MeanMetric(), "error": TopKError(1)}
     if num_classes > 10:
         metrics["top5_error"] = TopKError(5)

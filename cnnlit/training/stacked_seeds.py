@@ -1,4 +1,4 @@
-"""Several seeds of one network trained in lock-step: their parameters are stacked, and a step is one for all."""
+"""Several seeds of one network trained in lock-step: their parameters are stacked, and one step updates all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -16,31 +16,31 @@ from cnnlit.training.schedules import Plateau
 
 ELEMENTWISE = (
     *(optim.SGD, optim.Adam, optim.AdamW, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad),
-    StochasticDiagonalLM,  # with the curvatures of each replica's own network
+    StochasticDiagonalLM,  # given the curvatures of each replica's own network
 )
-"""Optimizers that treat each number by itself, so that they do not see that parameters are stacked."""
+"""Optimizers that work elementwise, so stacked parameters make no difference to them."""
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 class StackedSeeds(ImageClassification):
-    """Trains R networks that differ in their seeds, each as ImageClassification would train it alone, to rounding.
+    """Trains R networks that differ only in their seeds, each as ImageClassification would alone, up to rounding.
 
-    `model` is a network like each of them whose every parameter has R in front of its shape, so that optimizers,
-    groups of parameters, limits and averages apply to all of them at once; nothing in a step is done one by one. A
-    batch holds the images of each replica, one replica after the other; in validation all are shown the same ones.
+    `model` is one such network in which every parameter has a leading dimension R, so that optimizers, parameter
+    groups, limits and averages apply to all replicas at once; no part of a step loops over them. A training batch
+    holds the images of all replicas, one replica after the other; in validation all of them see the same images.
 
-    What ImageClassification logs is given to the loggers as lists of R; the mean of `val/error` is what Lightning sees.
-    A replica whose loss or weights are no longer finite spoils no other one.
+    Loggers are given what ImageClassification logs as lists of length R; Lightning sees the mean of `val/error`. A
+    replica whose loss or weights are no longer finite does not affect the others.
 
     Args:
-        networks: R networks with their own initial values.
-        recipe: of all of them; see `why_not_stacked`.
+        networks: R networks with their own initial weights.
+        recipe: shared by all; see `why_not_stacked`.
         num_classes: see ImageClassification.
-        seeds: of each.
+        seeds: one per network.
 
     Attributes:
-        diverged: for each replica the epoch, from 1, in which its loss was first not finite; 0 if it never was.
+        diverged: for each replica, the epoch, counted from 1, in which its loss was first not finite; 0 for never.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StackedSeeds(ImageClassification):
         images, labels = (part.view(len(self.seeds), -1, *part.shape[1:]) for part in batch)
         losses, logits = self._answer(dict(self.model.named_parameters()), images, labels)
         self.running.update(losses, logits, labels, self._optimizer.param_groups[0]["lr"])
-        return losses.sum()  # of which each replica's gradient is its own loss's
+        return losses.sum()  # each replica's gradient is that of its own loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
@@ -80,11 +80,11 @@ class StackedSeeds(ImageClassification):
         self.validated.update(losses, logits, labels, 0.0)
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Fuse a training step's way forwards and backwards by torch.compile; see torch.nn.Module.compile."""
+        """Compile the forward and backward pass of a training step; see torch.nn.Module.compile."""
         self._answer = torch.compile(self._lockstep, *args, **options)
 
     def _lockstep(self, parameters: dict[str, Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses [R] and logits [R, N, K] for images [R, N, C, H, W] and labels [R, N], or [N, ...] for all."""
+        """Losses [R] and logits [R, N, K] of images [R, N, C, H, W] and labels [R, N], or of shared ones [N, ...]."""
         model, loss = self.model, self.loss
 
         def one(own: dict[str, Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +101,7 @@ class StackedSeeds(ImageClassification):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Each replica's gradient by its own length, as torch.nn.utils.clip_grad_norm_ does with one."""
+        """Clip each replica's gradient by its own norm, as torch.nn.utils.clip_grad_norm_ does for one network."""
         if gradient_clip_val is None or gradient_clip_algorithm == "value":
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
@@ -137,18 +137,18 @@ class StackedSeeds(ImageClassification):
 
 
 def stacked(networks: Sequence[nn.Module]) -> nn.Module:
-    """A copy of the first network with each parameter in the place of one, in front of its shape their number."""
+    """A copy of the first network whose parameters are those of all networks, stacked along a new first dimension."""
     parameters, _ = stack_module_state(list(networks))
     return _copy_with(networks[0], parameters)
 
 
 def unstacked(network: nn.Module, replica: int) -> nn.Module:
-    """A copy of one of the networks that were stacked."""
+    """A copy of one of the stacked networks."""
     return _copy_with(network, {name: stack[replica].clone() for name, stack in network.named_parameters()})
 
 
 def _copy_with(network: nn.Module, parameters: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of a network with other parameters, of any shape, in the place of its own."""
+    """A copy of a network with its parameters replaced by others of any shape."""
     copy = deepcopy(network)
     for name, parameter in parameters.items():
         layer, _, own = name.rpartition(".")
@@ -161,13 +161,13 @@ def of_one(checkpoint: Mapping[str, Any], replica: int) -> dict[str, Any]:
 
     Args:
         checkpoint: of StackedSeeds.
-        replica: its number.
+        replica: its index.
     """
 
-    def own(value: Any) -> Any:  # what has no dimension is the same for all, as the optimizer's count of steps
+    def own(value: Any) -> Any:  # scalars, such as the optimizer's step count, are shared
         return value[replica].clone() if isinstance(value, Tensor) and value.dim() else value
 
-    weights = ("state_dict", "current_model_state")  # the second one beside averaged weights
+    weights = ("state_dict", "current_model_state")  # the latter exists beside averaged weights
     states = {
         part: {name: own(value) for name, value in checkpoint[part].items()} for part in weights if part in checkpoint
     }
@@ -182,16 +182,16 @@ def of_one(checkpoint: Mapping[str, Any], replica: int) -> dict[str, Any]:
 
 
 def is_finite(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether all weights in a checkpoint are numbers."""
+    """Whether all weights in a checkpoint are finite."""
     return all(bool(value.isfinite().all()) for value in checkpoint["state_dict"].values())
 
 
 def why_not_stacked(network: nn.Module, recipe: Recipe) -> str | None:
-    """What stands in the way of training replicas of a network in lock-step; None if nothing does.
+    """The reason why seeds of a network cannot be trained in lock-step; None if they can.
 
     Args:
         network: one of them.
-        recipe: that they are to be trained by.
+        recipe: for all of them.
     """
     if any(isinstance(layer, DROPOUTS) and layer.p for layer in network.modules()):
         return "dropout would not draw what it draws for each seed alone"
