@@ -26,7 +26,6 @@ ALLOWED = (
         "cnnlit/data/transforms/resampling.py", "_upsample_bilinear2d_aa",
         "the public interpolate takes a size or a scale, but not both, and rounds the last pixel off",
     ),
-    Allowed("cnnlit/sweeps/launcher.py", "_return_value", "what JobReturn's constructor calls the public return_value"),
     Allowed("cnnlit/tracking/wandb_runs.py", "_runtime", "a documented key of every W&B run's summary"),
 )  # fmt: skip
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-from cnnlit.drawings.tiled_figure import DPI, FAINT, shortened
-from cnnlit.drawings.wrong_images import _error_rate
+from cnnlit.drawings.tiled_figure import DPI, FAINT, error_rate, shortened
 
 LIST_WIDTH = 3.4  # inches
 
@@ -48,7 +47,7 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, class_names: Sequen
     # The square root keeps a single error visible beside the most frequent one.
     norm = PowerNorm(0.5, 0, most)
     image = axes.imshow(_blank_zeros(confusions), cmap="OrRd", norm=norm, interpolation="nearest")
-    axes.set_title(_error_rate(int(confusions.sum()), len(labels)), fontsize=11, fontweight="bold")
+    axes.set_title(error_rate(int(confusions.sum()), len(labels)), fontsize=11, fontweight="bold")
     axes.set_xlabel("predicted")
     axes.set_ylabel("label")
     axes.tick_params(length=0)

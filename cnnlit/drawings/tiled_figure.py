@@ -15,6 +15,13 @@ def shortened(names: Sequence[str], length: int) -> list[str]:
     return [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
 
 
+def error_rate(errors: int, total: int) -> str:
+    """The title of a figure of errors: `Test error 0.83 %: 3 of 360`."""
+    if errors == 0:
+        return f"No error on {total:,} test images"
+    return f"Test error {errors / total:.2%}: {errors:,} of {total:,}".replace("%", " %")
+
+
 class TiledFigure:
     """A white page with a heading and rows of cells; data coordinates are pixels from the upper left.
 

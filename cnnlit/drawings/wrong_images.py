@@ -9,7 +9,7 @@ from torch import Tensor
 # matplotlib is slow to import, and every command imports this module but few draw: each function imports it itself.
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
+from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, error_rate, shortened
 
 TILE = 84  # pixels: a digit's 28, three times
 
@@ -45,7 +45,7 @@ def draw_errors(
     side = max(images[0].shape[-2:])
     limit = limit or (200 if side <= 100 else 60)
     shown = wrong[confidence[wrong].argsort(descending=True)[:limit]].sort().values
-    title = _error_rate(len(wrong), len(labels))
+    title = error_rate(len(wrong), len(labels))
     if len(shown) < len(wrong):
         title += f" ({len(shown)} of {len(wrong)} shown, the most confident)"
     names = shortened(class_names, 14)
@@ -70,9 +70,3 @@ def draw_errors(
         figure.axes.text(x, bottom + 15, str(index), fontsize=6, color=FAINT)
         figure.axes.text(right, bottom + 15, f"{confidence[index]:.0%}", fontsize=6, color=FAINT, ha="right")
     return figure.figure
-
-
-def _error_rate(errors: int, total: int) -> str:
-    if errors == 0:
-        return f"No error on {total:,} test images"
-    return f"Test error {errors / total:.2%}: {errors:,} of {total:,}".replace("%", " %")

@@ -89,7 +89,7 @@ def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strateg
     devices = num_devices(trainer["accelerator"], trainer["devices"]) * trainer["num_nodes"]
     name = trainer["strategy"]
     check_strategy(
-        name, num_devices=devices, network=network, recipe=recipe,
+        name, accelerator=trainer["accelerator"], num_devices=devices, network=network, recipe=recipe,
         compiled=settings.compile, sync_batchnorm=trainer.get("sync_batchnorm", False),
     )  # fmt: skip
     if note := replicas_note(name, devices, network):

@@ -23,12 +23,20 @@ Name = Literal["auto", "ddp", "fsdp", "two_towers"]
 
 
 def check_strategy(
-    name: str, *, num_devices: int, network: nn.Module, recipe: Any, compiled: bool, sync_batchnorm: bool
+    name: str,
+    *,
+    accelerator: str,
+    num_devices: int,
+    network: nn.Module,
+    recipe: Any,
+    compiled: bool,
+    sync_batchnorm: bool,
 ) -> None:
     """Refuse what cannot be trained with a strategy, before anything starts.
 
     Args:
         name: the value of `trainer.strategy`.
+        accelerator: the value of `trainer.accelerator`.
         num_devices: on all machines together.
         network: the network to be trained.
         recipe: its `batch_size`, `optimizer` and `averaging_decay` are read.
@@ -51,7 +59,8 @@ def check_strategy(
             )
     if recipe.batch_size < replicas:
         raise ValueError(f"recipe.batch_size={recipe.batch_size} is less than the {replicas} replicas that share it")
-    if sync_batchnorm and (name in ("fsdp", "two_towers") or not torch.cuda.is_available()):
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    if sync_batchnorm and (name in ("fsdp", "two_towers") or not on_gpu):
         raise ValueError("trainer.sync_batchnorm=true: needs trainer.strategy=ddp on GPUs")
     if name in ("fsdp", "two_towers"):
         if compiled:

@@ -72,7 +72,10 @@ class ProcessLauncher(Launcher, Callback):
             self._report()
             received = self._pool.received
             raise SystemExit(1 if received is None else 128 + received)
-        return [JobReturn(job.overrides, status=JobStatus.COMPLETED, _return_value=job.objective) for job in jobs]
+        results = [JobReturn(job.overrides, status=JobStatus.COMPLETED) for job in jobs]
+        for result, job in zip(results, jobs, strict=True):
+            result.return_value = job.objective
+        return results
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the results of the sweep; exit code 1 if a job failed."""

@@ -21,6 +21,7 @@ SMALL: Any = {"num_classes": 2, "image_size": 64, "width": 0.05}
 def check(name: str, num_devices: int, network: nn.Module | None = None, **options: Any) -> None:
     chosen: Any = {"optimizer": partial(SGD, lr=0.1), "batch_size": 4, "averaging_decay": None}
     others = {key: options.pop(key, False) for key in ("compiled", "sync_batchnorm")}
+    others["accelerator"] = options.pop("accelerator", "auto")
     recipe = Recipe(epochs=1, order="fresh", loss=nn.CrossEntropyLoss(), schedule=Constant, **(chosen | options))
     check_strategy(name, num_devices=num_devices, network=network or AlexNet(**SMALL), recipe=recipe, **others)
 
@@ -70,3 +71,10 @@ def test_every_strategy_has_the_timeout_that_was_set() -> None:
         strategy: Any = strategy_for(name, num_devices=2, timeout_seconds=7)
         assert strategy._timeout.total_seconds() == 7
     assert strategy_for("auto", num_devices=1, timeout_seconds=7) == "auto"
+
+
+def test_synchronised_normalisation_is_refused_on_the_cpu_of_a_machine_with_gpus(monkeypatch: Any) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    check("ddp", 2, sync_batchnorm=True, accelerator="gpu")
+    with pytest.raises(ValueError, match=r"needs trainer\.strategy=ddp on GPUs"):
+        check("ddp", 2, sync_batchnorm=True, accelerator="cpu")
