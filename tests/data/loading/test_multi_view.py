@@ -108,7 +108,7 @@ def test_the_work_of_a_protocol_is_counted_in_images() -> None:
         ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip is random"),
         (
             (CenterCrop(pixels=8), PCAColour()),
-            "PCAColour is no view of photographs; see transforms.evaluation_crops and .geometry",
+            "PCAColour is no view of images; see transforms.evaluation_crops and .geometry",
         ),
         ((Scales(pixels=[8, 9]), Mirrored()), "ends with Scales; end with a crop, or with Uncropped"),
         ((Mirrored(),), "protocol.views shows nothing; end with a crop"),
