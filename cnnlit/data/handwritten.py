@@ -197,7 +197,7 @@ class HandwrittenDigits(ResumableData):
     def train_dataloader(self) -> DataLoader[Batch]:
         passes: int = self.hparams["passes_per_epoch"]
         batches = self.training_batches(versions=self._versions, passes_per_epoch=passes)
-        return DataLoader(self._resident("train", self._distortion), batch_size=None, sampler=batches)
+        return DataLoader(self._in_memory("train", self._distortion), batch_size=None, sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         return [self._eval_dataloader("val")] if self.hparams["val_split"] else []
@@ -206,7 +206,7 @@ class HandwrittenDigits(ResumableData):
         if self._views is None:
             return self._eval_dataloader(self.tested)
         per_step = max(1, self.hparams["eval_batch_size"] // self._views.num_views)
-        digits = self._resident(self.tested, views=self._views)
+        digits = self._in_memory(self.tested, views=self._views)
         return DataLoader(digits, batch_size=None, sampler=self.eval_batches(self.tested, per_step))
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
@@ -216,7 +216,7 @@ class HandwrittenDigits(ResumableData):
         """See ResumableData."""
         indices = self.curvature_indices(count, epoch, replica)
         first = replica * self.num_images["train"] * self._versions  # of its presentations, see LockstepSamplerSampler
-        return self._resident("train", self._distortion)[epoch, first + indices]
+        return self._in_memory("train", self._distortion)[epoch, first + indices]
 
     def as_input(self, images: Sequence[Tensor]) -> Tensor | list[Batch]:
         """See ResumableData and as_digit."""
@@ -237,9 +237,9 @@ class HandwrittenDigits(ResumableData):
         return "dark on bright: inverted" if is_dark_on_bright(image) else None
 
     def _eval_dataloader(self, split: str) -> DataLoader[Batch]:
-        return DataLoader(self._resident(split), batch_size=None, sampler=self.eval_batches(split))
+        return DataLoader(self._in_memory(split), batch_size=None, sampler=self.eval_batches(split))
 
-    def _resident(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> DigitsInMemory:
+    def _in_memory(self, split: str, distortion: AffineDistortion | None = None, **views: Any) -> DigitsInMemory:
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
         images, labels = self._splits[split]
         return DigitsInMemory(images.to(device), labels.to(device), self.hparams["image_size"], distortion, **views)

@@ -108,7 +108,7 @@ def test_the_work_of_a_protocol_is_counted_in_images() -> None:
         ((CenterCrop(pixels=8), Flip()), "protocol.views: Flip is random"),
         (
             (CenterCrop(pixels=8), PCAColour()),
-            "PCAColour is no view of photographs; see transforms.evaluation_crops and .geometry",
+            "PCAColour is no view of images; see transforms.evaluation_crops and .geometry",
         ),
         ((Scales(pixels=[8, 9]), Mirrored()), "ends with Scales; end with a crop, or with Uncropped"),
         ((Mirrored(),), "protocol.views shows nothing; end with a crop"),
@@ -171,7 +171,7 @@ def test_dense_views_of_photographs_are_the_resized_photographs(photographs: Pat
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_resident_and_decoded_images_are_viewed_alike(tmp_path: Path, draw: Any, name: str) -> None:
+def test_loaded_and_decoded_images_are_viewed_alike(tmp_path: Path, draw: Any, name: str) -> None:
     for split in ("train", "val"):
         for label in range(3):
             (tmp_path / split / f"n0000000{label}").mkdir(parents=True)
@@ -179,10 +179,10 @@ def test_resident_and_decoded_images_are_viewed_alike(tmp_path: Path, draw: Any,
     decoded = photographed(tmp_path, PROTOCOLS[name], image_size=32)
     paths = sorted((tmp_path / "val").rglob("*.png"))
     pixels = torch.stack([torchvision.pil_to_tensor(Image.open(path)) for path in paths])
-    resident = ViewsInMemory(LoadedImages(pixels, torch.arange(3)), ViewPlan(PROTOCOLS[name], image_size=32))
-    viewed = resident[0, torch.arange(3)]
+    loaded = ViewsInMemory(LoadedImages(pixels, torch.arange(3)), ViewPlan(PROTOCOLS[name], image_size=32))
+    viewed = loaded[0, torch.arange(3)]
     assert viewed.labels.tolist() == [0, 1, 2]
-    for one, other in zip(views_of(decoded), in_views(viewed, resident.views.num_views), strict=True):
+    for one, other in zip(views_of(decoded), in_views(viewed, loaded.views.num_views), strict=True):
         assert (one.float() - other.float()).abs().max() <= 1.01
 
 
