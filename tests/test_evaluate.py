@@ -119,6 +119,12 @@ def test_one_view_is_the_test_at_the_end_of_training_again(trained):
     assert again == pytest.approx(at_the_end, abs=1.5e-6)  # one in the last digit: other batches round otherwise
 
 
+def test_a_key_of_the_runs_own_kind_of_data_can_be_changed(trained, tmp_path):
+    evaluated(trained, "data=synthetic", "data.drawn_images=40", "data.val_split=0", f"output={tmp_path}")
+    record = json.loads((tmp_path / "single_crop.json").read_text())
+    assert record["test/num_images"] == 8
+
+
 @pytest.mark.slow
 def test_the_validation_images_are_tested_too(trained):
     evaluated(trained, "split=val", "protocol=multi_scale")
@@ -134,6 +140,7 @@ def test_the_validation_images_are_tested_too(trained):
         (["run=nowhere"], ["nowhere holds no run"]),
         (["run={run}", "model.width=2.0"], ["it is tested as it was trained; leave out model.width=2.0"]),
         (["run={run}", "protocol=ten_crops"], ["protocol=ten_crops: no such choice; did you mean ten_crop?"]),
+        (["run={run}", "data=imagenet"], ["it is tested as it was trained; leave out data=imagenet"]),
         (["run={run}", "split=train"], ["split=train: must be one of test, val"]),
         (["run={run}", "data.root=nowhere"], ["data.root", "no such option"]),
         (

@@ -88,9 +88,11 @@ def compose_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[No
 def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iterable[str], run: Path) -> Node:
     """The configuration of a run, with what the command line changes in its data.
 
+    `data=` may name the run's own kind of data, which brings its keys to the command line, but no other kind.
+
     Args:
         before: the run's configuration.
-        data: the command's.
+        data: the command's data.
         function: the command.
         own: how the words of the command line begin that say nothing about the run.
         run: its folder, for messages.
@@ -98,8 +100,10 @@ def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iter
     Raises:
         ValueError: if the command line changes anything else of the run.
     """
-    others = [word for word in overrides() if not word.lstrip("+").startswith(("data.", *own))]
-    if others:
+    kind = [word for word in overrides() if word.startswith("data=")]
+    same = data.get("_target_") == before["data"].get("_target_")
+    others = [word for word in overrides() if not word.lstrip("+").startswith(("data=", "data.", *own))]
+    if others := [*others, *([] if same else kind)]:
         raise ValueError(f"run={run}: it is tested as it was trained; leave out {' '.join(others)}")
     settings = {**before, "data": dict(before["data"])}
     for override in overrides():
