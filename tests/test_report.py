@@ -159,7 +159,7 @@ def test_the_winners_of_ilsvrc_need_no_run(tmp_path, printed, monkeypatch):
 
 
 def test_runs_on_imagenet_stand_among_the_winners_of_ilsvrc(tmp_path, printed):
-    data = {"data__source": "imagenet", "data__num_classes": 1000}
+    data = {"data___target_": "cnnlit.data.image_folders.ImageNet", "data__num_classes": 1000}
     made_run(tmp_path / "runs" / "a", test={"test/top5_error": 0.182}, **data)
     assert "LeNet5, 18.20 %, would have won until 2011." in printed("ilsvrc=true", f"runs={tmp_path}/runs")
 

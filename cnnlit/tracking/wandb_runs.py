@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnnlit.files import progress
+from cnnlit.runs.moved import update_config
 from cnnlit.runs.reading import State
 from cnnlit.runs.records import RunRecord
 
@@ -48,7 +49,7 @@ def _record(run: Any) -> RunRecord:
         state=state,
         reason="" if state == "finished" else f"{run.state} at W&B",
         seed=run.config.get("seed"),
-        config=dict(run.config),
+        config=update_config(dict(run.config)),
         test={key: float(value) for key, value in summary.items() if key.startswith("test/") and _is_number(value)},
         curves=list(_by_epoch(run.scan_history())),
         seconds=summary.get("_runtime"),

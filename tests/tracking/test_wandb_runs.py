@@ -87,3 +87,10 @@ def test_every_refusal_is_one_line(api, says):
         wandb_runs.find("me/cnnlit", api)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_configuration_of_a_run_of_0_1_0_is_brought_up_to_date():
+    run = wandb_run("max0", "max", 0, 0.01)
+    run.config["protocol"] = {"_target_": "cnnlit.training.views.EvaluationProtocol"}
+    (record,) = wandb_runs.find("me/cnnlit", Api(run))
+    assert record.config["protocol"]["_target_"] == "cnnlit.training.protocol.EvaluationProtocol"

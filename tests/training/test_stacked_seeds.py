@@ -228,7 +228,7 @@ def test_a_replica_that_diverges_spoils_no_other(tmp_path):
     for number in (0, 2):
         one, other = (of_one(each, number)["state_dict"] for each in (sound, spoilt))
         assert max(differences(one, other)) < 1e-9
-    assert not of_one(spoilt, 1, {})["state_dict"]["model.f6.weight"].isfinite().all()
+    assert not of_one(spoilt, 1)["state_dict"]["model.f6.weight"].isfinite().all()
 
 
 def test_stacked_networks_have_the_names_and_values_of_each():
