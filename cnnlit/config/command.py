@@ -46,35 +46,34 @@ class SeparateJobs:
 
 
 class _Composing:
-    """Whether Hydra is at work on the command line, so that what goes wrong is the user's, to be told in one line."""
+    """Whether Hydra is composing the command line; what goes wrong is then the user's, to be told in one line."""
 
     now = False
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = None) -> Callable[[], None]:
-    """The entry point of a command: composes conf/<name>.yaml, checks it, calls the function with its keys.
+    """The entry point of a command: composes conf/<name>.yaml, checks it, and calls the function with it.
 
     Args:
-        function: a command, named as its configuration file is. It takes the keys of that file, as keyword-only
-            annotated arguments or as the fields of a dataclass that is its one argument.
-        jobs: how the jobs of its sweeps run; None for one after the other in this process, as Hydra has it.
+        function: a command, named like its configuration file. It takes the keys of that file as keyword-only
+            annotated arguments, or as the fields of a dataclass that is its one argument.
+        jobs: how the jobs of its sweeps run; None for Hydra's way, one after the other in this process.
     """
     is_job = False
-    wanted = _Composing.traceback_wanted  # goes with the task to other launchers' processes
+    wanted = _Composing.traceback_wanted  # travels with the task to the processes of other launchers
 
     def task(composed: DictConfig) -> Any:
         begin(wanted)
         with refusing():
-            config: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+            node: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
             if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
-                return jobs.run(function, config)
-            check(config, function)
+                return jobs.run(function, node)
+            check(node, function)
         if jobs and not is_job and "LOCAL_RANK" not in os.environ:
             _mention_sweep()
         with _ending_unread():
-            settings = settings_of(function)
-            return function(**config) if settings is function else function(settings(**config))
+            return _call(function, node)
 
     # Hydra names the job and DDP's child processes by the module of the function that it is given.
     functools.update_wrapper(task, function)
@@ -83,27 +82,38 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
         nonlocal is_job
         sys.argv[1:] = map(_without_hyphens, sys.argv[1:])
         is_job = jobs is not None and jobs.begin()
-        _Composing.now = True
         list_groups_fast()
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands over what goes wrong in composing, in place of printing it
-        try:
-            with _ending_unread():
-                hydra.main(**DEFAULTS, config_path=str(conf_dir()), config_name=function.__name__)(task)()
-        except (*COMPOSITION_ERRORS, ValueError) as error:
-            if not _Composing.now:
-                raise
-            _refuse(composition_message(error, function.__name__))
-        except Failure as error:
-            _refuse(str(error), exit_code=1)
-        finally:
-            if not wanted:  # nor do commands that this process calls later
-                os.environ.pop("HYDRA_FULL_ERROR", None)
+        with _composing(function.__name__, traceback_wanted=wanted), _ending_unread():
+            hydra.main(**DEFAULTS, config_path=str(conf_dir()), config_name=function.__name__)(task)()
 
     return main
 
 
+def _call(function: Callable[..., Any], node: Node) -> Any:
+    settings = settings_of(function)
+    return function(**node) if settings is function else function(settings(**node))
+
+
+@contextmanager
+def _composing(name: str, *, traceback_wanted: bool) -> Iterator[None]:
+    """Until `begin`, errors in here are refusals of the command line; a Failure is one line throughout."""
+    _Composing.now = True
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what goes wrong in composing, in place of printing it
+    try:
+        yield
+    except (*COMPOSITION_ERRORS, ValueError) as error:
+        if not _Composing.now:
+            raise
+        _refuse(composition_message(error, name))
+    except Failure as error:
+        _refuse(str(error), exit_code=1)
+    finally:
+        if not traceback_wanted:  # nor by commands that this process calls later
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
 def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:
-    """Composing is over: what goes wrong from here on shows where."""
+    """Composing is over: from here on, errors show where they come from."""
     _Composing.now = False
     if not traceback_wanted:
         os.environ.pop("HYDRA_FULL_ERROR", None)
@@ -113,7 +123,7 @@ def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:
 def refusing(
     kinds: type[Exception] | tuple[type[Exception], ...] = WRONG_INPUT, *, exit_code: int = 2
 ) -> Iterator[None]:
-    """Whatever the user got wrong in here ends the command with one line and exit code 2; or errors of other kinds."""
+    """Errors that are the user's, or those of other kinds, end the command with one line and an exit code."""
     try:
         yield
     except kinds as error:
@@ -126,7 +136,7 @@ def refusing(
 
 
 def quote(*keys: str) -> None:
-    """Put the values of these keys on the command line in quotation marks: Hydra reads no =, comma, é without."""
+    """Quote the values of these keys on the command line: without quotes, Hydra cannot read =, commas or é in them."""
     for place, word in enumerate(sys.argv):
         key, _, value = word.partition("=")
         if key in keys and re.search(r"[^\w./:*+-]", value, re.ASCII) and value[0] not in "'\"[":
@@ -136,7 +146,7 @@ def quote(*keys: str) -> None:
 
 @contextmanager
 def _ending_unread() -> Iterator[None]:
-    """`--help | head`: when the reader has seen enough, the command ends without a word."""
+    """`--help | head`: when the reader has seen enough, the command ends quietly."""
     try:
         yield
     except BrokenPipeError:
@@ -144,7 +154,7 @@ def _ending_unread() -> Iterator[None]:
         reader.register(sys.stdout, 0)
         if not reader.poll(0):  # another pipe broke, such as that of a worker
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes the rest when it exits
         sys.exit(SIGPIPE_EXIT_CODE)
 
 
