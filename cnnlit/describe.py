@@ -24,6 +24,14 @@ if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answ
 
 Format = Literal["text", "html", "markdown", "json"]
 
+SUFFIXES: dict[Format, tuple[str, ...]] = {
+    "text": (".txt", ""),
+    "html": (".html", ".htm"),
+    "markdown": (".md", ".markdown"),
+    "json": (".json",),
+}
+"""What the file of a description may end with."""
+
 
 def describe(
     *,
@@ -42,8 +50,8 @@ def describe(
     conf/describe.yaml says what each key is for.
     """
     with config.refusing():
-        if to and Path(to).is_dir():
-            raise ValueError(f"to={to}: is a folder; name a file")
+        if to:
+            _check_file(to, format)
         one = _described(_title(), model, data, detail)
         other = _described(against, *_composed(against), detail) if against else None
         if picture:
@@ -85,6 +93,17 @@ def _page(one: "Description", other: "Description | None") -> "Page":
     from cnnlit.reports.description_page import compared, described
 
     return compared(one, other, difference(one, other)) if other else described(one)
+
+
+def _check_file(to: str, format: Format) -> None:  # noqa: A002
+    """Refuse a file that would hold something else than its name says."""
+    if Path(to).is_dir():
+        raise ValueError(f"to={to}: is a folder; name a file")
+    if (suffix := Path(to).suffix.lower()) not in SUFFIXES[format]:
+        allowed = ", ".join(filter(None, SUFFIXES[format]))
+        raise ValueError(
+            f"to={to}: with format={format} it must end with {allowed}, and not with {suffix or 'nothing'}"
+        )
 
 
 def _as_json(one: "Description", other: "Description | None") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The house: which rooms there are, who may know whom, and where private names of other packages stand."""
 
 import ast
+import importlib
 import itertools
 import statistics
 from collections import Counter
@@ -67,9 +68,15 @@ def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.name}: imports are absolute here"
+            yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            if name in ("import_module", "__import__") and isinstance(node.args[0], ast.Constant):
+                yield str(node.args[0].value)
 
 
 def room_of(module: str) -> str:
@@ -153,12 +160,14 @@ def test_names_that_meant_two_things_are_gone() -> None:
 
 
 def test_every_module_of_callbacks_defines_a_callback() -> None:
-    for path in (PACKAGE / "callbacks").glob("*.py"):
+    for path in (PACKAGE / "callbacks").rglob("*.py"):
         if path.stem == "__init__":
             continue
-        module = __import__(f"cnnlit.callbacks.{path.stem}", fromlist=["_"])
-        own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-        assert any(isinstance(each, type) and issubclass(each, Callback) for each in own), path.name
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        module = importlib.import_module(name)
+        own = [each for each in vars(module).values() if getattr(each, "__module__", "") == name]
+        public = [each for each in own if isinstance(each, type) and not each.__name__.startswith("_")]
+        assert any(issubclass(each, Callback) for each in public), path.name
 
 
 def test_the_tests_mirror_the_rooms() -> None:

@@ -151,7 +151,7 @@ def test_the_page_of_html_has_what_the_text_has(printed, arguments):
 
 @pytest.mark.parametrize("name", get_args(describe.Format))
 def test_every_format_goes_to_a_file_as_it_goes_to_the_terminal(printed, tmp_path_factory, name):
-    path = tmp_path_factory.mktemp("a page") / "x=1.txt"
+    path = tmp_path_factory.mktemp("a page") / f"x=1{describe.SUFFIXES[name][0]}"
     line = ["model=vgg16", "against=model.configuration=E", f"format={name}"]
     assert printed(*line, f"to={path}") == f"{path}\n"
     assert path.read_text() == printed(*line)
@@ -257,6 +257,8 @@ def refusal(monkeypatch, capsys, folder, *arguments):
         (["against=vgg16 model.configuration=F"], ["model.configuration=F", "A-LRN"]),
         (["against=vgg16 width"], ["width"]),
         (["to=."], ["to=.", "is a folder"]),
+        (["to=table.pdf"], ["to=table.pdf", "format=text", ".txt"]),
+        (["format=html", "to=table.md"], ["to=table.md", "format=html", ".html"]),
         (["picture=network.bmp"], ["picture=network.bmp", ".png, .svg, .pdf"]),
     ],
     ids=lambda value: " ".join(value),

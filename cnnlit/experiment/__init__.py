@@ -1,1 +1,4 @@
-"""What commands do with a network: build it from settings, train it, test it. Knows all rooms, and no command."""
+"""What commands do with a network: build it from settings, train it, test it, predict with it.
+
+May import every room but analysis, reports and sweeps, and no command.
+"""

@@ -124,7 +124,7 @@ class TrainSettings(NetworkSettings):
 
         network = self.build_network(from_checkpoint=bool(self.resume) and run.has_checkpoint)
         if self.channels_last:
-            network.to(memory_format=torch.channels_last)  # and with its kernels all that they compute
+            network.to(memory_format=torch.channels_last)  # activations follow the layout of the weights
         if self.compile:
             network.compile()
         return network

@@ -12,11 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cnnlit
+
 if TYPE_CHECKING:  # runs are read back without torch
     import torch
 
 
-PACKAGES = ("cnnlit", "torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
+PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
 
 
 def origin() -> dict[str, Any]:
@@ -45,7 +47,7 @@ def describe_device(device: "torch.device") -> str:
 
 @functools.cache  # a process may make many runs
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "cnnlit": cnnlit.__version__}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

@@ -10,6 +10,7 @@ from scipy import stats
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure
 from cnnlit.analysis.verdicts import judge
+from cnnlit.reports.charts import learning_curves
 from cnnlit.reports.charts.learning_curves import curves_chart
 from cnnlit.reports.report_page import html_page
 from cnnlit.runs.records import find
@@ -67,3 +68,10 @@ def test_the_line_is_paler_from_where_runs_are_missing_and_the_page_says_why(tmp
 def test_of_runs_of_equal_length_the_page_says_nothing_of_it(tmp_path):
     results = results_of(tmp_path, {"max": ([0.5, 0.3],) * 2})
     assert "paler" not in html_page(results, judge(results, None, None), folder=tmp_path)
+
+
+def test_a_long_curve_keeps_its_first_and_last_epoch():
+    epochs = [float(epoch) for epoch in range(1, 1001)]
+    thinned = learning_curves._thinned(epochs)
+    assert (thinned[0], thinned[-1]) == (1.0, 1000.0)
+    assert len(thinned) <= learning_curves.MOST_POINTS + 1
