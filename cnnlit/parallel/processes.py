@@ -149,7 +149,7 @@ def failing_together(strategy: Any, record: Callable[[str], None]) -> Iterator[N
             raise SystemExit(1) from None
         raise OtherProcessError(reason) from None
     finally:
-        watch.ended.set()
+        watch.end()
 
 
 class _Watch(threading.Thread):
@@ -168,6 +168,13 @@ class _Watch(threading.Thread):
         while not self.ended.wait(POLL_SECONDS):
             if (reason := self._others_failure()) and not self.ended.wait(GRACE_SECONDS):
                 self._end_by_force(reason)
+
+    def end(self) -> None:
+        """Stop watching. A thread that is still in a call of torch's when Python exits takes the process down."""
+        self.ended.set()
+        for thread in (self, self.heartbeat):
+            if thread.ident is not None:  # it was started
+                thread.join(POLL_SECONDS)
 
     def first_failure(self, error: Exception) -> str | None:
         """Why another process failed before this one did; None if this one was first, which it then reports."""

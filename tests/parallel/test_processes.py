@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import distributed
 
 from cnnlit.parallel import distributed_internals, heartbeat
 from cnnlit.parallel.heartbeat import Heartbeat
-from cnnlit.parallel.processes import of_all
+from cnnlit.parallel.processes import failing_together, of_all
 
 
 def gathered() -> list[str]:
@@ -79,3 +80,10 @@ def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended
     assert alone.said == "1 process 1 ended with exit code 2"
     alone.say(0, "the connection to another process of this run is lost")
     assert alone.heard() == (1, "process 1 ended with exit code 2")
+
+
+def test_nothing_watches_once_the_block_is_over() -> None:
+    strategy = SimpleNamespace(num_processes=2, num_nodes=1, global_rank=0, launcher=SimpleNamespace(procs=[]))
+    with failing_together(strategy, print):
+        assert {"watch", "heartbeat"} <= {thread.name for thread in threading.enumerate()}
+    assert not {"watch", "heartbeat"} & {thread.name for thread in threading.enumerate()}
