@@ -72,13 +72,13 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
         prepare_process(first)
         run = Stack(config.run_folder(), len(each))
         trained = bool(first.resume) and run.has_checkpoint
-        networks = [settings.build_network(from_checkpoint=trained) for settings in each]
-        alone = assemble(first, networks[0], run, seeds=len(each))
+        alone = assemble(first, first.build_network(from_checkpoint=trained), run, seeds=len(each))
         if reason := why_not_in_lockstep(first, alone):
             if first.replicas_as == "stack" or first.resume:
                 raise ValueError(f"replicas_as=stack: {reason}; use replicas_as=processes")
             print_note(f"replicas as processes: {reason}")
             seeds.train_as_processes(train, seed=first.seed, replicas=len(each), trainer=first.trainer)
+        networks = [alone.module.model, *(one.build_network(from_checkpoint=trained) for one in each[1:])]
         note_emulation(first, alone.trainer)
         recipe, classes = alone.module.recipe, alone.module.num_classes
         module = StackedSeeds(networks, recipe=recipe, num_classes=classes, seeds=[one.seed for one in each])

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Sequence
 
-import torch
-
 from cnnlit.callbacks import stop_signals
 from cnnlit.experiment.assembly import Assembly, assemble
 from cnnlit.experiment.fitting import fit_and_test
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.files import progress
-from cnnlit.runs.checkpoint_io import WholeCheckpoints
+from cnnlit.runs.checkpoint_io import WholeCheckpoints, read_checkpoint
 from cnnlit.runs.metrics_file import ReplicaMetrics
 from cnnlit.runs.stack import Stack
 from cnnlit.training.stacked_seeds import StackedSeeds, is_finite, of_one, why_not_stacked
@@ -46,7 +44,7 @@ def fit_in_lockstep(run: Stack, module: StackedSeeds, first: Assembly) -> None:
     with stop_signals(trainer):
         trainer.loggers = [ReplicaMetrics([each.folder for each in run.runs])]
         trainer.fit(module, datamodule=first.datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
-    state = torch.load(run.checkpoint, weights_only=True, map_location="cpu")
+    state = read_checkpoint(run.checkpoint)
     for number, (each, epoch) in enumerate(zip(run.runs, module.diverged, strict=True)):
         if each.record["state"] == "finished":
             continue

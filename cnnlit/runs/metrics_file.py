@@ -14,7 +14,22 @@ from cnnlit.files import write_whole
 from cnnlit.runs.reading import read_metrics
 
 
-class MetricsFile(Logger):
+class MetricsLogger(Logger):
+    """What a logger of metrics.csv says of itself; config.yaml has the hyperparameters."""
+
+    @property
+    def name(self) -> str:
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Does nothing."""
+
+
+class MetricsFile(MetricsLogger):
     """Logs to metrics.csv, one row per logged step, that is, per epoch; the file is rewritten whole each time.
 
     Lightning's own CSV logger deletes the existing rows when a run is resumed.
@@ -27,17 +42,6 @@ class MetricsFile(Logger):
         super().__init__()
         self.path = folder / "metrics.csv"
         self.rows: dict[int, dict[str, Any]] = {int(row["step"]): dict(row) for row in read_metrics(folder)}
-
-    @property
-    def name(self) -> str:
-        return "metrics"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: config.yaml has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -55,7 +59,7 @@ class MetricsFile(Logger):
         write_whole(self.path, table.getvalue())
 
 
-class ReplicaMetrics(Logger):
+class ReplicaMetrics(MetricsLogger):
     """A MetricsFile for each of the seeds that are trained in lock-step.
 
     Args:
@@ -65,17 +69,6 @@ class ReplicaMetrics(Logger):
     def __init__(self, folders: Sequence[Path]) -> None:
         super().__init__()
         self.files = [MetricsFile(folder) for folder in folders]
-
-    @property
-    def name(self) -> str:
-        return "metrics"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: each run's config.yaml has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:

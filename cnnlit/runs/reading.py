@@ -62,7 +62,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if the folder holds no run.
     """
-    read(folder)
+    read_record(folder)
     # libyaml takes a tenth of the time, but may be missing.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     config: dict[str, Any] = update_config(yaml.load((folder / "config.yaml").read_text(), loader))
