@@ -31,8 +31,8 @@ from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.sources.folders import ImageFiles, Listing
-from cnnlit.data.sources.store import StoredImages
-from cnnlit.data.sources.store_writer import Preparation, psnr
+from cnnlit.data.stores.store import StoredImages
+from cnnlit.data.stores.store_writer import Preparation, psnr
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize
 

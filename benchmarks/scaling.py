@@ -27,7 +27,7 @@ from benchmarks.training_at_scale import (
     Store,
     flop_rate,
 )
-from cnnlit.data.sources.store import RECORD
+from cnnlit.data.stores.store import RECORD
 from cnnlit.reports.tables import Page, Table, as_markdown
 
 

@@ -11,7 +11,7 @@ from cnnlit import config
 from cnnlit.config import Node, Values
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
-    from cnnlit.data.sources.store_writer import PreparedStore
+    from cnnlit.data.stores.store_writer import PreparedStore
 
 IMAGENET = 1_281_167
 """Training images of ILSVRC 2012."""

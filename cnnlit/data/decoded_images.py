@@ -14,7 +14,7 @@ from cnnlit.data.loading.decoding import UnreadableError, num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.loading.multi_view import DecodedViews, ViewBatch
 from cnnlit.data.loading.threads import ThreadLoader
-from cnnlit.data.sources.store import StoredImages
+from cnnlit.data.stores.store import StoredImages
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
 from cnnlit.data.transforms.random_numbers import generator

@@ -21,7 +21,7 @@ from data.presented import (
 from cnnlit.data import decoded_images
 from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.sources.layouts import find_images
-from cnnlit.data.sources.store_writer import Preparation
+from cnnlit.data.stores.store_writer import Preparation
 from cnnlit.data.transforms.colours import MEAN, STD, PCAColour
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -43,16 +43,22 @@ def wait_for(condition: Callable[[], Any]) -> None:
 
 
 class PulledCable:
-    """A store behind a network that swallows everything: whoever asks waits forever."""
+    """A store behind a network that swallows everything: whoever asks waits for as long as the test lasts."""
+
+    def __init__(self, over: threading.Event) -> None:
+        self.over = over
 
     def check(self, keys: list[str]) -> bool:
-        return threading.Event().wait()
+        return not self.over.wait()
+
+    def set(self, key: str, value: str) -> None:
+        self.over.wait()
 
 
 def test_silence_is_noticed_though_the_network_never_answers(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distributed_internals, "connect_to_store", PulledCable)
+    monkeypatch.setattr(distributed_internals, "connect_to_store", lambda: PulledCable(ended))
     monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 0.1)
     one = Heartbeat(0, 2, ended)
     one.start()
@@ -83,7 +89,9 @@ def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended
 
 
 def test_nothing_watches_once_the_block_is_over() -> None:
+    before = set(threading.enumerate())  # other tests' threads may still be ending
     strategy = SimpleNamespace(num_processes=2, num_nodes=1, global_rank=0, launcher=SimpleNamespace(procs=[]))
     with failing_together(strategy, print):
-        assert {"watch", "heartbeat"} <= {thread.name for thread in threading.enumerate()}
-    assert not {"watch", "heartbeat"} & {thread.name for thread in threading.enumerate()}
+        watching = set(threading.enumerate()) - before
+        assert {"watch", "heartbeat"} <= {thread.name for thread in watching}
+    wait_for(lambda: not watching & set(threading.enumerate()))

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from cnnlit.data.sources.archives import alone
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.folders import folders_in
-from cnnlit.data.sources.store import COMPLETE
+from cnnlit.data.stores.store import COMPLETE
 
 Size = Literal["full", "320px", "160px"]
 

@@ -24,8 +24,8 @@ from cnnlit.data.sources.folders import (
     list_images,
     some,
 )
-from cnnlit.data.sources.store import find_prepared
 from cnnlit.data.sources.validation_labels import Labels, find_kit, find_labels
+from cnnlit.data.stores.store import find_prepared
 
 
 class Sought(NamedTuple):

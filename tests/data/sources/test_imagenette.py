@@ -15,7 +15,7 @@ from cnnlit.data.image_folders import Imagenette
 from cnnlit.data.sources import imagenette
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.imagenette import Archive, obtain_imagenette
-from cnnlit.data.sources.store_writer import Preparation
+from cnnlit.data.stores.store_writer import Preparation
 
 NAME = "imagenette2-160"
 

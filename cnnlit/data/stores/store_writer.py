@@ -19,10 +19,10 @@ import cnnlit
 from cnnlit.data.loading.decoding import DecodableImage, num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.loading.threads import in_order
-from cnnlit.data.sources import store
 from cnnlit.data.sources.folders import Listing
-from cnnlit.data.sources.store import COMPLETE, FORMAT, Split
-from cnnlit.data.sources.store_folder import StoredBytes, claimed, shards_of, write_about, write_index, write_shard
+from cnnlit.data.stores import store
+from cnnlit.data.stores.store import COMPLETE, FORMAT, Split
+from cnnlit.data.stores.store_folder import StoredBytes, claimed, shards_of, write_about, write_index, write_shard
 from cnnlit.data.transforms.geometry import CenterCrop, Geometry, ShorterSide, Windows
 from cnnlit.data.transforms.resampling import show
 from cnnlit.files import progress

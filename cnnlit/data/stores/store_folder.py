@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from cnnlit.data.loading.image_set import ImageSet
-from cnnlit.data.sources.store import COMPLETE, HALF_MADE, RECORD, Split, shard_name
+from cnnlit.data.stores.store import COMPLETE, HALF_MADE, RECORD, Split, shard_name
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import LOCK, Lock, remove_leftovers, write_whole, writing
 

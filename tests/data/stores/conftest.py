@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from data.sources.stored import store
+from data.stores.stored import store
 
-from cnnlit.data.sources import store_folder
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import find_images
+from cnnlit.data.stores import store_folder
 
 
 @pytest.fixture

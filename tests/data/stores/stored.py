@@ -5,8 +5,8 @@ from typing import Any
 
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import find_images
-from cnnlit.data.sources.store import find_prepared
-from cnnlit.data.sources.store_writer import Preparation, PreparedStore
+from cnnlit.data.stores.store import find_prepared
+from cnnlit.data.stores.store_writer import Preparation, PreparedStore
 
 SIDE = 32
 

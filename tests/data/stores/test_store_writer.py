@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from data.sources.stored import SIDE, found, store
+from data.stores.stored import SIDE, found, store
 
-from cnnlit.data.sources import store_writer
 from cnnlit.data.sources.folders import ImageFiles
 from cnnlit.data.sources.layouts import find_images
-from cnnlit.data.sources.store import find_prepared, verify
-from cnnlit.data.sources.store_writer import Preparation
+from cnnlit.data.stores import store_writer
+from cnnlit.data.stores.store import find_prepared, verify
+from cnnlit.data.stores.store_writer import Preparation
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,7 +76,7 @@ def test_a_store_that_was_killed_is_gone_on_with(photographs: Path, tmp_path: Pa
     folder = tmp_path / "killed"
     script = (
         "import sys, time\n"
-        "from cnnlit.data.sources import store_folder, store_writer\n"
+        "from cnnlit.data.stores import store_folder, store_writer\n"
         "from cnnlit.data.sources.folders import ImageFiles\n"
         "from cnnlit.data.sources.layouts import find_images\n"
         "store_folder.LEAST_IN_SHARD, store_writer.SAMPLE, opened = 5, 1, ImageFiles.open\n"
@@ -109,7 +109,7 @@ def test_two_processes_do_not_make_one_store(
     script = (
         "import sys\n"
         "from cnnlit.data.sources.layouts import find_images\n"
-        "from cnnlit.data.sources.store_writer import Preparation\n"
+        "from cnnlit.data.stores.store_writer import Preparation\n"
         "Preparation(to=sys.argv[2], side=32).run(find_images(sys.argv[1]))\n"
     )
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from data.sources.stored import SIDE, found, store
+from data.stores.stored import SIDE, found, store
 from PIL import Image
 from torch import Tensor
 
 from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import find_images
-from cnnlit.data.sources.store import StoredImages, find_prepared, verify
-from cnnlit.data.sources.store_writer import psnr
+from cnnlit.data.stores.store import StoredImages, find_prepared, verify
+from cnnlit.data.stores.store_writer import psnr
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, RandomCrop, RandomResizedCrop, ShorterSide
 
 ALEXNET = (ShorterSide(pixels=256), CenterCrop(pixels=256), RandomCrop(pixels=224), Flip())

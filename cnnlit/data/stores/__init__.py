@@ -1,0 +1,1 @@
+"""Prepared images: decoded and resized once, kept in shards that are mapped into memory."""
