@@ -15,7 +15,8 @@ from torchvision.transforms import v2
 
 from benchmarks.timing import Claim, interleaved, ratio, seconds, timed
 from cnnlit.data.sources.mnist import read_mnist
-from cnnlit.data.transforms.distortions import BACKGROUND, BOTTOM, INK, AffineDistortion, warp
+from cnnlit.data.transforms.colours import BACKGROUND, INK
+from cnnlit.data.transforms.distortions import BOTTOM, AffineDistortion, warp
 
 ROUNDS = 9
 BATCH = 64

@@ -12,7 +12,8 @@ from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages
 from cnnlit.data.transforms.augmentation import Augmentation
-from cnnlit.data.transforms.resampling import resample, show
+from cnnlit.data.transforms.geometry import Windows
+from cnnlit.data.transforms.resampling import copies, copy, resample, show
 
 Batch = tuple[Tensor, Tensor]
 
@@ -21,7 +22,7 @@ class ImageBatch(NamedTuple):
     """Presentations that have been cropped and resized, their colours still untouched."""
 
     images: Tensor
-    """[N, 3, image_size, image_size], 0 to 255; uint8, or float32 where a device resampled them."""
+    """[N, C, image_size, image_size], 0 to 255; uint8, or float32 where a device resampled them."""
     labels: Tensor
     """int64 [N]."""
     draws: Tensor
@@ -30,20 +31,35 @@ class ImageBatch(NamedTuple):
     """Images missing from the batch: for each path one line that says why."""
 
 
+class _Presented(NamedTuple):
+    """What an epoch shows of the images in memory, before a pixel is touched; a row for each presentation."""
+
+    epoch: int
+    windows: Windows
+    draws: Tensor
+    copied: Tensor | None
+    """int64 [presentations, 4], the windows' boxes, if every pixel is a copy of the image's."""
+    unchanged: bool
+    """Whether all windows show the whole image as it is."""
+
+
 class ImagesInMemory(Dataset[Batch]):
     """Images of one size in the memory of one device.
 
-    `dataset[epoch, presentations]` is `(images, labels)`: float32 [N, 3, image_size, image_size], on the scale of the
+    `dataset[epoch, presentations]` is `(images, labels)`: float32 [N, C, image_size, image_size], on the scale of the
     network's input, and int64 [N], both on that device.
 
     Args:
         images: all of them.
         augmentation: applied to each presentation.
+        versions: presentations of each image that have random numbers of their own.
     """
 
-    def __init__(self, images: LoadedImages, augmentation: Augmentation) -> None:
+    def __init__(self, images: LoadedImages, augmentation: Augmentation, versions: int = 1) -> None:
         self.images = images
         self.augmentation = augmentation
+        self.num_presentations = len(images) * versions * len(augmentation.seeds)
+        self._presented: _Presented | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -55,13 +71,30 @@ class ImagesInMemory(Dataset[Batch]):
     def before_colours(self, batch: Presentations) -> ImageBatch:
         """The batch with its geometry alone."""
         epoch, presentations = batch
-        pixels = self.images.pixels
-        indices = (presentations % len(self)).to(pixels.device)
-        sizes = torch.tensor(pixels.shape[2:]).expand(len(presentations), 2)
-        windows = self.augmentation.windows(sizes, epoch, presentations)
-        images = resample(pixels.index_select(0, indices), windows)
-        draws = self.augmentation.draws(epoch, presentations).to(pixels.device)
-        return ImageBatch(images, self.images.labels.index_select(0, indices), draws, {})
+        presented = self._of_epoch(epoch)
+        pixels, labels = self.images.pixels, self.images.labels
+        indices = presentations % len(self)
+        here = indices.to(pixels.device)
+        if presented.copied is not None and not presented.unchanged:
+            side = self.augmentation.image_size
+            images = copy(pixels, indices, presented.copied.index_select(0, presentations), side, side)
+        else:
+            images = pixels.index_select(0, here)
+            if not presented.unchanged:
+                images = resample(images, Windows(*(part.index_select(0, presentations) for part in presented.windows)))
+        draws = presented.draws.index_select(0, presentations).to(pixels.device)
+        return ImageBatch(images, labels.index_select(0, here), draws, {})
+
+    def _of_epoch(self, epoch: int) -> _Presented:
+        """For all presentations at once: batch by batch, this would take as long as the pixels do."""
+        if self._presented is None or self._presented.epoch != epoch:
+            every = torch.arange(self.num_presentations)
+            size = torch.tensor(self.images.pixels.shape[2:])
+            windows = self.augmentation.windows(size.expand(len(every), 2), epoch, every)
+            copied = windows.box.long() if copies(windows) else None
+            whole = bool((windows.size == size).all()) and bool((windows.box == Windows.whole(size[None]).box).all())
+            self._presented = _Presented(epoch, windows, self.augmentation.draws(epoch, every), copied, whole)
+        return self._presented
 
 
 class DecodedImages(Dataset[ImageBatch]):

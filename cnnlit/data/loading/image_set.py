@@ -64,7 +64,7 @@ class LoadedImages:
     """Images of one size in the memory of one device."""
 
     pixels: Tensor
-    """uint8 [N, 3, H, W]."""
+    """uint8 [N, C, H, W]."""
     labels: Tensor
     """int64 [N], on the same device."""
 

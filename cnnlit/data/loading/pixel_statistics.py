@@ -14,16 +14,16 @@ class PixelStatistics(NamedTuple):
     """What preprocessing subtracts from images, or adds to them."""
 
     mean_image: Tensor
-    """float32 [3, image_size, image_size] on the CPU, 0 to 255."""
+    """float32 [C, image_size, image_size] on the CPU, 0 to 255."""
     components: Tensor
-    """float32 [3, 3] on the CPU, the principal components of all pixels' colours. See PCAColour."""
+    """float32 [C, C] on the CPU, the principal components of all pixels' colours. See PCAColour."""
 
 
 def pixel_statistics(batches: Iterable[Tensor]) -> PixelStatistics:
     """The mean of images, pixel by pixel, and the principal components of their colours.
 
     Args:
-        batches: the images, [N, 3, image_size, image_size], 0 to 255, on any device.
+        batches: the images, [N, C, image_size, image_size], 0 to 255, on any device.
 
     Raises:
         UnreadableError: if there is no image at all, because none can be read.
@@ -31,7 +31,7 @@ def pixel_statistics(batches: Iterable[Tensor]) -> PixelStatistics:
     total, products, count = torch.zeros(()), torch.zeros(()), 0
     for images in batches:
         total = total + images.sum(dim=0, dtype=torch.float64).cpu()
-        colours = images.movedim(1, 0).flatten(1).double()  # [3, pixels]; sums of bytes are exact
+        colours = images.movedim(1, 0).flatten(1).double()  # [C, pixels]; sums of bytes are exact
         products = products + (colours @ colours.T).cpu()
         count += len(images)
     if not count:

@@ -28,6 +28,10 @@ class Augmentation:
         normalize: the scale of the input.
         seed: of the random numbers.
 
+    Attributes:
+        seeds: one, or those of several replicas that are served at once.
+        sweep_length: presentations of each of several replicas: number p of replica r is r * sweep_length + p.
+
     Raises:
         ValueError: for anything that is not a step, and for geometry after colour.
     """
@@ -61,7 +65,8 @@ class Augmentation:
             self.geometry += [ShorterSide(pixels=pixels), CenterCrop(pixels=pixels)]
         self.image_size = image_size
         self.normalize = normalize
-        self.seed = seed
+        self.seeds = [seed]
+        self.sweep_length = 0
 
     def for_evaluation(self) -> "Augmentation":
         """The same without randomness: centre crops, scales in the middle of their range, nothing else."""
@@ -69,7 +74,7 @@ class Augmentation:
             [each for step in self.geometry for each in step.for_evaluation()],
             image_size=self.image_size,
             normalize=self.normalize,
-            seed=self.seed,
+            seed=self.seeds[0],
         )
 
     def windows(self, sizes: Tensor, epoch: int, presentations: Tensor) -> Windows:
@@ -92,11 +97,11 @@ class Augmentation:
         """Apply the colour steps and the scale of the input.
 
         Args:
-            images: [N, 3, image_size, image_size], 0 to 255, on any device.
+            images: [N, C, image_size, image_size], 0 to 255, on any device.
             draws: float32 [N, k], from `draws` for the same presentations, on the same device.
 
         Returns:
-            float32 [N, 3, image_size, image_size].
+            float32 [N, C, image_size, image_size].
         """
         if self.colours:
             images = images.to(torch.float32, memory_format=torch.contiguous_format)
@@ -107,4 +112,11 @@ class Augmentation:
         return self.normalize(images)
 
     def _uniform(self, step: Step, place: int, epoch: int, presentations: Tensor) -> Tensor:
-        return uniform(presentations, step.num_draws, self.seed, epoch, 3, place)
+        if len(self.seeds) == 1:
+            return uniform(presentations, step.num_draws, self.seeds[0], epoch, 3, place)
+        drawn = torch.empty(len(presentations), step.num_draws, dtype=torch.float64)
+        for replica, seed in enumerate(self.seeds):
+            its = presentations // self.sweep_length == replica
+            own = presentations[its] - replica * self.sweep_length
+            drawn[its] = uniform(own, step.num_draws, seed, epoch, 3, place)
+        return drawn

@@ -8,11 +8,15 @@ from annotated_types import Ge, Len
 from torch import Tensor
 
 Range = Annotated[Sequence[Annotated[float, Ge(0)]], Len(2, 2)]
-Normalization = Literal["mean_std", "mean_rgb", "mean_image"]
+Normalization = Literal["mean_std", "mean_rgb", "mean_image", "lecun1998"]
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's colours, 0 to 1, as torchvision's published weights expect."""
+
+BACKGROUND = -0.1
+INK = 1.175
+"""Paper: LeCun et al. 1998, Sec. II-B. Inputs run from -0.1 (background, 0) to 1.175 (ink, 255)."""
 
 EIGENVALUES = (0.2175, 0.0188, 0.0045)
 EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
@@ -36,7 +40,7 @@ class ColourStep(Protocol):
     num_draws: int
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
-        """Apply it to images float32 [N, 3, H, W], 0 to 255, in place; `uniform` is float32 [N, num_draws], 0 to 1."""
+        """Apply it to images float32 [N, C, H, W], 0 to 255, in place; `uniform` is float32 [N, num_draws], 0 to 1."""
         ...
 
 
@@ -55,7 +59,7 @@ class PCAColour:
 
     Attributes:
         components: float32 [3, 3], 0 to 255, rows R, G, B, a column for each p l; must be set before the
-            first use if they are to be those of the training images.
+            first use if they are to be those of the training images, which of grey images are [1, 1].
     """
 
     num_draws = 3
@@ -72,7 +76,10 @@ class PCAColour:
         assert self.components is not None
         # Uniform numbers come in steps of 2^-24 from 0, and ndtri(0) is infinite.
         normal = torch.special.ndtri(uniform.clamp(min=2**-25, max=1 - 2**-24))
-        shift: Tensor = self.sigma * normal @ self.components.to(images.device).T  # [N, RGB]
+        components = self.components.to(images.device)
+        if len(components) > images.shape[1]:  # grey images: the shift of their luminance
+            components = components.new_tensor([LUMA]) @ components
+        shift: Tensor = self.sigma * normal[:, : components.shape[1]] @ components.T  # [N, C]
         return images.add_(shift[:, :, None, None])
 
 
@@ -138,6 +145,8 @@ class ColourJitter:
 
 
 def _grey(images: Tensor) -> Tensor:
+    if images.shape[1] == 1:
+        return images
     red, green, blue = images.unbind(1)
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
@@ -150,19 +159,20 @@ class Normalize:
     `mean_image`: minus the mean of the training images, pixel by pixel. Paper: Krizhevsky et al. 2012, Sec. 2; He et
     al. 2015, Sec. 3.4. Unspecified: what is subtracted from images of another size, in a dense test; here the mean
     colour.
-    The latter two give -255 to 255, as in the papers, whose initial weights are scaled for that.
+    These two give -255 to 255, as in the papers, whose initial weights are scaled for that.
+    `lecun1998`: from -0.1 (black) to 1.175 (white). Paper: LeCun et al. 1998, Sec. II-B.
 
     Args:
         by: one of the above.
 
     Attributes:
-        mean_image: float32 [3, H, W], 0 to 255, of the training images; must be set before the first use, if needed.
+        mean_image: float32 [C, H, W], 0 to 255, of the training images; must be set before the first use, if needed.
     """
 
     def __init__(self, by: Normalization) -> None:
         self.by = by
         self._mean_image: Tensor | None = None
-        self._mean_std: tuple[Tensor, Tensor] | None = None
+        self._mean_std: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def mean_image(self) -> Tensor | None:
@@ -175,28 +185,38 @@ class Normalize:
 
     @property
     def needs_mean_image(self) -> bool:
-        return self.by != "mean_std"
+        return self.by in ("mean_rgb", "mean_image")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_mean_std": None}  # it may be on a device that worker processes do not have
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Convert images [N, 3, H, W], 0 to 255; the result is float32, contiguous."""
+        """Convert images [N, C, H, W], 0 to 255; the result is float32, contiguous."""
+        if self.by == "lecun1998":
+            background = torch.full(images.shape, BACKGROUND, device=images.device)
+            return torch.add(background, images, alpha=(INK - BACKGROUND) / 255, out=background)
         mean, std = self._on(images.device)
+        if images.shape[1] == 1 and len(mean) == 3:
+            mean = _grey(mean[None])[0]
+            std = None if std is None else std.mean(dim=0, keepdim=True)
         if mean.shape[1:] not in ((1, 1), images.shape[2:]):
             mean = mean.mean(dim=(1, 2), keepdim=True)
         if images.dtype == torch.float32:
-            return torch.sub(images.contiguous(), mean).div_(std)
+            centred = torch.sub(images.contiguous(), mean)
+            return centred if std is None else centred.div_(std)
         # Decoded images are channels-last: made contiguous and converted in one pass.
-        return images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean).div_(std)
+        centred = images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean)
+        return centred if std is None else centred.div_(std)
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """The mean and what to divide by, on a device."""
         if self._mean_std is None or self._mean_std[0].device != device:
-            mean, std = 255 * torch.tensor(MEAN)[:, None, None], 255 * torch.tensor(STD)[:, None, None]
             if self.needs_mean_image:
                 assert self.mean_image is not None
                 whole = self.mean_image
                 mean = whole.mean(dim=(1, 2), keepdim=True) if self.by == "mean_rgb" else whole
-                std = torch.ones(())
-            self._mean_std = mean.to(device), std.to(device)
+                self._mean_std = mean.to(device), None
+            else:
+                mean, std = (255 * torch.tensor(each, device=device)[:, None, None] for each in (MEAN, STD))
+                self._mean_std = mean, std
         return self._mean_std

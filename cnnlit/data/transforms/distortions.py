@@ -11,11 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cnnlit.data.transforms.colours import BACKGROUND, INK
 from cnnlit.data.transforms.random_numbers import generator
-
-BACKGROUND = -0.1
-INK = 1.175
-"""Paper: LeCun et al. 1998, Sec. II-B. Inputs run from -0.1 (background, 0) to 1.175 (ink, 255)."""
 
 BOTTOM = 10.5
 """Pixels from the centre of the image down to the foot of the digit, the row that scaling leaves in place.

@@ -16,29 +16,64 @@ def resample(images: Tensor, windows: Windows) -> Tensor:
     """Resample windows of images by PIL's bilinear filter: a triangle that widens where they shrink.
 
     Args:
-        images: uint8 [N, 3, H, W], on any device.
+        images: uint8 [N, C, H, W], on any device.
         windows: of the images, on the CPU, all of one size.
 
     Returns:
-        [N, 3, h, w], 0 to 255: uint8 if every pixel is copied from the image, else float32.
+        [N, C, h, w], 0 to 255: uint8 if every pixel is copied from the image, else float32.
     """
     if not len(images):
         return images
     height, width = (int(side) for side in windows.size[0])
     if height == images.shape[2] and width == images.shape[3] and _all_whole(windows.box, height, width):
         return images
-    extent = (windows.box[:, 2:] - windows.box[:, :2]).abs()
-    if bool((extent == windows.size.flip(1)).all()) and bool((windows.box == windows.box.floor()).all()):
-        return _gather(images, windows.box, height, width)
+    if copies(windows):
+        return _gather(images, windows.box.long().to(images.device), height, width)
     parts = torch.cat([windows.box, windows.cut], dim=1)
     parts = parts[:1] if bool((parts == parts[0]).all()) else parts
     box, is_cut = parts[:, :4], bool(parts[:, 4].isfinite().any())
     ends = parts.to(torch.float32).to(images.device)
     rows = _triangles(ends[:, 1::2], images.shape[2], height, _beyond(box[:, 1::2], images.shape[2], height), is_cut)
     columns = _triangles(ends[:, ::2], images.shape[3], width, _beyond(box[:, ::2], images.shape[3], width), is_cut)
-    resized = torch.matmul(images.float().flatten(1, 2), columns.mT)  # [N, 3 * H, w]
+    resized = torch.matmul(images.float().flatten(1, 2), columns.mT)  # [N, C * H, w]
     # Channel by channel: torch would copy the weights for each channel.
-    return torch.stack([torch.matmul(rows, channel) for channel in resized.chunk(3, dim=1)], dim=1)  # [N, 3, h, w]
+    channels = resized.chunk(images.shape[1], dim=1)
+    return torch.stack([torch.matmul(rows, channel) for channel in channels], dim=1)  # [N, C, h, w]
+
+
+def copies(windows: Windows) -> bool:
+    """Whether every pixel of these windows is one of the image, or beyond it."""
+    extent = (windows.box[:, 2:] - windows.box[:, :2]).abs()
+    return bool((extent == windows.size.flip(1)).all()) and bool((windows.box == windows.box.floor()).all())
+
+
+def copy(images: Tensor, indices: Tensor, box: Tensor, height: int, width: int) -> Tensor:
+    """Windows of chosen images whose pixels are copied, see `copies`; black beyond an image.
+
+    On a CPU a slice for each image is twice as fast as one gathering of all pixels, which is what a GPU does well.
+
+    Args:
+        images: uint8 [N, C, H, W], on any device.
+        indices: int64 [M], of the images, on the CPU.
+        box: int64 [M, 4], see Windows, on the CPU.
+        height: of the windows, in pixels.
+        width: likewise.
+
+    Returns:
+        uint8 [M, C, height, width].
+    """
+    if images.device.type != "cpu":
+        chosen = images.index_select(0, indices.to(images.device))
+        return _gather(chosen, box.to(images.device), height, width)
+    pixels, shown = images.numpy(), np.zeros((len(indices), images.shape[1], height, width), np.uint8)
+    rows, columns = images.shape[2:]
+    for place, (index, (left, top, right, bottom)) in enumerate(zip(indices.tolist(), box.tolist(), strict=True)):
+        into = shown[place] if left < right else shown[place, :, :, ::-1]
+        first, last = (left, right) if left < right else (right, left)
+        y, end_y, x, end_x = max(top, 0), min(bottom, rows), max(first, 0), min(last, columns)
+        if y < end_y and x < end_x:
+            into[:, y - top : end_y - top, x - first : end_x - first] = pixels[index, :, y:end_y, x:end_x]
+    return torch.from_numpy(shown)
 
 
 def _all_whole(box: Tensor, height: int, width: int) -> bool:
@@ -47,14 +82,15 @@ def _all_whole(box: Tensor, height: int, width: int) -> bool:
 
 def _gather(images: Tensor, box: Tensor, height: int, width: int) -> Tensor:
     """Copy each pixel from the image; black beyond it."""
-    left, top, right, _ = box.long().to(images.device)[:, :, None].unbind(1)
+    left, top, right, _ = box[:, :, None].unbind(1)
     y = top + torch.arange(height, device=images.device)  # [N, h]
     x = torch.arange(width, device=images.device)
     x = torch.where(left < right, left + x, left - 1 - x)  # [N, w]
     inside = ((y >= 0) & (y < images.shape[2]))[:, :, None] & ((x >= 0) & (x < images.shape[3]))[:, None, :]
     y, x = y.clamp(0, images.shape[2] - 1), x.clamp(0, images.shape[3] - 1)
     place = (y[:, :, None] * images.shape[3] + x[:, None, :]).flatten(1)[:, None]  # [N, 1, h * w]
-    pixels = images.flatten(2).gather(2, place.expand(-1, 3, -1)).view(-1, 3, height, width)
+    channels = images.shape[1]
+    pixels = images.flatten(2).gather(2, place.expand(-1, channels, -1)).view(-1, channels, height, width)
     return pixels.mul_(inside[:, None])
 
 

@@ -142,3 +142,16 @@ def test_what_is_not_in_order_or_no_step_is_refused() -> None:
         augmentation(PCAColour(), Flip())
     with pytest.raises(ValueError, match=r"data.augmentation: dict is no step of cnnlit.data.transforms.geometry or"):
         augmentation({"pixels": 3})
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_seeds_that_are_served_together_draw_as_each_alone(name: str) -> None:
+    def steps(seed: int) -> Augmentation:
+        return Augmentation(LISTS[name], image_size=32, normalize=Normalize("mean_std"), seed=seed)
+
+    together, shown = steps(5), torch.tensor([3, 0, 9])
+    together.seeds, together.sweep_length = [5, 6], 10
+    both, sizes = torch.cat([shown, 10 + shown]), torch.full((6, 2), 40)
+    alone = [steps(seed).windows(sizes[:3], 2, shown).box for seed in (5, 6)]
+    assert torch.equal(together.windows(sizes, 2, both).box, torch.cat(alone))
+    assert torch.equal(together.draws(2, both), torch.cat([steps(seed).draws(2, shown) for seed in (5, 6)]))

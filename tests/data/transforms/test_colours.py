@@ -11,7 +11,18 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms import functional as torchvision
 
-from cnnlit.data.transforms.colours import EIGENVALUES, EIGENVECTORS, MEAN, STD, ColourJitter, Normalize, PCAColour
+from cnnlit.data.transforms.colours import (
+    EIGENVALUES,
+    EIGENVECTORS,
+    LUMA,
+    MEAN,
+    STD,
+    ColourJitter,
+    Normalize,
+    PCAColour,
+    principal_components,
+)
+from cnnlit.data.transforms.distortions import pad
 
 CHANGES = (torchvision.adjust_brightness, torchvision.adjust_contrast, torchvision.adjust_saturation)
 
@@ -107,3 +118,41 @@ def test_means_are_subtracted_in_units_of_a_byte(by: Any) -> None:
     mean = np.broadcast_to(mean.mean(axis=(1, 2))[:, None, None], mean.shape) if by == "mean_rgb" else mean
     before = images(3)
     np.testing.assert_allclose(normalize(before), before.numpy() - mean, atol=1e-4)
+
+
+def grey(colour: Tensor) -> Tensor:
+    """Luminance, [N, 1, H, W]."""
+    return (colour * torch.tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def test_grey_images_are_shifted_by_the_luminance_of_the_colours_shift() -> None:
+    colour, uniform = images(5), torch.rand(5, 3, generator=torch.Generator().manual_seed(1))
+    shifted = PCAColour().colour(grey(colour), uniform)
+    torch.testing.assert_close(shifted, grey(PCAColour().colour(colour.clone(), uniform)))
+
+
+def test_grey_images_have_a_component_of_their_own() -> None:
+    uniform = torch.rand(5, 3, generator=torch.Generator().manual_seed(1))
+    step = PCAColour(statistics="training")
+    step.components = principal_components(torch.tensor([[0.04]], dtype=torch.float64))
+    shift = step.colour(grey(images(5)), uniform) - grey(images(5))
+    expected = 0.1 * stats.norm.ppf(uniform[:, 0].numpy().astype(float)) * 0.04 * 255
+    np.testing.assert_allclose(shift[:, 0, 0, 0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_jitter_of_grey_images_has_no_saturation() -> None:
+    given, uniform = grey(images(3)), torch.rand(3, 4, generator=torch.Generator().manual_seed(2))
+    step = ColourJitter(brightness=(1, 1), contrast=(1, 1))
+    torch.testing.assert_close(step.colour(given.clone(), uniform), given)
+
+
+def test_mean_std_of_grey_images_is_in_the_middle_of_the_colours() -> None:
+    given = grey(images(2))
+    mean = sum(weight * value for weight, value in zip(LUMA, MEAN, strict=True))
+    torch.testing.assert_close(Normalize("mean_std")(given), (given - 255 * mean) / (255 * sum(STD) / 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_lecun1998_is_the_scale_that_digits_are_padded_on(dtype: torch.dtype) -> None:
+    given = images(2, side=28)[:, :1].to(torch.uint8)
+    assert torch.equal(Normalize("lecun1998")(given.to(dtype)), pad(given[:, 0], 28))

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnnlit.data.transforms.geometry import Windows
-from cnnlit.data.transforms.resampling import resample, show
+from cnnlit.data.transforms.resampling import copies, copy, resample, show
 
 BOXES = {
     "magnified": (5.3, 2.1, 40.7, 30.9),
@@ -141,3 +141,19 @@ def test_whole_pixels_are_cut_out_as_they_are() -> None:
     window = windows((5.0, 3.0, 37.0, 27.0))
     shown = show(image.movedim(0, 2).numpy(), window.box[0], window.size[0], window.cut[0])
     assert np.array_equal(shown, image[:, 3:27, 5:37].movedim(0, 2).numpy())
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_grey_image_is_resampled_as_one_of_three_channels(name: str) -> None:
+    given = images(2)
+    shown = resample(given, windows(BOXES[name], BOXES[name]))
+    assert torch.equal(resample(given[:, 1:2], windows(BOXES[name], BOXES[name])), shown[:, 1:2])
+
+
+def test_copied_windows_of_chosen_images_are_the_resampled_ones() -> None:
+    given, chosen = images(5), torch.tensor([4, 0, 4, 2])
+    boxes = [(-4.0, -4.0, 28.0, 20.0), (30.0, 2.0, -2.0, 26.0), (90.0, 60.0, 122.0, 84.0), (68.0, 28.0, 36.0, 52.0)]
+    seen = windows(*boxes)
+    assert copies(seen)
+    assert torch.equal(copy(given, chosen, seen.box.long(), 24, 32), resample(given[chosen], seen))
+    assert not copies(windows(BOXES["magnified"]))
