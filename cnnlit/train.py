@@ -41,7 +41,7 @@ def _train_one(settings: TrainSettings) -> float:
     with config.refusing():
         settings.check()
         from cnnlit.data.loading.decoding import UnreadableError
-        from cnnlit.experiment.assembly import assemble, note_emulation, prepare_process
+        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, prepare_process
         from cnnlit.experiment.fitting import fit_and_test
         from cnnlit.files import DiskFullError
         from cnnlit.runs.folder import Run, RunError
@@ -51,6 +51,7 @@ def _train_one(settings: TrainSettings) -> float:
         assembly = assemble(settings, settings.build_initial_network(run), run)
         trainer = assembly.trainer
         note_emulation(settings, trainer)
+        note_remarks(assembly)
         device, resume = trainer.strategy.root_device, bool(settings.resume)
         run.open(settings.of_one_run(), device=device, writes=trainer.is_global_zero, resume=resume)
     with config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
@@ -61,7 +62,7 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
     first = each[0]
     with config.refusing():
         first.check()
-        from cnnlit.experiment.assembly import assemble, note_emulation, prepare_process
+        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, prepare_process
         from cnnlit.experiment.lockstep import fit_in_lockstep, test_each, why_not_in_lockstep
         from cnnlit.files import DiskFullError
         from cnnlit.parallel.trainer import print_note
@@ -80,6 +81,7 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
             seeds.train_as_processes(train, seed=first.seed, replicas=len(each), trainer=first.trainer)
         networks = [alone.module.model, *(one.build_network(from_checkpoint=trained) for one in each[1:])]
         note_emulation(first, alone.trainer)
+        note_remarks(alone)
         recipe, classes = alone.module.recipe, alone.module.num_classes
         module = StackedSeeds(networks, recipe=recipe, num_classes=classes, seeds=[one.seed for one in each])
         if first.compile:

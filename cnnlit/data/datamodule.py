@@ -71,6 +71,14 @@ class ResumableData(LightningDataModule):
         """Sorted paths of the images that this process has had to leave out so far."""
         return []
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """After `setup`, what whoever reads a result on these data has to know, a sentence each.
+
+        It is said when training begins, by cnnlit.doctor, and in run.json.
+        """
+        return ()
+
     def when_waiting(self) -> str | None:
         """What to change if training waits for data; None if it cannot, because all data lie on the device."""
         return None

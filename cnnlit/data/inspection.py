@@ -152,7 +152,7 @@ def _in_memory(data: ResumableData) -> Finding:
         list(data.class_names),
         Counter({"": counts["train"] + counts["val"]}),
         Counter({"": counts["test"]}),
-        notes=["Training has all images in memory: no accelerator waits for them."],
+        notes=[*data.remarks, "Training has all images in memory: no accelerator waits for them."],
     )
 
 

@@ -97,6 +97,13 @@ def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strateg
     return strategy_for(name, num_devices=devices, timeout_seconds=settings.timeout_seconds)
 
 
+def note_remarks(assembly: Assembly) -> None:
+    """Say what a result on these data has to be read with; it is in run.json too."""
+    if assembly.trainer.is_global_zero:
+        for remark in assembly.datamodule.remarks:
+            print_note(remark)
+
+
 def note_emulation(settings: TrainSettings, trainer: "Trainer") -> None:
     """Say so if the CPU has no instructions for the precision that was chosen."""
     precision = str(settings.trainer["precision"])

@@ -24,6 +24,8 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
         The last validation error, or without a validation set the test error.
     """
     with _recorded(run, assembly):
+        if remarks := list(assembly.datamodule.remarks):
+            run.record["data_remarks"] = remarks
         _track(run, assembly, settings)
         val_error = _fit(run, assembly)
         test, figures = _test(run, assembly)
