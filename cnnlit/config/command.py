@@ -17,8 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, run_folder
+from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, container, run_folder
 from cnnlit.config.hydra_internals import DEFAULTS, hydra_options, list_groups_fast
+from cnnlit.config.own_code import find as find_own_error
+from cnnlit.config.own_code import in_one_line
 from cnnlit.config.schema import Node, check, settings_of
 
 WRONG_INPUT = (ValueError, OSError, *COMPOSITION_ERRORS)
@@ -65,13 +67,19 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
 
     def task(composed: DictConfig) -> Any:
         begin(wanted)
+        with _showing_own_errors():
+            return checked(composed)
+
+    def checked(composed: DictConfig) -> Any:
         with refusing():
-            node: Node = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+            node = container(composed, HydraConfig.get().overrides.task)
             if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
                 return jobs.run(function, node)
-            check(node, function)
-        if jobs and not is_job and "LOCAL_RANK" not in os.environ:
-            _mention_sweep()
+            unchecked = check(node, function)
+        if "LOCAL_RANK" not in os.environ:
+            _mention_unchecked(unchecked)
+            if jobs and not is_job:
+                _mention_sweep()
         with _ending_unread():
             return _call(function, node)
 
@@ -130,9 +138,32 @@ def refusing(
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-        with suppress(ValueError, OSError, OmegaConfBaseException):
-            os.removedirs(run_folder())  # which Hydra made and nothing was written to
-        _refuse(str(cause), exit_code)
+        _remove_empty_folder()
+        own = find_own_error(cause)
+        if isinstance(cause, kinds):  # said on purpose, as far as anyone can tell
+            _refuse(f"{cause} ({own.place})" if own else str(cause), exit_code)
+        if own:
+            raise  # a bug in there; see _showing_own_errors
+        _refuse(in_one_line(cause), exit_code)
+
+
+def _remove_empty_folder() -> None:
+    """Remove the run's folder, which Hydra made, if nothing was written to it."""
+    with suppress(ValueError, OSError, OmegaConfBaseException):
+        os.removedirs(run_folder())
+
+
+@contextmanager
+def _showing_own_errors() -> Iterator[None]:
+    """An error in the user's own code ends the command with one line and the user's own lines that led there."""
+    try:
+        yield
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not (own := find_own_error(error)):
+            raise
+        _remove_empty_folder()
+        print(f"cnnlit: {own}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 def quote(*keys: str) -> None:
@@ -162,6 +193,11 @@ def _without_hyphens(word: str) -> str:
     """`--key=value`, as W&B's agents write it, is key=value; Hydra's own options stay."""
     name, equals, _ = word.partition("=")
     return word.removeprefix("--") if equals and name.startswith("--") and name not in hydra_options() else word
+
+
+def _mention_unchecked(keys: list[str]) -> None:
+    if keys:
+        print(f"not checked, for nothing says what they may be: {', '.join(keys)}", file=sys.stderr)  # noqa: T201
 
 
 def _mention_sweep() -> None:

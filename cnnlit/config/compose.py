@@ -12,12 +12,12 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cnnlit.config.hydra_internals import DEFAULTS, instantiate, register_resolver
-from cnnlit.config.schema import Node, check, nearest
+from cnnlit.config.schema import Node, check, nearest, with_new_targets
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
@@ -28,6 +28,16 @@ def conf_dir() -> Path:
     checkout = package.parent / "conf"
     # An editable install may leave an old copy inside the package: the checkout wins.
     return checkout if (package.parent / "pyproject.toml").is_file() and checkout.is_dir() else package / "conf"
+
+
+def container(composed: DictConfig, words: Iterable[str]) -> Node:
+    """A composed configuration as plain containers, resolved; see with_new_targets.
+
+    Args:
+        composed: by Hydra.
+        words: the overrides that it was composed with.
+    """
+    return with_new_targets(OmegaConf.to_container(composed, resolve=True), words)  # type: ignore[arg-type]
 
 
 def build(node: Node, *args: Any, **keywords: Any) -> Any:
@@ -66,9 +76,7 @@ def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
         ValueError: one line about what is wrong with them.
     """
     try:
-        node: Node = OmegaConf.to_container(  # type: ignore[assignment]
-            hydra.compose(function.__name__, line), resolve=True
-        )
+        node = container(hydra.compose(function.__name__, line), line)
     except COMPOSITION_ERRORS as error:
         raise ValueError(composition_message(error, function.__name__)) from None
     check(node, function)
@@ -81,7 +89,7 @@ def compose_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[No
     nodes: list[Node] = []
     for seed in seeds:
         settings["seed"] = seed  # other values follow from it
-        nodes.append(OmegaConf.to_container(settings, resolve=True))  # type: ignore[arg-type]
+        nodes.append(container(settings, overrides()))
     return nodes
 
 

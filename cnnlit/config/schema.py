@@ -10,8 +10,10 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
 Node = dict[str, Any]
 """A part of the configuration as plain containers."""
@@ -19,34 +21,59 @@ Node = dict[str, Any]
 Values = Annotated[Node, "values"]
 """A node that is only read: what its `_target_` names is not imported, and its keys are not checked against it."""
 
+
+@dataclass(frozen=True)
+class Also:
+    """In the annotation of a node: keys that it may have beside those of its target's signature.
+
+    Args:
+        keys: and their annotations.
+    """
+
+    keys: Mapping[str, Any]
+
+
 MOST_LISTED = 30
 """Options that a refusal lists when none is close to the one that was asked for."""
 
 
-def check(node: Node, target: Callable[..., Any], path: str = "") -> None:
+def check(
+    node: Node, target: Callable[..., Any], path: str = "", *, also: Mapping[str, Any] | None = None
+) -> list[str]:
     """Check a node's keys and values, and those of all nodes below it, against signatures.
 
     Args:
         node: keyword arguments of `target`.
         target: what they will be given to.
         path: of the node in the configuration, for messages.
+        also: keys that the node may have beside those of the signature, and their annotations.
+
+    Returns:
+        The keys that nothing is known about, because their target takes any (`**kwargs`), or does not say what of.
 
     Raises:
         ValueError: one line that names the key, the value, what is allowed, and the nearest match.
     """
-    parameters = _parameters(settings_of(target))
+    known, takes_any = options_of(settings_of(target))
+    parameters = {**known, **(also or {})}
+    unchecked: list[str] = []
     for key, value in node.items():
         if key.startswith("_") and key.endswith("_"):
             continue
         name = f"{path}.{key}" if path else key
-        if key not in parameters:
+        if key not in parameters and not takes_any:
             raise ValueError(f"{name}: no such option{nearest(key, parameters)}")
-        if _is_node(value) and parameters[key] != Values:
-            check(value, _import(value["_target_"], name), name)
+        annotation = parameters.get(key)
+        if _is_node(value) and annotation != Values:
+            extra = next((each.keys for each in typing.get_args(annotation) if isinstance(each, Also)), None)
+            unchecked += check(value, _import(value["_target_"], name), name, also=extra)
         elif isinstance(value, list) and any(map(_is_node, value)):
-            _check_nodes(value, name)
-        elif parameters[key] is not inspect.Parameter.empty:
-            _check_value(value, parameters[key], name)
+            unchecked += _check_nodes(value, name)
+        elif annotation is None:
+            unchecked.append(name)
+        elif annotation is not inspect.Parameter.empty:
+            _check_value(value, annotation, name)
+    return unchecked
 
 
 def settings_of(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,16 +85,47 @@ def settings_of(command: Callable[..., Any]) -> Callable[..., Any]:
     return only if isinstance(only, type) and dataclasses.is_dataclass(only) else command
 
 
+def with_new_targets(node: Node, words: Iterable[str]) -> Node:
+    """A configuration without the keys of targets that the command line has replaced.
+
+    `model._target_=own.Network` leaves the other keys of the model that was chosen, which are those of another class:
+    they stay if `own.Network` has them too, or if the command line sets them.
+
+    Args:
+        node: the whole configuration.
+        words: the command line's overrides.
+    """
+    given = [word.lstrip("+").partition("=")[0] for word in words]
+    for path in (key.removesuffix("._target_") for key in given if key.endswith("._target_")):
+        own = _below(node, path)
+        if path == "data" or not _is_node(own):  # the sizes of data are read by others too
+            continue
+        with suppress(ImportError, AttributeError, ValueError):  # which check tells
+            kept = {key.removeprefix(f"{path}.").partition(".")[0] for key in given}
+            kept |= options_of(named(own["_target_"])).known.keys()
+            for key in [key for key in own if not key.startswith("_") and key not in kept]:
+                del own[key]
+    return node
+
+
+def _below(node: Any, path: str) -> Any:
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
 def _is_node(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def _check_nodes(nodes: list[Any], name: str) -> None:
+def _check_nodes(nodes: list[Any], name: str) -> list[str]:
+    unchecked: list[str] = []
     for number, node in enumerate(nodes):
         place = f"{name}[{number}]"
         if not _is_node(node):
             raise ValueError(f"{place}={_shown(node)}: must be keys with a _target_")
-        check(node, _import(node["_target_"], place), place)
+        unchecked += check(node, _import(node["_target_"], place), place)
+    return unchecked
 
 
 def _check_value(value: Any, annotation: Any, name: str) -> None:
@@ -81,28 +139,79 @@ def _check_value(value: Any, annotation: Any, name: str) -> None:
         raise ValueError(f"{name}={_shown(value)}: {_reason(error, annotation, value)}") from None
 
 
-def _parameters(target: Callable[..., Any]) -> dict[str, Any]:
-    """Name -> annotation of every parameter that can be given by keyword; Parameter.empty where nothing is known."""
-    function = target.__init__ if inspect.isclass(target) else target
+class Options(NamedTuple):
+    """What can be given to a target by keyword."""
+
+    known: dict[str, Any]
+    """Name -> annotation; Parameter.empty where it cannot be read, None where there is none."""
+    takes_any: bool
+    """Whether it takes every other name too."""
+
+
+def options_of(target: Callable[..., Any]) -> Options:
+    """What a target's signature says of its keywords.
+
+    A class that hands `**kwargs` on is taken to hand them to the classes that it derives from.
+    """
+    known = _parameters(target, _initializer(target))
+    takes_any = hands_on = _takes_any(target)
+    for base in inspect.getmro(target)[1:] if inspect.isclass(target) else ():
+        if not hands_on or base is object:
+            break
+        if "__init__" in vars(base):
+            known = {**_parameters(vars(base)["__init__"], vars(base)["__init__"]), **known}
+            hands_on = _takes_any(base)
+    known.pop("self", None)
+    return Options(known, takes_any)
+
+
+def _initializer(target: Callable[..., Any]) -> Callable[..., Any]:
+    return (
+        next(vars(each)["__init__"] for each in inspect.getmro(target) if "__init__" in vars(each))
+        if inspect.isclass(target)
+        else target
+    )
+
+
+def _takes_any(target: Callable[..., Any]) -> bool:
+    if (
+        getattr(_initializer(target), "__module__", None) == "torch.nn.modules.module"
+    ):  # nn.Module's own takes none of them
+        return False
+    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in inspect.signature(target).parameters.values())
+
+
+def _parameters(target: Callable[..., Any], annotated: Callable[..., Any]) -> dict[str, Any]:
     keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [name for name, each in inspect.signature(target).parameters.items() if each.kind in keyword]
-    return {name: _annotation(function, name) for name in names}
+    return {name: _annotation(annotated, name) for name in names}
 
 
 def _annotation(function: Any, name: str) -> Any:
-    alone = types.SimpleNamespace(__annotations__={name: function.__annotations__.get(name, inspect.Parameter.empty)})
+    if name not in getattr(function, "__annotations__", {}):
+        return None
+    alone = types.SimpleNamespace(__annotations__={name: function.__annotations__[name]})
     try:
         return typing.get_type_hints(alone, getattr(function, "__globals__", {}), include_extras=True)[name]
-    except (NameError, TypeError):  # annotated with what is imported for type checkers alone, or not at all
+    except (NameError, TypeError):  # annotated with what is imported for type checkers alone
         return inspect.Parameter.empty
 
 
 def _import(target: str, path: str) -> Callable[..., Any]:
-    module, _, name = target.rpartition(".")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return named(target)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}._target_={target}: cannot be imported ({error})") from None
+        raise ValueError(f"{path}._target_={target}: cannot be imported ({error})") from error
+
+
+def named(target: str) -> Callable[..., Any]:
+    """What a `_target_` names.
+
+    Raises:
+        ImportError, AttributeError, ValueError: if there is no such thing.
+    """
+    module, _, name = target.rpartition(".")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return found
 
 

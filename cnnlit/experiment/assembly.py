@@ -1,6 +1,7 @@
 """What trains a network: the LightningModule, its data and a Trainer, built from settings."""
 
 import os
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ from cnnlit.parallel.strategies import check_strategy, replicas_note, strategy_f
 from cnnlit.parallel.trainer import build_trainer, print_note, quieten
 from cnnlit.runs.folder import Run
 from cnnlit.training.module import ImageClassification
+from cnnlit.training.outputs import try_on
 from cnnlit.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -79,8 +81,24 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
     make = partial(config.build, settings.trainer, strategy=_strategy(settings, network, recipe))
     trainer = build_trainer(make, run, recipe, datamodule, callbacks)
     classes: int = settings.data["num_classes"]
+    _try_forward(settings, network, recipe)
     module = ImageClassification(network, recipe=recipe, num_classes=classes, seed=settings.seed, protocol=protocol)
     return Assembly(module, datamodule, trainer)
+
+
+def _try_forward(settings: TrainSettings, network: nn.Module, recipe: Recipe) -> None:
+    """Refuse a network whose answers the loss cannot take, where the size of its images is known.
+
+    Raises:
+        ValueError: one line about what it returns.
+    """
+    data = settings.data
+    if not {"in_channels", "image_size", "num_classes"} <= data.keys():
+        return
+    image = (data["in_channels"], data["image_size"], data["image_size"])
+    # A compiled model is called as it was written; entering this stance without one costs a second of imports.
+    with torch.compiler.set_stance("force_eager") if settings.compile else nullcontext():
+        try_on(network, recipe.loss, image, data["num_classes"])
 
 
 def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strategy | str":

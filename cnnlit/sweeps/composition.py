@@ -9,6 +9,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cnnlit.config.compose import container
 from cnnlit.sweeps.jobs import Job, numbers_by_key
 
 
@@ -65,8 +66,9 @@ class Composer:
         HydraConfig.instance().set_config(sweep_config)  # ${hydra:...} reads from it
         folder = self.folder / str(OmegaConf.select(sweep_config, "hydra.sweep.subdir"))
         keys = [str(key) for key in sweep_config if key != "hydra"]
-        settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(sweep_config, keys), resolve=True)
-        return Job(number, list(sweep_config.hydra.overrides.task), "", folder, settings)
+        words = list(sweep_config.hydra.overrides.task)
+        settings = container(OmegaConf.masked_copy(sweep_config, keys), words)
+        return Job(number, words, "", folder, settings)
 
     def _numbers(self, jobs: list[Job]) -> list[int]:
         """Hydra's numbers, unless the folder holds the same sweep with fewer seeds or arms: then jobs keep theirs.
