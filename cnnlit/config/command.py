@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, container, run_folder
-from cnnlit.config.hydra_internals import DEFAULTS, hydra_options, list_groups_fast
+from cnnlit.config.hydra_internals import DEFAULTS, hydra_options, list_groups_fast, search_own_files_first
 from cnnlit.config.own_code import find as find_own_error
 from cnnlit.config.own_code import in_one_line
 from cnnlit.config.schema import Node, check, settings_of
@@ -91,6 +91,7 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
         sys.argv[1:] = map(_without_hyphens, sys.argv[1:])
         is_job = jobs is not None and jobs.begin()
         list_groups_fast()
+        search_own_files_first()
         with _composing(function.__name__, traceback_wanted=wanted), _ending_unread():
             hydra.main(**DEFAULTS, config_path=str(conf_dir()), config_name=function.__name__)(task)()
 

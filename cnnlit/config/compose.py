@@ -3,7 +3,7 @@
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from cnnlit.config.hydra_internals import DEFAULTS, instantiate, register_resolver
+from cnnlit.config.hydra_internals import instantiate, register_resolver, searching
 from cnnlit.config.schema import Node, check, nearest, with_new_targets
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+
+CONFIG_DIR = ("--config-dir", "-cd")
+"""Hydra's option for a folder of one's own."""
 
 
 def conf_dir() -> Path:
@@ -70,17 +73,36 @@ def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
 
     Args:
         function: the command.
-        line: overrides.
+        line: overrides, and maybe `--config-dir`, which is searched instead of this command's own.
 
     Raises:
         ValueError: one line about what is wrong with them.
     """
-    try:
-        node = container(hydra.compose(function.__name__, line), line)
-    except COMPOSITION_ERRORS as error:
-        raise ValueError(composition_message(error, function.__name__)) from None
+    own, words = _split_options(line)
+    with searching(conf_dir(), own) if own else nullcontext():
+        try:
+            node = container(hydra.compose(function.__name__, words), words)
+        except COMPOSITION_ERRORS as error:
+            raise ValueError(composition_message(error, function.__name__, line)) from None
     check(node, function)
     return node
+
+
+def _split_options(line: Iterable[str]) -> tuple[Path | None, list[str]]:
+    """The folder that `--config-dir` names, and the overrides."""
+    own, words = None, []
+    rest = iter(line)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option in CONFIG_DIR:
+            own = Path(value if equals else next(rest, ""))
+            if not own.is_dir():
+                raise ValueError(f"--config-dir {own}: there is no such folder")
+        elif word.startswith("-"):
+            raise ValueError(f"{word}: of Hydra's options only --config-dir can stand here")
+        else:
+            words.append(word)
+    return own, words
 
 
 def compose_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[Node]:
@@ -122,8 +144,15 @@ def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iter
     return settings
 
 
-def composition_message(error: Exception, name: str) -> str:
-    """Hydra's own complaints in one line, with the nearest match that it does not offer."""
+def composition_message(error: Exception, name: str, line: Sequence[str] | None = None) -> str:
+    """Hydra's own complaints in one line, with the nearest match that it does not offer.
+
+    Args:
+        error: Hydra's.
+        name: of the command.
+        line: its arguments; None for those of this process.
+    """
+    line = sys.argv[1:] if line is None else line
     text = str(error)
     parts = [text] + ([str(error.__cause__)] if error.__cause__ else [])
     available = re.search(r"Could not find '([^']+)'\n\nAvailable options in '([^']+)':\n((?:\t.*\n?)*)", text)
@@ -136,21 +165,32 @@ def composition_message(error: Exception, name: str) -> str:
     if unknown and "not in struct" in " ".join(parts):
         key = unknown[1].strip(".")
         if "/" in key:
-            return f"{key}: no such group{nearest(key, _groups())}"
-        return f"{key}: no such option{_nearest_key(key, name)}"
+            return f"{key}: no such group{nearest(key, _groups(_own_dir(line)))}"
+        return f"{key}: no such option{_nearest_key(key, name, line)}"
     return " ".join(" ".join(parts).split())
 
 
-def _groups() -> list[str]:
-    return sorted({str(path.parent.relative_to(conf_dir())) for path in conf_dir().glob("*/**/*.yaml")})
+def _own_dir(line: Sequence[str]) -> Path | None:
+    """The folder that `--config-dir` names among a command's arguments."""
+    for word, following in zip(line, [*line[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option in CONFIG_DIR:
+            return Path(value if equals else following)
+    return None
 
 
-def _nearest_key(key: str, name: str) -> str:
+def _groups(own: Path | None) -> list[str]:
+    roots = [conf_dir(), *([own] if own else [])]
+    return sorted({str(path.parent.relative_to(root)) for root in roots for path in root.glob("*/**/*.yaml")})
+
+
+def _nearest_key(key: str, name: str, line: Sequence[str]) -> str:
     """The nearest of all keys that the command has with the groups that were chosen."""
-    groups = _groups()
-    chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
+    own = _own_dir(line)
+    groups = _groups(own)
+    chosen = [word for word in line if word.partition("=")[0] in groups]
     at_work = GlobalHydra.instance().is_initialized()  # as when a command composes another's configuration
-    here = nullcontext() if at_work else hydra.initialize_config_dir(str(conf_dir()), **DEFAULTS)
+    here = nullcontext() if at_work else searching(conf_dir(), own)
     with suppress(Exception), here:
         composed: Node = OmegaConf.to_container(hydra.compose(name, overrides=chosen))  # type: ignore[assignment]
         known = list(_paths(composed))

@@ -1,11 +1,16 @@
 """Whatever of Hydra is private, patched, or not the same in versions 1.3 and 1.4."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import SearchPathElement
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
@@ -52,3 +57,41 @@ def list_groups_fast() -> None:
 
     if not HYDRA_1_4:
         ConfigLoaderImpl.get_group_options = group_options  # type: ignore[assignment]
+
+
+def search_own_files_first() -> None:
+    """Let files of `--config-dir` and of hydra.searchpath win over ours of the same name; Hydra passes them over."""
+
+    def first(method: Callable[..., None]) -> Callable[..., None]:
+        def place(searched: ConfigSearchPathImpl, provider: str, path: str, anchor: Any = None) -> None:
+            elements = searched.config_search_path
+            ours = [number for number, each in enumerate(elements) if each.provider == "main"]
+            if ours and provider.startswith(("command-line", "hydra.searchpath")):
+                elements.insert(ours[0], SearchPathElement(provider, path))
+            else:
+                method(searched, provider, path, anchor)
+
+        return place
+
+    if not hasattr(ConfigSearchPathImpl, "searches_own_files_first"):
+        ConfigSearchPathImpl.append = first(ConfigSearchPathImpl.append)  # type: ignore[method-assign]  # 1.3.2 to 1.3.7
+        ConfigSearchPathImpl.prepend = first(ConfigSearchPathImpl.prepend)  # type: ignore[method-assign]
+        ConfigSearchPathImpl.searches_own_files_first = True  # type: ignore[attr-defined]
+
+
+@contextmanager
+def searching(ours: Path, own: Path | None) -> Iterator[None]:
+    """Within the block, hydra.compose finds files as a command with `--config-dir <own>` does."""
+    search_own_files_first()
+    at_work = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()  # of a command that composes another's configuration
+    try:
+        with hydra.initialize_config_dir(str(ours), **DEFAULTS):
+            if own is not None:
+                loader: Any = GlobalHydra.instance().config_loader()
+                loader.config_search_path.append("command-line", f"file://{own.resolve()}")
+                loader.repository.initialize_sources(loader.config_search_path)
+            yield
+    finally:
+        if at_work:
+            GlobalHydra.instance().initialize(at_work)
