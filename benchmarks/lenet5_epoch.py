@@ -167,7 +167,7 @@ class Epochs:
         self.images, self.labels, *_ = read_mnist(root)
         self.unpacked = _unpacked(root, folder / "unpacked")
         seed_everything(self.settings["seed"], verbose=False)
-        self.network: LeNet5 = config.build(self.settings["model"])
+        self.network: LeNet5 = config.build(config.as_constructed(self.settings["model"]))
         self.ordinary = OrdinaryLeNet5(self.network)
         self._runs = 0
         self._check()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import hydra
 
 from cnnlit import config
-from cnnlit.config import Node, Values
+from cnnlit.config import ModelNode, Node, Values
 
 if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from torch import nn
@@ -35,7 +35,7 @@ SUFFIXES: dict[Format, tuple[str, ...]] = {
 
 def describe(
     *,
-    model: Node,
+    model: ModelNode,
     data: Values,
     recipe: Values,
     format: Format,  # noqa: A002  the word for it

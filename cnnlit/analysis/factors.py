@@ -55,7 +55,7 @@ def bundles(records: Sequence[RunRecord]) -> dict[Partition, list[str]]:
     configs = [flat(record.config) for record in records]
     together: dict[Partition, list[str]] = {}
     for key in dict.fromkeys(key for config in configs for key in config):
-        values = [config.get(key, ABSENT) for config in configs]
+        values = [ABSENT if config.get(key) in (None, [], {}) else config[key] for config in configs]
         levels = numbered(map(_canonical, values))
         if max(levels) and not _is_incidental(key) and values != [record.seed for record in records]:
             together.setdefault(levels, []).append(key)

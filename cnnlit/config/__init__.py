@@ -2,6 +2,7 @@
 
 from cnnlit.config.command import entry_point, quote, refusing
 from cnnlit.config.compose import (
+    as_constructed,
     build,
     choice,
     compose_again,
@@ -13,11 +14,13 @@ from cnnlit.config.compose import (
     without_sources,
 )
 from cnnlit.config.conflicts import check_scale, require_weights
-from cnnlit.config.schema import Node, Values, check
+from cnnlit.config.schema import ModelNode, Node, Values, check
 
 __all__ = [
+    "ModelNode",
     "Node",
     "Values",
+    "as_constructed",
     "build",
     "check",
     "check_scale",

@@ -17,9 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cnnlit.config.hydra_internals import instantiate, register_resolver, searching
-from cnnlit.config.schema import Node, check, nearest, with_new_targets
+from cnnlit.config.schema import Node, check, named, nearest, options_of, with_new_targets
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+
+SOURCES: Node = {"weights": None, "init_from": None, "pretrained": False}
+"""Keys of models that name their initial weights, and what says none. The last one is timm's."""
 
 CONFIG_DIR = ("--config-dir", "-cd")
 """Hydra's option for a folder of one's own."""
@@ -50,7 +53,15 @@ def build(node: Node, *args: Any, **keywords: Any) -> Any:
 
 def without_sources(model: Node) -> Node:
     """The node of a model without published weights and earlier runs to take its initial weights from."""
-    return {**model, **{key: None for key in ("weights", "init_from") if key in model}}
+    known = options_of(named(model["_target_"])).known
+    nothing = {key: value for key, value in SOURCES.items() if key in model and key in known}
+    return {key: value for key, value in model.items() if key not in SOURCES} | nothing
+
+
+def as_constructed(model: Node) -> Node:
+    """The node of a model without `weights` that are none, unless its constructor takes them."""
+    known = options_of(named(model["_target_"])).known
+    return {key: value for key, value in model.items() if key != "weights" or value is not None or key in known}
 
 
 def run_folder() -> Path:

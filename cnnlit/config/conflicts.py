@@ -22,7 +22,7 @@ def check_scale(weights: str | None, normalization: str | None) -> None:
     Raises:
         ValueError: if the images are not scaled as those that the weights were trained on.
     """
-    if weights and normalization != "mean_std":
+    if weights and normalization not in (None, "mean_std"):
         raise ValueError(
             f"data.normalization={normalization}: model.weights={weights} expect mean_std; "
             "add data.normalization=mean_std or recipe=modern_images"

@@ -33,6 +33,9 @@ class Also:
     keys: Mapping[str, Any]
 
 
+ModelNode = Annotated[Node, Also({"weights": str | None})]
+"""The node of a model: whatever its constructor takes, weights can be loaded into it."""
+
 MOST_LISTED = 30
 """Options that a refusal lists when none is close to the one that was asked for."""
 

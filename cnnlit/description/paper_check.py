@@ -45,7 +45,7 @@ def find(model: str, keywords: Mapping[str, Any], defaults: Mapping[str, Any]) -
     unlike: list[list[str]] = []
     for published in PUBLISHED.get(model, ()):
         allowed = {name: (default,) for name, default in defaults.items()} | dict(published.form)
-        other = [name for name in keywords if name not in COUNTS_ALONE and keywords[name] not in allowed[name]]
+        other = [name for name in keywords if name not in COUNTS_ALONE and keywords[name] not in allowed.get(name, ())]
         if not other:
             return published, []
         unlike.append(other)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt
 
 from cnnlit import config
-from cnnlit.config import Node
+from cnnlit.config import ModelNode, Node
+from cnnlit.experiment import initial_weights
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from torch import nn
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
 class NetworkSettings:
     """A network, its data, how it is trained and how it is tested."""
 
-    model: Node
+    model: ModelNode
     data: Node
     recipe: Node
     protocol: Node
@@ -56,8 +57,13 @@ class NetworkSettings:
         """
         from lightning import seed_everything
 
+        initial_weights.check_name(self.model)
+        loads = initial_weights.is_loaded_here(self.model)
         seed_everything(self.seed, workers=True, verbose=False)
-        network: nn.Module = config.build(config.without_sources(self.model) if from_checkpoint else self.model)
+        strip = config.without_sources if from_checkpoint or loads else config.as_constructed
+        network: nn.Module = config.build(strip(self.model))
+        if loads and not from_checkpoint:
+            initial_weights.load(network, self.model, self.data.get("num_classes"), self.data)
         return network
 
     def build_protocol(self, network: "nn.Module") -> "EvaluationProtocol":
@@ -78,6 +84,8 @@ class NetworkSettings:
 
     def check_scale(self) -> None:
         """Refuse published weights on images of another scale than theirs."""
+        if initial_weights.is_file(self.model.get("weights")):
+            return  # it is asked for its run's own scale when it is read
         config.check_scale(self.model.get("weights"), self.data.get("normalization"))
 
 

@@ -1,15 +1,18 @@
 """Initial weights that are not random: published ones, or those of an earlier run."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
 WeightsName = Literal["IMAGENET1K_V1", "IMAGENET1K_V2"]
+
+MOST_LAYERS = 6
+"""Layers that a refusal names."""
 
 log = logging.getLogger("cnnlit")
 
@@ -59,21 +62,57 @@ def load_published(model: nn.Module, name: str, weights: str, names: Mapping[str
     """
     from torchvision.models import get_model_weights
 
-    published = {entry.name: entry for entry in get_model_weights(name)}
+    state = published_state(get_model_weights(name), name, weights)
+    fill(model, from_torchvision(state, names), f"model.weights={weights}", heads)
+
+
+def published_state(entries: Iterable[Any], name: str, weights: str) -> State:
+    """A state dict that torchvision publishes, under torchvision's names.
+
+    Args:
+        entries: torchvision's weights of an architecture.
+        name: of the architecture, for messages.
+        weights: torchvision's name of the weights.
+
+    Raises:
+        ValueError: if torchvision publishes no such weights.
+        OSError: if the download fails or the file is damaged.
+    """
+    published = {entry.name: entry for entry in entries}
     if weights not in published:
         raise ValueError(f"model.weights={weights}: for {name} torchvision publishes {', '.join(published)}")
     url = published[weights].url
     try:
-        state = published[weights].get_state_dict(progress=True, check_hash=True, weights_only=True)
+        state: State = published[weights].get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise OSError(
             f"model.weights={weights}: {url} cannot be downloaded ({error}); offline, put the file into "
             f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or leave model.weights out"
         ) from None
-    fill(model, from_torchvision(state, names), f"model.weights={weights}", heads)
+    return state
 
 
-def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) -> None:
+def heads_of(model: nn.Module, state: Mapping[str, Tensor], num_classes: int | None) -> tuple[str, ...]:
+    """The layers that differ from those of a state in the number of their classes alone.
+
+    Args:
+        model: with `num_classes` outputs.
+        state: under the model's names.
+        num_classes: None if it is not known; there are no heads then.
+    """
+    own = model.state_dict()
+    layers = [key.removesuffix(".weight") for key in own if key.endswith(".weight") and key in state]
+    return tuple(
+        layer
+        for layer in layers
+        if _classes(own, layer) == num_classes != _classes(state, layer)
+        and own[f"{layer}.weight"].shape[1:] == state[f"{layer}.weight"].shape[1:]
+    )
+
+
+def fill(
+    model: nn.Module, state: Mapping[str, Tensor], source: str, heads: tuple[str, ...], *, exactly: bool = False
+) -> None:
     """Load all of `state`, except heads with a different number of classes.
 
     Args:
@@ -81,17 +120,20 @@ def fill(model: nn.Module, state: State, source: str, heads: tuple[str, ...]) ->
         state: under the model's names.
         source: what messages call the state.
         heads: names of the layers with one output per class.
+        exactly: whether a layer that the model does not have is refused too.
 
     Raises:
-        ValueError: if a parameter does not fit; names the first.
+        ValueError: if anything does not fit; names the layers.
     """
     own = model.state_dict()
     renewed = [head for head in heads if f"{head}.weight" in own and _classes(own, head) != _classes(state, head)]
     wanted = {key: value for key, value in state.items() if key.rpartition(".")[0] not in renewed and key in own}
     missing = [key for key in own if key not in wanted and key.rpartition(".")[0] not in renewed]
-    unlike = [key for key, value in wanted.items() if value.shape != own[key].shape]
-    if missing or unlike:
-        raise ValueError(f"{source} does not fit: {_first_misfit(own, wanted, missing, unlike)}")
+    unlike = [key for key, value in own.items() if key in wanted and wanted[key].shape != value.shape]
+    foreign = [key for key in state if key not in own and key.rpartition(".")[0] not in renewed] if exactly else []
+    if missing or unlike or foreign:
+        misfits = "; ".join(_misfits(own, wanted, missing, unlike, foreign))
+        raise ValueError(f"{source} does not fit: {misfits}")
     model.load_state_dict(wanted, strict=False)
     for head in renewed:
         log.warning(
@@ -123,8 +165,20 @@ def _classes(state: Mapping[str, Tensor], head: str) -> int | None:
     return len(state[f"{head}.weight"]) if f"{head}.weight" in state else None
 
 
-def _first_misfit(own: State, wanted: State, missing: list[str], unlike: list[str]) -> str:
+def _misfits(own: State, wanted: State, missing: list[str], unlike: list[str], foreign: list[str]) -> Iterator[str]:
     if missing:
-        return f"it has no {missing[0]}"
-    key = unlike[0]
-    return f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here; keep the published widths"
+        yield f"it has no {_listed(missing)}"
+    if foreign:
+        yield f"the model has no {_listed(foreign)}"
+    if unlike:
+        key = unlike[0]
+        others = f", and so {_listed(unlike[1:])}" if len(unlike) > 1 else ""
+        yield f"{key} is {list(wanted[key].shape)} there and {list(own[key].shape)} here{others}"
+
+
+def _listed(keys: list[str]) -> str:
+    layers = list(dict.fromkeys(key.rpartition(".")[0] or key for key in keys))
+    if len(keys) == 1:
+        return keys[0]
+    more = f" and {len(layers) - MOST_LAYERS} more layers" if len(layers) > MOST_LAYERS else ""
+    return ", ".join(layers[:MOST_LAYERS]) + more

@@ -107,7 +107,7 @@ class Job:
             before = _kept_by(first)
         except FileNotFoundError:
             return [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
-        if difference := _difference(before, self._kept):
+        if difference := _difference(_without_nothing(before), _without_nothing(self._kept)):
             raise ValueError(f"{first} holds a run with {difference}; hydra.sweep.dir names another folder")
         records = self._records()
         for folder, record in records.items():
@@ -163,7 +163,15 @@ def _kept_by(folder: Path) -> dict[str, Any]:
 
 
 def _key(config: dict[str, Any]) -> str:
-    return json.dumps(config, sort_keys=True)
+    return json.dumps(_without_nothing(config), sort_keys=True)
+
+
+def _without_nothing(value: Any) -> Any:
+    """A configuration without keys that are null or empty: one that a later version has added changes no job."""
+    if not isinstance(value, dict):
+        return value
+    kept = {key: _without_nothing(each) for key, each in value.items()}
+    return {key: each for key, each in kept.items() if each not in (None, [], {})}
 
 
 def print_line(line: str) -> None:

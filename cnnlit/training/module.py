@@ -1,16 +1,17 @@
 """The LightningModule that trains and tests any architecture."""
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from cnnlit.training.fine_tuning import freeze, hold_statistics
 from cnnlit.training.hook_internals import QuickHooks
 from cnnlit.training.metrics import RunningTotals, TopKError
-from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters
+from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, nominal_rate
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
@@ -59,6 +60,7 @@ class ImageClassification(QuickHooks):
         protocol: EvaluationProtocol | None = None,
     ) -> None:
         super().__init__()
+        freeze(model, recipe.freeze)
         self.model = model
         self.loss = recipe.loss
         self.recipe = recipe
@@ -72,6 +74,12 @@ class ImageClassification(QuickHooks):
         self.running = RunningTotals()
         self._seconds_before = 0.0
         self._began = time.perf_counter()
+
+    def train(self, mode: bool = True) -> Self:
+        """See torch.nn.Module.train; frozen normalisations stay as in evaluation."""
+        super().train(mode)
+        hold_statistics(self.model, self.recipe.freeze)
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(images)
@@ -88,6 +96,7 @@ class ImageClassification(QuickHooks):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
+        hold_statistics(self.model, self.recipe.freeze)
         self._began = time.perf_counter()
         self.running.to(self.device)
 
@@ -119,7 +128,7 @@ class ImageClassification(QuickHooks):
         loss: Tensor = self.loss(logits, labels)
         for head in auxiliary:
             loss = loss + self.model.auxiliary_weight * self.loss(head, labels)
-        learning_rate = self._optimizer.param_groups[0]["lr"]
+        learning_rate = nominal_rate(self._optimizer)
         if self.trainer.world_size == 1:
             self.running.update(loss, logits, labels, learning_rate)
             return loss

@@ -22,23 +22,59 @@ NORMALIZATIONS = (
 )
 
 
-def parameter_groups(model: nn.Module, decay_exempt: Collection[Exempt]) -> list[dict[str, Any]]:
-    """The model's parameters for an optimizer, with those exempt from weight decay in a group of their own.
+def parameter_groups(
+    model: nn.Module, decay_exempt: Collection[Exempt], rates: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """The parameters of a model that learn, for an optimizer, grouped by weight decay and learning rate.
 
     Args:
         model: the network.
         decay_exempt: `biases` of convolutional and linear layers, scale and shift of every `normalization` layer.
+        rates: for the name of a layer (`conv1`) the factor of its learning rate, and of all that is in it unless it
+            is named too; groups then have it as `rate_factor`, see `scale_rates`.
     """
-    exempt: list[nn.Parameter] = []
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    exempt = _exempt(model, decay_exempt)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((_factor(name, rates or {}), id(parameter) in exempt), []).append(parameter)
+    made = []
+    for factor, without_decay in sorted(groups, key=lambda key: (key[0] != 1.0, key[1])):
+        group: dict[str, Any] = {"params": groups[factor, without_decay]}
+        made.append(
+            group | ({"weight_decay": 0.0} if without_decay else {}) | ({"rate_factor": factor} if rates else {})
+        )
+    return made
+
+
+def _exempt(model: nn.Module, decay_exempt: Collection[Exempt]) -> set[int]:
+    exempt = set()
     for layer in model.modules():
         normalizes = isinstance(layer, NORMALIZATIONS)
         for name, parameter in layer.named_parameters(recurse=False):
             kind: Exempt | None = "normalization" if normalizes else "biases" if name == "bias" else None
             if kind in decay_exempt:
-                exempt.append(parameter)
-    apart = {id(parameter) for parameter in exempt}
-    groups = [{"params": [parameter for parameter in model.parameters() if id(parameter) not in apart]}]
-    return [*groups, {"params": exempt, "weight_decay": 0.0}] if exempt else groups
+                exempt.add(id(parameter))
+    return exempt
+
+
+def _factor(parameter: str, rates: Mapping[str, float]) -> float:
+    """The factor of the innermost layer around a parameter that has one."""
+    around = [layer for layer in rates if parameter.startswith(f"{layer}.")]
+    return rates[max(around, key=len)] if around else 1.0
+
+
+def scale_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Multiply the learning rate of each group by its `rate_factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] *= group.get("rate_factor", 1.0)
+
+
+def nominal_rate(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate of layers without a factor."""
+    group = optimizer.param_groups[0]
+    rate: float = group["lr"] / group.get("rate_factor", 1.0)
+    return rate
 
 
 @torch.no_grad()
@@ -48,7 +84,7 @@ def limit_filters(model: nn.Module, max_rms: float) -> None:
     Paper: Zeiler, Fergus 2013, Sec. 3: keeps a few filters of the first layer from dominating.
     """
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
             rms = (
                 layer.weight.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt()
             )  # stacked seeds have one more dimension

@@ -1,5 +1,6 @@
 """A recipe: how a paper, or today's practice, trains."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -9,7 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnnlit.training.optimizers import Exempt, parameter_groups
+from cnnlit.training.fine_tuning import check_rates, freeze
+from cnnlit.training.optimizers import Exempt, parameter_groups, scale_rates
 
 
 @dataclass(kw_only=True)
@@ -31,6 +33,9 @@ class Recipe:
             place; null for none.
         dropout: what `model.dropout` shall be; null for the model's default.
         initialization: what `model.initialization` shall be; null for the model's default.
+        freeze: names of layers that keep their weights, and their normalisations their running statistics; an optimizer
+            never sees them.
+        layer_rates: for the name of a layer the factor of its learning rate; null for one rate.
         normalization: the scale of the input, as in `data.normalization`.
         augmentation: transforms of the training images, in this order, as in `data.augmentation`.
     """
@@ -47,24 +52,35 @@ class Recipe:
     averaging_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     dropout: Annotated[float, Ge(0), Lt(1)] | None = None
     initialization: str | None = None
+    freeze: list[str] = field(default_factory=list)
+    layer_rates: dict[str, Annotated[float, Gt(0)]] | None = None
     normalization: str = "mean_std"
     augmentation: list[Any] = field(default_factory=list)
 
     def optimizer_for(self, network: nn.Module) -> Optimizer:
-        """An optimizer of all the network's parameters, those exempt from weight decay in a group of their own."""
-        return self.optimizer(parameter_groups(network, self.decay_exempt))
+        """An optimizer of the network's parameters that learn; see parameter_groups."""
+        optimizer = self.optimizer(parameter_groups(network, self.decay_exempt, self.layer_rates))
+        scale_rates(optimizer)
+        return optimizer
 
     def try_on(self, network: nn.Module) -> None:
         """Build an optimizer and a schedule and throw them away, so that what they refuse is refused early.
 
+        Freezes the layers that are to be frozen.
+
         Raises:
             ValueError: what they refuse, in one line.
         """
+        freeze(network, self.freeze)
+        check_rates(network, self.layer_rates or {})
         try:
             optimizer = self.optimizer_for(network)
         except ValueError as error:
             raise ValueError(f"recipe.optimizer: {error}") from None
         try:
-            self.schedule(optimizer, steps_per_epoch=1, epochs=self.epochs)
+            schedule = self.schedule(optimizer, steps_per_epoch=1, epochs=self.epochs)
         except ValueError as error:
             raise ValueError(f"recipe.schedule: {error}") from None
+        rates = [group["lr"] / group.get("rate_factor", 1.0) for group in optimizer.param_groups]
+        if not all(math.isclose(rate, rates[0]) for rate in rates):
+            raise ValueError(f"recipe.layer_rates: {type(schedule).__name__} sets one rate for all layers")

@@ -7,6 +7,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from cnnlit.training.optimizers import nominal_rate
+
 
 class Constant(LambdaLR):
     """The optimizer's own rate throughout."""
@@ -75,7 +77,7 @@ class Passes(LambdaLR):
         if len(rates) != len(passes):
             raise ValueError(f"schedule.rates has {len(rates)} rates and schedule.passes {len(passes)} lengths")
         per_pass = [rate for rate, length in zip(rates, passes, strict=True) for _ in range(length)]
-        base: float = optimizer.param_groups[0]["lr"]
+        base = nominal_rate(optimizer)
 
         def factor(step: int) -> float:
             return per_pass[min(step // steps_per_epoch, len(per_pass) - 1)] / base

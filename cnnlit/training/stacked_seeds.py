@@ -10,7 +10,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from cnnlit.training.metrics import RunningTotals
 from cnnlit.training.module import ImageClassification
-from cnnlit.training.optimizers import StochasticDiagonalLM, diagonal_curvature
+from cnnlit.training.optimizers import StochasticDiagonalLM, diagonal_curvature, nominal_rate
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
 
@@ -71,7 +71,7 @@ class StackedSeeds(ImageClassification):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = (part.view(len(self.seeds), -1, *part.shape[1:]) for part in batch)
         losses, logits = self._answer(dict(self.model.named_parameters()), images, labels)
-        self.running.update(losses, logits, labels, self._optimizer.param_groups[0]["lr"])
+        self.running.update(losses, logits, labels, nominal_rate(self._optimizer))
         return losses.sum()  # each replica's gradient is that of its own loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

@@ -108,6 +108,22 @@ def test_two_devices_equal_one_even_if_a_batch_leaves_one_of_them_without_images
     assert result_of(digits_on_two)["test/num_images"] == 360
 
 
+def test_frozen_layers_and_layers_with_rates_of_their_own_train_alike_on_two_devices(
+    tmp_path: Path, digits_on_two: Path
+) -> None:
+    tuned = (
+        "recipe.freeze=[c1]",
+        "recipe.layer_rates={c3: 0.5, f6: 2}",
+        "recipe.averaging_decay=0.9",
+        *DIGITS,
+        *RAGGED,
+    )
+    one, two = finished(tmp_path / "one", *tuned), finished(tmp_path / "two", *tuned, "trainer.devices=2")
+    assert_same_run(two, one)
+    sent, by_all = (record_of(each)["exchanged_bytes_per_step"]["gradients"] for each in (two, digits_on_two))
+    assert sent == by_all - 4 * 156, "frozen weights have no gradients to exchange"
+
+
 def test_only_one_process_writes(digits: Path, digits_on_two: Path) -> None:
     def files(folder: Path) -> list[str]:
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

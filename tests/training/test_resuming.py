@@ -93,6 +93,21 @@ def plateau() -> Recipe:
     )
 
 
+def fine_tuned() -> Recipe:
+    """Layers that are frozen or slower, beside weights that are averaged."""
+    return Recipe(
+        batch_size=200,
+        epochs=EPOCHS,
+        order="fresh",
+        loss=MaximumAPosteriori(10.0),
+        optimizer=partial(AdamW, lr=0.005),
+        schedule=WarmupCosine,
+        averaging_decay=0.9,
+        freeze=["c1", "s2"],
+        layer_rates={"c3": 0.5},
+    )
+
+
 def fit(
     folder: Path,
     recipe: Recipe,
@@ -171,7 +186,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Any, 
     return run
 
 
-@pytest.mark.parametrize("recipe", [modern, lecun1998, plateau])
+@pytest.mark.parametrize("recipe", [modern, lecun1998, plateau, fine_tuned])
 @pytest.mark.parametrize(
     "step",
     [

@@ -1,0 +1,137 @@
+"""Initial weights from anywhere: what `model.weights` names, for any network."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnlit.config import Node
+from cnnlit.config.schema import named, options_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cnnlit.models.weights import State
+
+FILES = (".ckpt", ".pt", ".pth", ".safetensors")
+
+PREFIXES = ("model.", "module.", "_orig_mod.")
+"""What a LightningModule, DDP and torch.compile put before the names of a network's parameters."""
+
+
+class Source(NamedTuple):
+    """Weights that were read from a file."""
+
+    state: "State"
+    config: dict[str, Any]
+    """The configuration of the run that they are of; empty if that is not known."""
+
+
+def is_file(weights: str | None) -> bool:
+    """Whether `model.weights` names a folder or a file, and not published weights."""
+    return weights is not None and (Path(weights).exists() or "/" in weights or Path(weights).suffix in FILES)
+
+
+def is_loaded_here(model: Node) -> bool:
+    """Whether the weights are loaded by `load`, and not by the constructor of the network."""
+    return is_file(model.get("weights")) or (bool(model.get("weights")) and _is_of_torchvision(model))
+
+
+def check_name(model: Node) -> None:
+    """Refuse weights by a name that nobody knows.
+
+    Raises:
+        ValueError: if the network's constructor does not take published weights.
+    """
+    weights = model.get("weights")
+    if not weights or is_loaded_here(model):
+        return
+    target = named(model["_target_"])
+    if "weights" not in options_of(target).known:
+        raise ValueError(
+            f"model.weights={weights}: no such file or folder, and {model['_target_']} has no published weights"
+        )
+
+
+def load(network: "nn.Module", model: Node, num_classes: int | None, data: Node) -> None:
+    """Give a network the weights that its node names.
+
+    Args:
+        network: built without them.
+        model: its node.
+        num_classes: how many outputs its heads have, which begin anew where the weights have another number.
+        data: that it is trained on, whose scale has to be that of the run that the weights are of.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        OSError: if published weights cannot be downloaded.
+        ValueError: if they do not fit; one line that names the layers.
+    """
+    from cnnlit.models.weights import fill, heads_of
+
+    weights: str = model["weights"]
+    said = f"model.weights={weights}"
+    source = read(weights) if is_file(weights) else Source(_published_by_torchvision(model), {})
+    _check_scale(said, source.config, data)
+    fill(network, source.state, said, heads_of(network, source.state, num_classes), exactly=True)
+
+
+def read(weights: str) -> Source:
+    """The weights in a run's folder, a checkpoint, a state dict or a safetensors file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it holds something else.
+    """
+    said = f"model.weights={weights}"
+    path = Path(weights)
+    if path.is_dir():
+        path = path / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{said}: there is no {path}; name a run's folder, a checkpoint or a safetensors file")
+    content = _content(path, said)
+    state = content.get("state_dict", content)
+    tensors = {key: value for key, value in state.items() if hasattr(value, "shape")} if isinstance(state, dict) else {}
+    if not tensors:
+        raise ValueError(f"{said}: {path} holds no weights")
+    config = content.get("config")
+    return Source(_without_prefix(tensors), config if isinstance(config, dict) else {})
+
+
+def _content(path: Path, said: str) -> dict[str, Any]:
+    from cnnlit.runs.checkpoint_io import read_checkpoint
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        return read_checkpoint(path)
+    except Exception as error:  # damaged files make torch raise all sorts of errors
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"{said}: {path} cannot be read ({reason})") from None
+
+
+def _without_prefix(state: "State") -> "State":
+    """The parameters of the network, as it calls them."""
+    for prefix in PREFIXES:
+        if any(key.startswith(prefix) for key in state):  # beside those of a loss, say
+            inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            return _without_prefix(inner)
+    return state
+
+
+def _check_scale(said: str, config: dict[str, Any], data: Node) -> None:
+    before, now = (each.get("normalization") for each in (config.get("data") or {}, data))
+    if before and now and before != now:
+        raise ValueError(f"data.normalization={now}: {said} were trained on {before}; add data.normalization={before}")
+
+
+def _is_of_torchvision(model: Node) -> bool:
+    return str(model["_target_"]).startswith("torchvision.models.")
+
+
+def _published_by_torchvision(model: Node) -> "State":
+    from torchvision.models import get_model_weights
+
+    from cnnlit.models.weights import published_state
+
+    return published_state(get_model_weights(named(model["_target_"])), model["_target_"], model["weights"])
