@@ -32,7 +32,7 @@ KNOWS = {
     "parallel": {"files", "runs", "models"},
     "callbacks": {"files", "runs", "parallel", "drawings"},
     "experiment": {
-        *("files", "config", "data", "training", "runs", "drawings", "attribution"),
+        *("files", "config", "models", "data", "training", "runs", "drawings", "attribution"),
         *("tracking", "parallel", "callbacks"),
     },
     "sweeps": {"files", "config", "runs", "parallel"},
