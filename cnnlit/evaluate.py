@@ -103,15 +103,17 @@ def _build_trainer(trainer: Node) -> "Trainer":
 
     from cnnlit.parallel.devices import keep_freed_memory, num_devices
     from cnnlit.parallel.strategies import strategy_for
+    from cnnlit.parallel.worlds import cluster_environment, in_launched_world
     from cnnlit.runs.checkpoint_io import WholeCheckpoints
 
     if trainer["strategy"] not in ("auto", "ddp"):
         raise ValueError(f"trainer.strategy={trainer['strategy']}: a test is taken by replicas; use auto or ddp")
+    trainer = in_launched_world(trainer, config.overrides())
     devices = num_devices(trainer["accelerator"], trainer["devices"]) * trainer["num_nodes"]
     bar = sys.stderr.isatty()
     built: Trainer = config.build(
         trainer,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), cluster_environment()],
         strategy=strategy_for("ddp", num_devices=devices, timeout_seconds=TIMEOUT_SECONDS),
         callbacks=[RichProgressBar(console_kwargs={"stderr": True})] if bar else [],
         enable_progress_bar=bar,

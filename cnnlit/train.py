@@ -4,13 +4,20 @@ What can be configured is in conf/train.yaml and the groups that it names; --hel
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from cnnlit.parallel import signals
+
+if __name__ == "__main__":
+    signals.listen()  # before all that takes time to import
 
 from cnnlit import config
 from cnnlit.config import Node
 from cnnlit.config.hydra_internals import register_resolver
 from cnnlit.experiment.settings import TrainSettings
-from cnnlit.parallel.processes import new_run_folder
+from cnnlit.parallel.worlds import in_launched_world, launch_id, new_run_folder
+from cnnlit.runs.reading import read_config, read_launched, read_objective
 from cnnlit.sweeps import seeds
 from cnnlit.sweeps.launcher import SEPARATE_JOBS
 
@@ -22,8 +29,28 @@ def train(settings: TrainSettings) -> float:
         The validation error, or without a validation set the test error: the objective of a sweep.
     """
     with config.refusing():
-        each = _of_each_seed(settings)
-    return _train_one(each[0]) if len(each) == 1 else _train_in_lockstep(each)
+        folder, launch = config.run_folder(), launch_id()
+        if before := read_launched(folder, launch):
+            if before["state"] == "finished":  # one of its processes was lost when all was done
+                return read_objective(folder, before)
+            each = [_of_run_before(settings, folder)]
+        else:
+            each = [_in_launched_world(one) for one in _of_each_seed(settings)]
+    objective = _train_one(each[0], launch) if len(each) == 1 else _train_in_lockstep(each)
+    signals.ignore()
+    return objective
+
+
+def _in_launched_world(settings: TrainSettings, *, again: bool = False) -> TrainSettings:
+    """The settings on the processes that torchrun or srun has made."""
+    return replace(settings, trainer=in_launched_world(settings.trainer, config.overrides(), again=again))
+
+
+def _of_run_before(settings: TrainSettings, folder: Path) -> TrainSettings:
+    """The settings of a run whose processes torchrun has started again, perhaps fewer of them."""
+    own: Node = {"replicas_as": settings.replicas_as, "resume": str(folder), "run_root": settings.run_root}
+    before = TrainSettings(**{**settings.of_one_run(), **read_config(folder), **own})
+    return _in_launched_world(before, again=True)
 
 
 def _of_each_seed(settings: TrainSettings) -> list[TrainSettings]:
@@ -37,7 +64,7 @@ def _of_each_seed(settings: TrainSettings) -> list[TrainSettings]:
     return [TrainSettings(**each, **own) for each in nodes]
 
 
-def _train_one(settings: TrainSettings) -> float:
+def _train_one(settings: TrainSettings, launch: str | None) -> float:
     with config.refusing():
         settings.check()
         from cnnlit.data.loading.decoding import UnreadableError
@@ -47,7 +74,7 @@ def _train_one(settings: TrainSettings) -> float:
         from cnnlit.runs.folder import Run, RunError
 
         prepare_process(settings)
-        run = Run(config.run_folder())
+        run = Run(config.run_folder(), launch)
         assembly = assemble(settings, settings.build_initial_network(run), run)
         trainer = assembly.trainer
         note_emulation(settings, trainer)
@@ -62,6 +89,7 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
     first = each[0]
     with config.refusing():
         first.check()
+        from cnnlit.callbacks import stop_signals
         from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, prepare_process
         from cnnlit.experiment.lockstep import fit_in_lockstep, test_each, why_not_in_lockstep
         from cnnlit.files import DiskFullError
@@ -89,7 +117,7 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
         device = alone.trainer.strategy.root_device
         run.open_all([one.of_one_run() for one in each], device=device, resume=bool(first.resume))
     with config.refusing((RunError, DiskFullError), exit_code=1):
-        with run:
+        with stop_signals(alone.trainer), run:
             fit_in_lockstep(run, module, alone)
             test_each(run, each)
         return seeds.report(run.folder, [one.of_one_run() for one in each])

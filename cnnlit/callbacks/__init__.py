@@ -46,7 +46,7 @@ def callbacks_of_a_run(
     return [
         *callbacks,
         TrainingProgress(),
-        Checkpoints(run, StopSignals(), minutes=checkpoint_minutes, requeue=requeue),
+        Checkpoints(run, StopSignals(requeue=requeue), minutes=checkpoint_minutes),
     ]
 
 

@@ -1,11 +1,6 @@
 """Checkpoints: after every epoch, at intervals, and when the run is told to stop."""
 
-import os
-import re
-import signal
-import subprocess
 import time
-import warnings
 from typing import Any
 
 import torch
@@ -29,14 +24,12 @@ class Checkpoints(Callback):
         run: the run that is saved.
         signals: what stops the run; whoever calls the Trainer has to enter it.
         minutes: between two checkpoints within an epoch; None for none before its end.
-        requeue: on SIGUSR1, ask SLURM to start the job again.
     """
 
-    def __init__(self, run: Run, signals: StopSignals, *, minutes: float | None = None, requeue: bool = False) -> None:
+    def __init__(self, run: Run, signals: StopSignals, *, minutes: float | None = None) -> None:
         self.run = run
         self.signals = signals
         self.seconds = 60 * minutes if minutes else float("inf")
-        self.requeue = requeue
         self._resumed = False
         self._next_save = self._last_vote = 0.0
         self._steps_to_vote = self._steps_since_vote = 0
@@ -66,7 +59,7 @@ class Checkpoints(Callback):
         if signalled or due:
             self._save(trainer)
         if signalled:
-            self._leave(trainer, signalled)
+            raise SystemExit(128 + signalled)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Only now is the last epoch over: metrics.csv has its row, and a schedule that watches validation was stepped.
@@ -112,24 +105,4 @@ class Checkpoints(Callback):
     def _leave_if_told(self, trainer: Trainer) -> None:
         signalled, _ = self._vote(trainer)
         if signalled:
-            self._leave(trainer, signalled)
-
-    def _leave(self, trainer: Trainer, number: int) -> None:
-        if self.requeue and number == signal.SIGUSR1 and trainer.is_global_zero:
-            requeue()
-        raise SystemExit(128 + number)
-
-
-def requeue() -> None:
-    """Ask SLURM to queue this job again, so that it resumes the run; warns if SLURM refuses."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    if "SLURM_ARRAY_JOB_ID" in os.environ:
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    if not re.fullmatch(r"\d+(_\d+)?", job):
-        warnings.warn("requeue=true: this is not a SLURM job: there is no SLURM_JOB_ID", stacklevel=2)
-        return
-    try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        warnings.warn(f"scontrol requeue {job} failed: {str(reason).strip()}", stacklevel=2)
+            raise SystemExit(128 + signalled)

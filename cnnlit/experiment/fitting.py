@@ -10,6 +10,7 @@ from cnnlit.callbacks.run_figures import RunFigures
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.parallel.processes import failing_together
+from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.runs.reading import read_metrics
@@ -48,14 +49,17 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
 def _recorded(run: Run, assembly: Assembly) -> Iterator[None]:
     """However the block ends, its run, its tracker and the other processes of the run hear of it."""
     trainer = assembly.trainer
-    with run, stop_signals(trainer), loggers.closing(), failing_together(trainer.strategy, run.fail):
+    # Signals last: SLURM ends the job that it is asked to queue again.
+    signals = stop_signals(trainer)
+    with signals, run, loggers.closing(), failing_together(trainer.strategy, run.fail, signals):
         yield
 
 
 def _track(run: Run, assembly: Assembly, settings: TrainSettings) -> None:
     trainer = assembly.trainer
     tracked = settings.logger and trainer.is_global_zero
-    tracker = config.build(settings.logger, folder=run.folder, run_id=run.record["id"]) if tracked else None
+    with without_warning():
+        tracker = config.build(settings.logger, folder=run.folder, run_id=run.record["id"]) if tracked else None
     trainer.loggers = [MetricsFile(run.folder), *([tracker] if tracker else [])]
     for logger in trainer.loggers:
         logger.log_hyperparams(run.config)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 
-from cnnlit.callbacks import stop_signals
 from cnnlit.experiment.assembly import Assembly, assemble
 from cnnlit.experiment.fitting import fit_and_test
 from cnnlit.experiment.settings import TrainSettings
@@ -33,7 +32,7 @@ def why_not_in_lockstep(settings: TrainSettings, assembly: Assembly) -> str | No
 
 
 def fit_in_lockstep(run: Stack, module: StackedSeeds, first: Assembly) -> None:
-    """Train all seeds to the end, and give each its own checkpoint.
+    """Train all seeds to the end, and give each its own checkpoint; signals to stop are those of the Trainer.
 
     Args:
         run: the folders of all.
@@ -41,9 +40,8 @@ def fit_in_lockstep(run: Stack, module: StackedSeeds, first: Assembly) -> None:
         first: data and Trainer; its module would train the first seed alone.
     """
     trainer = first.trainer
-    with stop_signals(trainer):
-        trainer.loggers = [ReplicaMetrics([each.folder for each in run.runs])]
-        trainer.fit(module, datamodule=first.datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
+    trainer.loggers = [ReplicaMetrics([each.folder for each in run.runs])]
+    trainer.fit(module, datamodule=first.datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
     state = read_checkpoint(run.checkpoint)
     for number, (each, epoch) in enumerate(zip(run.runs, module.diverged, strict=True)):
         if each.record["state"] == "finished":

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cnnlit.parallel.devices import keep_freed_memory
 from cnnlit.parallel.lightning_internals import disable_sigterm_broadcast
+from cnnlit.parallel.worlds import cluster_environment
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
 from cnnlit.runs.folder import Run
 
@@ -35,7 +36,7 @@ def build_trainer(
         gradient_clip_val=recipe.gradient_clip_norm,
         callbacks=list(callbacks),
         profiler=NoProfiler(),
-        plugins=[WholeCheckpoints(run.previous_checkpoint)],
+        plugins=[WholeCheckpoints(run.previous_checkpoint), cluster_environment()],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

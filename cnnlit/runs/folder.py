@@ -38,6 +38,7 @@ class Run:
 
     Args:
         folder: where the run keeps its files.
+        launch: which start of torchrun trains it, for that one to go on with it; None without torchrun.
 
     Attributes:
         config: the resolved configuration, plain containers.
@@ -45,8 +46,9 @@ class Run:
         error_before: the error of the run that is resumed, if it failed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, launch: str | None = None) -> None:
         self.folder = folder
+        self.launch = launch
         self.config: dict[str, Any] = {}
         self.record: dict[str, Any] = {}
         self.error_before = ""
@@ -135,7 +137,7 @@ class Run:
             raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
         if self._writes:
             remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
-        self.record = {**before, **_this_process()}
+        self.record = {**before, **self._this_process()}
         self.error_before = self.record.pop("error", "")
         self._seconds_before = self.record["seconds"]
 
@@ -145,7 +147,7 @@ class Run:
                 f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
                 "hydra.run.dir names another folder"
             )
-        self.record = {**_this_process(), **origin(), "seed": config["seed"], "device": describe_device(device)}
+        self.record = {**self._this_process(), **origin(), "seed": config["seed"], "device": describe_device(device)}
         if self._writes:
             write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
@@ -186,14 +188,14 @@ class Run:
         """Time since the command started, plus that of earlier commands if the run was resumed."""
         return self._seconds_before + time.perf_counter() - self._began
 
+    def _this_process(self) -> dict[str, Any]:
+        launch = {"launch": self.launch} if self.launch else {}
+        return {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), **launch}
+
     def _write(self) -> None:
         self.record["seconds"] = round(self.seconds, 3)
         if self._writes:
             write_json(self.folder / "run.json", self.record)
-
-
-def _this_process() -> dict[str, Any]:
-    return {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
 
 
 def _is_intact(checkpoint: Path) -> bool:

@@ -45,6 +45,26 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def read_launched(folder: Path, launch: str | None) -> dict[str, Any] | None:
+    """The record of a run that this start of torchrun has begun before it restarted its processes; None for any other.
+
+    Args:
+        folder: of the run.
+        launch: which start of torchrun this is; None without torchrun.
+    """
+    try:
+        record = read_record(folder)
+    except FileNotFoundError:
+        return None
+    return record if launch and record.get("launch") == launch else None
+
+
+def read_objective(folder: Path, record: dict[str, Any]) -> float:
+    """The last validation error of a finished run, or without a validation set the test error."""
+    test: dict[str, float] = json.loads((folder / "test.json").read_text())
+    return float(record.get("val/error", test["test/error"]))
+
+
 def _at_work(folder: Path, record: dict[str, Any]) -> bool:
     """Whether the process named in a record is still running, here or on another machine."""
     here = record["host"] == socket.gethostname()

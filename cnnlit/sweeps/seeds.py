@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from cnnlit import config
 from cnnlit.config import Node
-from cnnlit.parallel.processes import started_elsewhere
+from cnnlit.parallel.worlds import started_elsewhere
 from cnnlit.runs.reading import read_config
 from cnnlit.runs.stack import is_stack, read_configs
 from cnnlit.runs.sweep_folder import is_sweep, read_command

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from cnnlit import config
 from cnnlit.config import command
 from cnnlit.config.hydra_internals import DEFAULTS
-from cnnlit.parallel.processes import new_run_folder
+from cnnlit.parallel.worlds import new_run_folder
 from cnnlit.train import main, train
 
 CONF = config.conf_dir()

@@ -264,7 +264,13 @@ def test_processes_started_by_torchrun_or_slurm_are_one_run(tmp_path: Path, digi
         ]
     else:
         job = {"SLURM_JOB_ID": str(10_000 + os.getpid() % 10_000), "SLURM_JOB_NAME": "train", "SLURM_NODEID": "0"}
-        job |= {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODELIST": "localhost"}
+        job |= {
+            "SLURM_NTASKS": "2",
+            "SLURM_NTASKS_PER_NODE": "2",
+            "SLURM_NNODES": "1",
+            "SLURM_NODELIST": "localhost",
+            "SLURM_STEP_ID": "0",
+        }
         started = [
             subprocess.Popen(
                 [sys.executable, *command],

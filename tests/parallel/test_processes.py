@@ -14,6 +14,7 @@ from torch import distributed
 from cnnlit.parallel import distributed_internals, heartbeat
 from cnnlit.parallel.heartbeat import Heartbeat
 from cnnlit.parallel.processes import failing_together, of_all
+from cnnlit.parallel.signals import StopSignals
 
 
 def gathered() -> list[str]:
@@ -54,22 +55,25 @@ class PulledCable:
     def set(self, key: str, value: str) -> None:
         self.over.wait()
 
+    def add(self, key: str, amount: int) -> int:
+        return int(self.over.wait())
+
 
 def test_silence_is_noticed_though_the_network_never_answers(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distributed_internals, "connect_to_store", lambda: PulledCable(ended))
     monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 0.1)
-    one = Heartbeat(0, 2, ended)
+    one = Heartbeat(1, 1, 2, ended)
     one.start()
     wait_for(one.silence)
-    assert "the connection to machine 1 is lost" in str(one.silence())
+    assert "the connection to machine 0 is lost" in str(one.silence())
 
 
 def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     store = distributed.HashStore()
     monkeypatch.setattr(distributed_internals, "connect_to_store", lambda: store)
-    one, other = Heartbeat(0, 1, ended), Heartbeat(0, 1, ended)
+    one, other = Heartbeat(0, 1, 1, ended), Heartbeat(0, 1, 1, ended)
     one.start()
     other.start()
     wait_for(lambda: one._connected and other._connected)
@@ -81,7 +85,7 @@ def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, m
 
 
 def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended: threading.Event) -> None:
-    alone = Heartbeat(0, 1, ended)
+    alone = Heartbeat(0, 1, 1, ended)
     alone.say(1, "process 1 ended with exit code 2")
     assert alone.said == "1 process 1 ended with exit code 2"
     alone.say(0, "the connection to another process of this run is lost")
@@ -91,7 +95,7 @@ def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended
 def test_nothing_watches_once_the_block_is_over() -> None:
     before = set(threading.enumerate())  # other tests' threads may still be ending
     strategy = SimpleNamespace(num_processes=2, num_nodes=1, global_rank=0, launcher=SimpleNamespace(procs=[]))
-    with failing_together(strategy, print):
+    with failing_together(strategy, print, StopSignals()):
         watching = set(threading.enumerate()) - before
         assert {"watch", "heartbeat"} <= {thread.name for thread in watching}
     wait_for(lambda: not watching & set(threading.enumerate()))
