@@ -5,18 +5,20 @@ conf/report.yaml holds all options; --help lists them.
 
 import gc
 import json
-import math
 import sys
 from collections.abc import Callable
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from cnnlit import config
 
 if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
+    from cnnlit.analysis.measures import Measure
+    from cnnlit.analysis.results import Results
+    from cnnlit.analysis.verdicts import Verdict
     from cnnlit.reports.tables import Page
     from cnnlit.runs.records import Runs
 
@@ -49,6 +51,7 @@ def report(
     by: Words,
     claim: str | None,
     smallest_difference: Annotated[float, Gt(0)] | None,
+    forms_tried: Annotated[int, Ge(1)],
     ilsvrc: bool,
     format: Format,  # noqa: A002  the word for it
     to: str | None,
@@ -59,12 +62,19 @@ def report(
     conf/report.yaml says what each key is for.
     """
     with config.refusing():
+        from cnnlit.analysis.measures import measure_of
+        from cnnlit.analysis.verdicts import judge as judged
+
         if ilsvrc:
-            _refuse_with_ilsvrc(metric=metric, target=target, claim=claim, smallest_difference=smallest_difference)
+            forms = None if forms_tried == 1 else forms_tried
+            _refuse_with_ilsvrc(
+                metric=metric, target=target, claim=claim, smallest_difference=smallest_difference, forms_tried=forms
+            )
             answer = _standing(_find(_listed(runs)) if runs is not None else None, _listed(by))
         else:
             found = _find(_listed("multirun" if runs is None else runs))
-            answer = _comparison(found, metric, target, _listed(by), claim, smallest_difference, _listed(pictures))
+            judge = partial(judged, claim=claim, smallest=smallest_difference, forms=forms_tried)
+            answer = _comparison(found, measure_of(metric, target), _listed(by), judge, _listed(pictures))
         if format == "html" or to:
             path = Path(to) if to else answer.folder / ("ilsvrc.html" if ilsvrc else "report.html")
             _write(path, answer.html(path) if format == "html" else _written(answer, format))
@@ -80,29 +90,18 @@ def report(
 
 
 def _comparison(
-    found: "Runs",
-    metric: str | None,
-    target: str | None,
-    by: list[str],
-    claim: str | None,
-    smallest: float | None,
-    pictures: list[str],
+    found: "Runs", measure: "Measure", by: list[str], judge: "Callable[[Results], Verdict]", pictures: list[str]
 ) -> Report:
     from cnnlit.analysis.comparison import compare_runs
-    from cnnlit.analysis.measures import measure_of
-    from cnnlit.analysis.verdicts import judge
     from cnnlit.reports import report_data
     from cnnlit.reports.report_tables import report_page
     from cnnlit.sweeps.more_seeds import command_for_more
 
-    results = compare_runs(found.records, measure_of(metric, target), by, found.never_started)
-    verdict = judge(results, claim, smallest)
+    results = compare_runs(found.records, measure, by, found.never_started)
+    verdict = judge(results)
     if verdict.more_seeds:
-        # If runs differ within arms, an arm has several runs of each seed.
-        runs_there = max(len(each.readings) for each in results.measured)
         seeds_there = len({record.seed for record in found.records})
-        seeds = math.ceil(Fraction(seeds_there * (runs_there + verdict.more_seeds), runs_there))
-        verdict = verdict._replace(command=command_for_more(found, seeds))
+        verdict = verdict._replace(command=command_for_more(found, seeds_there + verdict.more_seeds))
 
     def html(path: Path) -> str:
         from cnnlit.reports.report_page import html_page

@@ -120,3 +120,13 @@ def natural(block: str) -> tuple[int, str]:
     """Sort key: seed 10 comes after seed 9."""
     digits = "".join(filter(str.isdigit, block.partition("(")[0]))
     return int(digits or 0), block
+
+
+def seed_of(block: str) -> str:
+    """`seed 3` of `seed 3 (rbf, table)`."""
+    return block.partition(" (")[0]
+
+
+def setting_of(block: str) -> str:
+    """`rbf, table` of `seed 3 (rbf, table)`."""
+    return block.partition(" (")[2].removesuffix(")")

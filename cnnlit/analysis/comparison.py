@@ -4,12 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
+
 from cnnlit.analysis import arms as grouping
-from cnnlit.analysis import statistics, times_to_target
-from cnnlit.analysis.arms import Arm
+from cnnlit.analysis.answers import answered, of_both
+from cnnlit.analysis.arms import Arm, seed_of, setting_of
 from cnnlit.analysis.measures import Measure, Reading
 from cnnlit.analysis.results import ArmComparison, Measured, Results, Uncounted
-from cnnlit.analysis.statistics import Contrast
+from cnnlit.inference import clusters, crossed, looks, statistics, times_to_target
+from cnnlit.inference.clusters import Interaction
+from cnnlit.inference.crossed import McNemar
+from cnnlit.inference.statistics import Contrast
 from cnnlit.runs.records import RunRecord
 
 MOST_ARMS_IN_PAIRS = 6
@@ -47,7 +52,9 @@ def compare_runs(
     measured.sort(key=lambda each: _rank(each, measure))
     with_numbers = [each for each in measured if each.readings]
     comparisons = list(_comparisons(with_numbers, measure))
-    return Results(measure, arms, measured, comparisons, uncounted, [*never_started, *arms.missing()])
+    cut_off = [run for run in records if run.planned and run.state in ("running", "interrupted")]
+    pending = len(never_started) + len(cut_off)
+    return Results(measure, arms, measured, comparisons, uncounted, [*never_started, *arms.missing()], pending)
 
 
 def _refuse(records: Sequence[RunRecord], measure: Measure, uncounted: Sequence[Uncounted]) -> None:
@@ -72,16 +79,28 @@ def _rank(each: Measured, measure: Measure) -> tuple[bool, float, float]:
 def _measured(arm: Arm, readings: dict[str, Reading], measure: Measure) -> Measured:
     if not readings:
         return Measured(arm, readings, None)
-    summary = statistics.summarize([reading.number for reading in readings.values()])
+    summary = statistics.summarize(_of_seeds({block: reading.number for block, reading in readings.items()}))
     if summary.interval:
         summary = summary._replace(interval=measure.possible(*summary.interval))
+    answers = answered(arm.runs, readings, measure)
+    span = None
+    if answers and summary.n > 1:
+        span = crossed.interval_of_error(crossed.estimate(answers.table(list(readings))))
     middle = times_to_target.middle(list(readings.values())) if measure.target else None
     sampling = None
     if len(readings) == 1 and measure == Measure("test/error"):
         test = arm.runs[next(iter(readings))].test
         if test.get("test/num_images") and "test/num_errors" in test:
             sampling = statistics.wilson(int(test["test/num_errors"]), int(test["test/num_images"]))
-    return Measured(arm, readings, summary, middle, sampling)
+    return Measured(arm, readings, summary, middle, sampling, answers, span)
+
+
+def _of_seeds(numbers: dict[str, float]) -> list[float]:
+    """The mean of each seed's numbers: runs that share a seed share its luck."""
+    together: dict[str, list[float]] = {}
+    for block, number in numbers.items():
+        together.setdefault(seed_of(block), []).append(number)
+    return [sum(each) / len(each) for each in together.values()]
 
 
 def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[ArmComparison]:
@@ -94,17 +113,22 @@ def _comparisons(measured: Sequence[Measured], measure: Measure) -> Iterator[Arm
 
 
 def corrected(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
-    """The same comparisons, each p value corrected for all of them by Holm's method."""
+    """The same comparisons, each p value corrected for all of them by Holm's method, and for the look that it is."""
     tested = [each.difference.p for each in comparisons if each.difference.p is not None]
     adjusted = iter(statistics.holm(tested))
     return [
-        each if each.difference.p is None else replace(each, p=next(adjusted), num_tests=len(tested))
+        each
+        if each.difference.p is None
+        else replace(each, p=looks.corrected_for(next(adjusted), each.look), num_tests=len(tested))
         for each in comparisons
     ]
 
 
 def compare(one: Measured, other: Measured, measure: Measure) -> ArmComparison:
-    """Compare two arms: in pairs if they share at least half of the smaller arm's seeds, otherwise by Welch's test."""
+    """Compare two arms: in pairs if they share at least half of the smaller arm's seeds, otherwise by Welch's test.
+
+    Where every answer of both is at hand, the interval and the test are over seeds and test images.
+    """
     shared = [block for block in one.readings if block in other.readings]
     fewest = min(len(one.readings), len(other.readings))
     alone = tuple(
@@ -112,20 +136,78 @@ def compare(one: Measured, other: Measured, measure: Measure) -> ArmComparison:
         for each, shared_ in ((one, shared), (other, shared))
     )
     in_pairs = bool(shared) and (2 * len(shared) >= fewest) and (len(shared) >= 2 or fewest == 1)
-    first = [one.readings[block] for block in shared] if in_pairs else list(one.readings.values())
-    second = [other.readings[block] for block in shared] if in_pairs else list(other.readings.values())
-    difference = _difference(first, second, in_pairs)
+    first = {block: one.readings[block] for block in (shared if in_pairs else one.readings)}
+    second = {block: other.readings[block] for block in (shared if in_pairs else other.readings)}
+    plain = _difference(first, second, in_pairs)
+    look = max(one.num_looks, other.num_looks)
+    difference = _at(_over_images(one, other, plain, list(first), list(second), in_pairs), look)
     ratio = None
     if measure.target and in_pairs and difference.mean is not None:
-        ratio = statistics.ratio([each.number for each in first], [each.number for each in second])
-    blocks = tuple(shared) if in_pairs else ()
-    return ArmComparison(one, other, difference, blocks, alone, difference.p, ratio=ratio)  # type: ignore[arg-type]
+        ratio = statistics.ratio([each.number for each in first.values()], [each.number for each in second.values()])
+    return ArmComparison(
+        one,
+        other,
+        difference,
+        tuple(shared) if in_pairs else (),
+        alone,  # type: ignore[arg-type]
+        None if difference.p is None else looks.corrected_for(difference.p, look),
+        ratio=ratio,
+        look=look,
+        of_these_images=_at(plain, look) if difference.num_images else None,
+        interaction=_interaction(first, second) if in_pairs else None,
+        mcnemar=_mcnemar(one, other, shared) if fewest == 1 and in_pairs else None,
+    )
 
 
-def _difference(first: Sequence[Reading], second: Sequence[Reading], in_pairs: bool) -> Contrast:
-    if not all(reading.reached for reading in (*first, *second)):
+def against_number(one: Measured, number: float) -> Contrast:
+    """An arm against a number without spread, such as a paper's; over seeds and test images, where it can be."""
+    found = statistics.against_number(_of_seeds({block: each.number for block, each in one.readings.items()}), number)
+    if one.answers and found.p is not None:
+        table = one.answers.table(list(one.readings)) - number
+        found = crossed.contrast(found, crossed.estimate(table), table.shape[1])
+    return _at(found, one.num_looks)
+
+
+def _at(found: Contrast, look: int) -> Contrast:
+    """The contrast with the interval that the look allows: a later one has to be surer."""
+    return found if look == 1 else found._replace(interval=found.over(1 - looks.chance_at(look)))
+
+
+def _difference(first: dict[str, Reading], second: dict[str, Reading], in_pairs: bool) -> Contrast:
+    if not all(reading.reached for reading in (*first.values(), *second.values())):
         if in_pairs:
-            return times_to_target.order_paired([(*one, *other) for one, other in zip(first, second, strict=True)])
-        return times_to_target.order_unpaired(first, second)
+            return times_to_target.order_paired({block: (*first[block], *second[block]) for block in first}, seed_of)
+        return times_to_target.order_unpaired(list(first.values()), list(second.values()))
     test = statistics.paired if in_pairs else statistics.unpaired
-    return test([each.number for each in first], [each.number for each in second])
+    return test(*(_of_seeds({block: reading.number for block, reading in each.items()}) for each in (first, second)))
+
+
+def _over_images(
+    one: Measured, other: Measured, plain: Contrast, first: list[str], second: list[str], in_pairs: bool
+) -> Contrast:
+    """The contrast over seeds and test images, where every answer is at hand; otherwise over seeds."""
+    answers = of_both(one.answers, other.answers)
+    if plain.p is None or plain.mean is None or answers is None:
+        return plain
+    found = crossed.difference(answers[0].table(first), answers[1].table(second), in_pairs=in_pairs)
+    return crossed.contrast(plain, found, len(answers[0].labels))
+
+
+def _interaction(first: dict[str, Reading], second: dict[str, Reading]) -> Interaction | None:
+    """Whether the difference depends on the setting; None if there is one only, or not every seed has all."""
+    found = {
+        (seed_of(block), setting_of(block)): first[block].number - second[block].number
+        for block in first
+        if first[block].reached and second[block].reached
+    }
+    seeds = list(dict.fromkeys(seed for seed, _ in found))
+    settings = list(dict.fromkeys(setting for _, setting in found))
+    if len(settings) < 2 or len(found) < len(seeds) * len(settings):
+        return None
+    table = np.array([[found[seed, setting] for setting in settings] for seed in seeds])
+    return clusters.interaction(table, settings)
+
+
+def _mcnemar(one: Measured, other: Measured, shared: Sequence[str]) -> McNemar | None:
+    answers = of_both(one.answers, other.answers)
+    return answers and crossed.mcnemar(*(each.counted[shared[0]] for each in answers))

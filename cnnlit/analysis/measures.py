@@ -4,7 +4,7 @@ import math
 import re
 from typing import Literal, NamedTuple
 
-from cnnlit.analysis.statistics import Interval
+from cnnlit.inference.statistics import Interval
 from cnnlit.runs.records import RunRecord
 
 
@@ -65,6 +65,11 @@ class Measure(NamedTuple):
     @property
     def more_is_better(self) -> bool:
         return "accuracy" in self.metric or "per_second" in self.metric
+
+    @property
+    def of_test_images(self) -> bool:
+        """Whether it is a mean over test images."""
+        return self.target is None and self.metric.startswith("test/") and kind(self.metric) == "fraction"
 
     def possible(self, low: float, high: float) -> Interval:
         """The interval without impossible values: errors below zero or above one, times below zero."""

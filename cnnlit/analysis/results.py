@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cnnlit.analysis.answers import Answered
 from cnnlit.analysis.arms import Arm, Arms
 from cnnlit.analysis.measures import Measure, Reading
-from cnnlit.analysis.statistics import Contrast, Interval, Summary
+from cnnlit.inference.clusters import Interaction
+from cnnlit.inference.crossed import McNemar
+from cnnlit.inference.statistics import Contrast, Interval, Summary
 from cnnlit.runs.records import RunRecord
 
 
@@ -15,9 +18,12 @@ class Measured:
 
     Attributes:
         readings: by block: a seed, with whatever else runs are paired by.
-        summary: of all numbers, those of runs that ended short of the target included; None without any.
+        summary: of all numbers, those of runs that ended short of the target included; None without any. Runs that
+            share a seed are one number, their mean.
         middle: the median time to a target, if half of the runs reached it.
         sampling: the interval of a single run's test error, the test images being a sample.
+        answers: to each test image, where they are kept.
+        crossed: the interval of the mean where seeds and test images both count as samples.
     """
 
     arm: Arm
@@ -25,6 +31,8 @@ class Measured:
     summary: Summary | None
     middle: float | None = None
     sampling: Interval | None = None
+    answers: Answered | None = None
+    crossed: Interval | None = None
 
     @property
     def name(self) -> str:
@@ -33,6 +41,20 @@ class Measured:
     @property
     def numbers(self) -> list[float]:
         return [reading.number for reading in self.readings.values()]
+
+    @property
+    def num_images(self) -> int:
+        """Test images of its runs; 0 where that is not known or differs."""
+        known = {self.arm.runs[block].test.get("test/num_images", 0) for block in self.readings}
+        return int(known.pop()) if len(known) == 1 else 0
+
+    @property
+    def num_looks(self) -> int:
+        """How often there was something new to look at: 1, and 1 more for each time that seeds were added."""
+        planned = [run.planned for run in (self.arm.runs[block] for block in self.readings) if run.planned]
+        if not planned:
+            return 1
+        return len({place.look for place in planned}) + max(place.shortened for place in planned)
 
     @property
     def num_reached(self) -> int:
@@ -51,9 +73,13 @@ class ArmComparison:
     Attributes:
         blocks: the names of the pairs.
         alone: blocks of either arm that the other lacks; where there are pairs, they are left out.
-        p: of the difference, corrected for the number of comparisons.
+        p: of the difference, corrected for the number of comparisons and of looks.
         num_tests: how many comparisons it is corrected for.
         ratio: of the first arm's time to the second's, over pairs, with its interval.
+        look: the first, or which one after seeds were added.
+        of_these_images: over seeds alone, where `difference` is over seeds and test images.
+        interaction: whether the difference depends on the setting, where runs differ within arms.
+        mcnemar: of two single networks.
     """
 
     one: Measured
@@ -64,6 +90,10 @@ class ArmComparison:
     p: float | None
     num_tests: int = 1
     ratio: tuple[float, Interval | None] | None = None
+    look: int = 1
+    of_these_images: Contrast | None = None
+    interaction: Interaction | None = None
+    mcnemar: McNemar | None = None
 
     @property
     def name(self) -> str:
@@ -87,6 +117,7 @@ class Results:
         comparisons: of up to six arms, all pairs; of more, each arm against the best.
         uncounted: runs that enter no mean.
         missing: runs that should exist, and jobs that left nothing.
+        pending: how many runs that a sweep planned have not come to an end.
     """
 
     measure: Measure
@@ -95,6 +126,7 @@ class Results:
     comparisons: list[ArmComparison]
     uncounted: list[Uncounted]
     missing: list[str]
+    pending: int = 0
 
     @property
     def censored(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cnnlit.analysis.comparison import compare_runs
 from cnnlit.analysis.measures import Measure
 from cnnlit.analysis.results import Measured
-from cnnlit.analysis.statistics import Interval
+from cnnlit.inference.statistics import Interval
 from cnnlit.reports.charts.dots import Row, color_of, strips
 from cnnlit.reports.html import render
 from cnnlit.reports.report_tables import shown_interval

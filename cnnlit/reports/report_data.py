@@ -4,9 +4,9 @@ import csv
 import io
 from typing import Any
 
-from cnnlit.analysis import power, statistics
 from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
+from cnnlit.inference import power, statistics
 from cnnlit.reports.report_tables import commands, methods, notes
 
 
@@ -76,9 +76,12 @@ def _arm_as_json(each: Measured) -> dict[str, Any]:
     summary = each.summary
     return {
         "arm": each.name,
-        "n": len(each.readings),
+        "n": summary.n if summary else 0,
+        "num_runs": len(each.readings),
         "mean": summary.mean if summary and not each.censored else None,
-        "interval": summary.interval if summary and not each.censored else None,
+        "interval": (each.crossed or summary.interval) if summary and not each.censored else None,
+        "interval_of_these_images": summary.interval if summary and not each.censored else None,
+        "num_images": each.num_images,
         "deviation": summary.deviation if summary and not each.censored else None,
         "num_reached": each.num_reached,
         "median_time": each.middle,
@@ -96,6 +99,10 @@ def _comparison_as_json(each: ArmComparison) -> dict[str, Any]:
         **each.difference._asdict(),
         "p_corrected": each.p,
         "num_tests": each.num_tests,
+        "look": each.look,
+        "of_these_images": None if each.of_these_images is None else each.of_these_images._asdict(),
+        "interaction": None if each.interaction is None else each.interaction._asdict(),
+        "mcnemar": None if each.mcnemar is None else each.mcnemar._asdict(),
         "pairs": each.blocks,
         "without_partner": {each.one.name: each.alone[0], each.other.name: each.alone[1]},
         "ratio": None if each.ratio is None else {"times": each.ratio[0], "interval": each.ratio[1]},

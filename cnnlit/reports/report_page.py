@@ -17,7 +17,7 @@ from cnnlit.reports.html import render
 from cnnlit.reports.tables import Table
 from cnnlit.runs.records import RunRecord
 
-VERDICT_CLASSES = {"holds": "holds", "clear": "holds", "does not hold": "fails"}
+VERDICT_CLASSES = {"holds": "holds", "clear": "holds", "does not hold": "fails", "no difference larger than": "fails"}
 """Outcome -> its class in the style sheet; all others are `undecided`."""
 
 
@@ -55,6 +55,7 @@ def html_page(results: Results, verdict: Verdict, *, folder: Path, pictures: Seq
         colors={each.name: color_of(place) for place, each in enumerate(measured[:MOST_ROWS])},
         difference_dots=differences_chart(results),
         differences=report_tables.differences_table(results) if results.comparisons else None,
+        settings=report_tables.settings_table(results),
         legend=[ArmColor(each.name, color_of(place)) for place, each in enumerate(measured[:NUM_COLORS])
                 if each.readings],
         only_the_best=f"Of {len(measured)} arms the best {NUM_COLORS}." if len(measured) > NUM_COLORS else "",

@@ -6,6 +6,7 @@ from cnnlit.analysis.measures import Measure
 from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.analysis.wording import SHUFFLED, show_p
+from cnnlit.inference import looks
 from cnnlit.reports.tables import CODE, Page, Table
 
 DASH = "\N{EN DASH}"
@@ -19,6 +20,8 @@ def report_page(results: Results, verdict: Verdict) -> Page:
     page: Page = [verdict.sentence + ".", *more, arms_table(results)]
     if results.comparisons:
         page.append(differences_table(results))
+    if settings := settings_table(results):
+        page.append(settings)
     if results.uncounted:
         page.append(uncounted_table(results))
     if results.missing:
@@ -29,13 +32,15 @@ def report_page(results: Results, verdict: Verdict) -> Page:
 def arms_table(results: Results) -> Table:
     """A row for each arm, the best first."""
     measure, censored = results.measure, results.censored
-    heads = ["arm", "n", "mean", "95 % interval", "deviation", "smallest", "largest"]
+    crossed = [each for each in results.measured if each.crossed]
+    heads = ["arm", "n", "mean", "95 % interval", *["of these images"] * bool(crossed)]
+    heads += ["deviation", "smallest", "largest"]
     if censored:
         heads = ["arm", "n", "reached", "median", "smallest", "largest"]
     others = Counter(each.arm for each in results.uncounted)
     rows = []
     for each in results.measured:
-        name = (each.name, str(len(each.readings)))
+        name = (each.name, str(each.summary.n if each.summary else 0))
         if each.summary is None:
             cells = (*name, *[""] * (len(heads) - 2))
         elif censored:
@@ -52,6 +57,7 @@ def arms_table(results: Results) -> Table:
                 *name,
                 measure.show(found.mean),
                 shown_interval(each, measure),
+                *[_of_these_images(each, measure)] * bool(crossed),
                 measure.show(found.deviation),
                 measure.show(found.low),
                 measure.show(found.high),
@@ -61,8 +67,15 @@ def arms_table(results: Results) -> Table:
     return Table.of(title, (*heads, "not counted") if others else tuple(heads), rows)
 
 
+def _of_these_images(each: Measured, measure: Measure) -> str:
+    ends = each.summary.interval if each.summary else None
+    return measure.show_interval(*ends) if ends else DASH
+
+
 def shown_interval(each: Measured, measure: Measure) -> str:
-    """The interval of the mean; for a single run that of the test images, marked with an asterisk."""
+    """The interval of the mean, over seeds and test images where it can be; that of a single run has an asterisk."""
+    if each.crossed:
+        return measure.show_interval(*each.crossed)
     if each.summary is not None and each.summary.interval:
         return measure.show_interval(*each.summary.interval)
     return measure.show_interval(*each.sampling) + " *" if each.sampling else DASH
@@ -71,7 +84,7 @@ def shown_interval(each: Measured, measure: Measure) -> str:
 def differences_table(results: Results) -> Table:
     """A row for each comparison."""
     with_ratio = any(each.ratio for each in results.comparisons)
-    many = any(each.num_tests > 1 for each in results.comparisons)
+    many = any(each.num_tests > 1 or each.look > 1 for each in results.comparisons)
     rows = [_difference_row(each, results.measure, many, with_ratio) for each in results.comparisons]
     heads = ["arms", "pairs", "difference", "95 % interval", "p", *["p corrected"] * many, "p shuffled", "test"]
     return Table.of("Differences", (*heads, *["ratio"] * with_ratio), rows)
@@ -96,6 +109,17 @@ def _difference_row(each: ArmComparison, measure: Measure, many: bool, with_rati
         TESTS[found.how] if found.p is not None else DASH,
         *[ratio] * with_ratio,
     )
+
+
+def settings_table(results: Results) -> Table | None:
+    """The differences in each setting, where runs differ within arms, and whether they depend on it."""
+    measure = results.measure
+    rows = []
+    for each in results.comparisons:
+        if found := each.interaction:
+            rows += [(each.name, setting, measure.show_difference(mean)) for setting, mean in found.means.items()]
+            rows.append((each.name, "interaction", "" if found.p is None else show_p(found.p)))
+    return Table.of("Differences by setting", ("arms", "setting", "difference"), rows) if rows else None
 
 
 TESTS = {
@@ -150,9 +174,30 @@ def notes(results: Results) -> list[str]:
         lines.append(f"Changes together with what the arms are named for: {shown}.")
     if results.arms.within:
         keys = ", ".join(factor.key for factor in results.arms.within)
-        lines.append(f"Within arms the runs differ in {keys}; pairs are of the same seed and the same of these.")
+        lines.append(
+            f"Within arms the runs differ in {keys}; pairs are of the same seed and the same of these. Runs of one "
+            "seed are not independent: n counts seeds, each with the mean of its runs."
+        )
+    lines += _added(results)
     lines += _unlike(results)
     return lines
+
+
+def _added(results: Results) -> list[str]:
+    """When seeds were added, and what that costs."""
+    look = max((each.num_looks for each in results.measured), default=1)
+    if look == 1:
+        return []
+    seeds: dict[int, dict[str, None]] = {}
+    for _, _, run, _ in results.counted:
+        if run.planned and run.seed is not None:
+            seeds.setdefault(run.planned.look, {})[str(run.seed)] = None
+    told = "; then ".join(f"seeds {', '.join(seeds[number])}" for number in sorted(seeds))
+    level = looks.chance_at(look)
+    return [
+        f"Seeds were added after others had been there to look at ({told}), so this is look {look}: it is judged at "
+        f"{level:.2g} instead of 0.05, and intervals of differences are {100 * (1 - level):g} % ones."
+    ]
 
 
 def _unlike(results: Results) -> list[str]:
@@ -181,7 +226,11 @@ def methods(results: Results) -> list[str]:
     elif not any(measure.metric in run.test for _, _, run, _ in results.counted) and measure.metric != "seconds":
         lines.append(f"{measure.metric} is that of the last epoch, not of the best one.")
     if not results.censored:
-        lines.append("Intervals of means: Student's t over seeds, 95 %, as far as a number can be there.")
+        lines.append(_of_means(results))
+    if any(each.difference.num_images for each in results.comparisons):
+        lines.append(
+            "Differences are over seeds and test images, both taken as samples (crossed random effects, Satterthwaite)."
+        )
     if "paired" in known:
         lines.append("Differences: of the runs with the same seed, paired t test.")
     if "unpaired" in known:
@@ -194,10 +243,22 @@ def methods(results: Results) -> list[str]:
         lines.append(f"p corrected: Holm, for {tests} comparisons.")
     if results.comparisons:
         lines.append(
-            "Seeds needed: the smallest number for which noncentral t gives a power of 80 % at 5 %, two-sided, for the "
-            "observed deviation; it is as uncertain as what was observed."
+            "Seeds needed: the smallest number for which noncentral t gives a power of 80 %, two-sided, at the level "
+            "that another look would have, for the observed deviation; in brackets for the ends of its 80 % interval."
         )
     return lines
+
+
+def _of_means(results: Results) -> str:
+    """What the intervals of means are of."""
+    images = next((each.num_images for each in results.measured if each.num_images), 0)
+    if any(each.crossed for each in results.measured):
+        return (
+            f"Intervals of means, 95 %: over seeds and test images, both taken as samples (crossed, Wilson's form); "
+            f"beside them over seeds alone, of these {images:,} images (Student's t)."
+        )
+    fixed = f", of these {images:,} test images" if images and results.measure.of_test_images else ""
+    return f"Intervals of means: Student's t over seeds, 95 %, as far as a number can be there{fixed}."
 
 
 def origin(results: Results) -> list[str]:

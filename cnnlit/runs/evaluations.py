@@ -3,14 +3,41 @@
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from cnnlit.files import write_json, write_whole
 
+if TYPE_CHECKING:  # a report reads such files without torch
+    from torch import Tensor
 
-def predictions_table(labels: Tensor, predicted: Tensor, confidence: Tensor) -> str:
+ANSWERS = "test_predictions.csv"
+
+
+class Answers(NamedTuple):
+    """A network's answers to the images of a test set, in their order.
+
+    Attributes:
+        labels: int64 [N], the true classes.
+        predicted: int64 [N], the predicted classes.
+    """
+
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+
+def read_answers(folder: Path) -> Answers | None:
+    """The answers in a run's folder; None if there are none, or if the file cannot be read."""
+    try:
+        columns = np.loadtxt(folder / ANSWERS, np.int64, delimiter=",", skiprows=1, usecols=(1, 2), ndmin=2)
+    except (OSError, ValueError):
+        return None
+    return Answers(*columns.T)
+
+
+def predictions_table(labels: "Tensor", predicted: "Tensor", confidence: "Tensor") -> str:
     """The prediction for each image as CSV.
 
     Args:

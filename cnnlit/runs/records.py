@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from cnnlit.files import progress
+from cnnlit.runs.evaluations import Answers, read_answers
 from cnnlit.runs.reading import State, read, read_config, read_metrics, run_folders
-from cnnlit.runs.sweep_folder import job_overrides, never_started
+from cnnlit.runs.sweep_folder import Place, job_overrides, never_started, places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class RunRecord:
         overrides: the command line's choices for this run, `key=value`, as far as they are known.
         test: the numbers in test.json.
         curves: the rows of metrics.csv, one per epoch, without empty cells.
+        planned: when it came into its sweep; None if it is no job of one.
         seconds: from the start of the command to its end; divided by their number for seeds trained in lock-step.
     """
 
@@ -45,6 +47,11 @@ class RunRecord:
     command: str = ""
     started: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    planned: Place | None = None
+
+    def answers(self) -> Answers | None:
+        """What the network said to each test image; None if that is not there."""
+        return None if "://" in self.place else read_answers(Path(self.place))
 
     @property
     def name(self) -> str:
@@ -65,33 +72,37 @@ class Runs(NamedTuple):
     never_started: list[str]
 
 
-def find(places: Iterable[str]) -> Runs:
+def find(roots: Iterable[str]) -> Runs:
     """All runs in or below folders.
 
     Args:
-        places: folders, or patterns such as `multirun/2026-*`.
+        roots: folders, or patterns such as `multirun/2026-*`.
 
     Raises:
         ValueError: if there is no such folder, or no run in it.
     """
     found: dict[Path, None] = {}
-    for place in places:
-        roots = [place] if Path(place).exists() else sorted(glob.glob(place, recursive=True))
-        if not roots:
-            raise ValueError(f"runs={place}: there is no such folder")
-        below = [folder for root in roots for folder in run_folders(Path(root))]
+    for root in roots:
+        there = [root] if Path(root).exists() else sorted(glob.glob(root, recursive=True))
+        if not there:
+            raise ValueError(f"runs={root}: there is no such folder")
+        below = [folder for each in there for folder in run_folders(Path(each))]
         if not below:
-            raise ValueError(f"runs={place}: there is no run.json in it or below; python -m cnnlit.train makes runs")
+            raise ValueError(f"runs={root}: there is no run.json in it or below; python -m cnnlit.train makes runs")
         found |= dict.fromkeys(below)
     # A job of a sweep is a run, or with replicas= a folder of runs.
     sweeps = {folder: job_overrides(folder) for each in found for folder in (each.parent, each.parent.parent)}
-    records = [_record(folder, sweeps[folder.parent]) for folder in progress(found, "reading runs", len(found))]
+    planned = {folder / job: place for folder in sweeps for job, place in places(folder).items()}
+    records = [
+        _record(folder, sweeps[folder.parent], planned.get(folder) or planned.get(folder.parent))
+        for folder in progress(found, "reading runs", len(found))
+    ]
     missing = [line for folder, jobs in sorted(sweeps.items()) for line in never_started(folder, jobs)]
     common = Path(os.path.commonpath([folder.parent for folder in found]))
     return Runs(records, common, missing)
 
 
-def _record(folder: Path, jobs: Mapping[str, Sequence[str]]) -> RunRecord:
+def _record(folder: Path, jobs: Mapping[str, Sequence[str]], planned: Place | None) -> RunRecord:
     config: dict[str, Any] = {}
     reason = ""
     try:
@@ -121,6 +132,7 @@ def _record(folder: Path, jobs: Mapping[str, Sequence[str]]) -> RunRecord:
         command=record.get("command") or "",
         started=record.get("started") or "",
         versions=record.get("versions") or {},
+        planned=planned,
     )
 
 

@@ -72,29 +72,65 @@ def _class_name(node: dict[str, Any]) -> str:
 
 def read_jobs(sweep: Path) -> list[dict[str, Any]]:
     """The entries of a sweep's jobs.json, by number; none if there is no such file."""
-    try:
-        jobs: list[dict[str, Any]] = json.loads((sweep / JOBS).read_text())["jobs"]
-    except (OSError, ValueError, KeyError):
-        return []
+    jobs: list[dict[str, Any]] = _read(sweep).get("jobs", [])
     return jobs
 
 
-def write_jobs(sweep: Path, jobs: Iterable[dict[str, Any]]) -> None:
+def _read(sweep: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads((sweep / JOBS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+class Place(NamedTuple):
+    """When a job came into its sweep.
+
+    Attributes:
+        look: 1 for what the sweep's first command planned, 2 for what was added after that had begun, and so on.
+        shortened: how often the plan of the sweep was cut short, before or after this job.
+    """
+
+    look: int
+    shortened: int
+
+
+def places(sweep: Path) -> dict[str, Place]:
+    """When each job of a sweep was planned, by the job's folder; none if there is no jobs.json."""
+    shortened = _read(sweep).get("shortened", 0)
+    return {job["folder"]: Place(job.get("look", 1), shortened) for job in read_jobs(sweep)}
+
+
+def next_look(sweep: Path) -> int:
+    """The number of the look that jobs are for which a command adds to a sweep."""
+    started = [job for job in read_jobs(sweep) if job["state"] != NOT_STARTED]
+    return 1 + max((job.get("look", 1) for job in started), default=0)
+
+
+def write_jobs(sweep: Path, jobs: Iterable[dict[str, Any]], look: int = 1) -> None:
     """Update jobs.json; whoever calls this holds the lock on the sweep's folder.
 
     What earlier commands started stays. What they never started is dropped unless it is among `jobs`: the user may have
-    left it out on purpose.
+    left it out on purpose. Whoever does so has had the chance to look at what was there, which is noted.
 
     Args:
         sweep: its folder.
         jobs: entries for the jobs of the present command.
+        look: see `next_look`; of those jobs that are new.
     """
-    now = list(jobs)
+    before = read_jobs(sweep)
+    known = {job["folder"]: job.get("look", 1) for job in before}
+    now = [{**job, "look": known.get(job["folder"], look)} for job in jobs]
+    names = {job["folder"] for job in now}
+    kept = [job for job in before if job["state"] != NOT_STARTED]
     waiting = [job for job in now if job["state"] == NOT_STARTED]
-    before = [job for job in read_jobs(sweep) if job["state"] != NOT_STARTED]
     started = [job for job in now if job["state"] != NOT_STARTED]
-    entries = {job["folder"]: job for job in [*waiting, *before, *started]}
-    write_json(sweep / JOBS, {"jobs": sorted(entries.values(), key=lambda job: job["number"])})
+    entries = {job["folder"]: job for job in [*waiting, *kept, *started]}
+    left_out = [job for job in before if job["state"] == NOT_STARTED and job["folder"] not in names]
+    shortened = _read(sweep).get("shortened", 0) + bool(kept and left_out)
+    content: dict[str, Any] = {"jobs": sorted(entries.values(), key=lambda job: job["number"])}
+    write_json(sweep / JOBS, content | ({"shortened": shortened} if shortened else {}))
 
 
 def job_overrides(folder: Path) -> dict[str, list[str]]:

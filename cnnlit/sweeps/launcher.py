@@ -25,7 +25,7 @@ from rich.text import Text
 from cnnlit.config.command import SeparateJobs, begin, refusing
 from cnnlit.config.schema import check
 from cnnlit.files import Lock
-from cnnlit.runs.sweep_folder import MULTIRUN, write_jobs
+from cnnlit.runs.sweep_folder import MULTIRUN, next_look, write_jobs
 from cnnlit.sweeps.command_line import job_command, sweep_line
 from cnnlit.sweeps.composition import Composer, refuse_twins
 from cnnlit.sweeps.jobs import Job, print_line, print_table
@@ -47,6 +47,7 @@ class ProcessLauncher(Launcher, Callback):
         self._on_error = on_error
         self._jobs: list[Job] = []
         self._pool: ProcessPool | None = None
+        self._look = 1
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._config = config
@@ -95,6 +96,7 @@ class ProcessLauncher(Launcher, Callback):
         self._folder.mkdir(parents=True, exist_ok=True)
         if not self._lock.take():
             raise ValueError(f"hydra.sweep.dir={self._folder}: another process runs this sweep")
+        self._look = next_look(self._folder)
         for job in jobs:
             job.arguments()
         together = f", {self._at_once} at once" if self._at_once > 1 else ""
@@ -112,7 +114,7 @@ class ProcessLauncher(Launcher, Callback):
     def _keep_and_tell(self, line: str) -> None:
         """Print what is new, and write to jobs.json how all jobs stand, with or without a record of their own."""
         print_line(line)
-        write_jobs(self._folder, [job.entry(self._folder) for job in self._jobs])
+        write_jobs(self._folder, [job.entry(self._folder) for job in self._jobs], self._look)
 
     def _report(self) -> None:
         """A table of all jobs on stdout, and the command that resumes the sweep if some are not finished."""

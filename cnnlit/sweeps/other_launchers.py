@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from cnnlit.files import Lock
-from cnnlit.runs.sweep_folder import read_command, write_jobs
+from cnnlit.runs.sweep_folder import next_look, read_command, write_jobs
 from cnnlit.sweeps.command_line import job_command
 from cnnlit.sweeps.jobs import Job, JobFailed, print_line
 from cnnlit.sweeps.process_pool import ProcessPool
@@ -69,7 +69,7 @@ def keep_jobs(sweep: Path, jobs: Sequence[Job]) -> None:
     lock = Lock(sweep)
     lock.take(wait=True)
     try:
-        write_jobs(sweep, [job.entry(sweep) for job in jobs])
+        write_jobs(sweep, [job.entry(sweep) for job in jobs], next_look(sweep))
     finally:
         lock.give_back()
 

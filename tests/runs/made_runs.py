@@ -42,6 +42,7 @@ def made_run(
     command="python -m cnnlit.train",
     test=None,
     picture=None,
+    wrong=None,
     **changes,
 ):
     """Make the folder of a run.
@@ -59,6 +60,7 @@ def made_run(
         command: the one that made the run.
         test: further contents of test.json.
         picture: contents of pictures/errors.png.
+        wrong: bool [images], which of ten classes' images it answered wrongly, for test_predictions.csv.
         changes: see made_config.
     """
     folder.mkdir(parents=True)
@@ -75,6 +77,10 @@ def made_run(
     if state == "finished":
         numbers = {"test/error": error, "test/num_errors": round(error * num_images), "test/num_images": num_images}
         (folder / "test.json").write_text(json.dumps(numbers | (test or {})))
+    if wrong is not None:
+        rows = [(index, index % 10, (index + bool(bad)) % 10, 0.5) for index, bad in enumerate(wrong)]
+        lines = ["index,label,predicted,confidence", *(",".join(map(str, row)) for row in rows)]
+        (folder / "test_predictions.csv").write_text("\n".join(lines) + "\n")
     if picture:
         (folder / "pictures").mkdir()
         (folder / "pictures" / "errors.png").write_bytes(picture)

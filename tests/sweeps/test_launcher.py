@@ -16,7 +16,7 @@ import yaml
 from cnnlit.files import write_json
 from cnnlit.runs.reading import read
 from cnnlit.runs.records import find
-from cnnlit.runs.sweep_folder import read_jobs
+from cnnlit.runs.sweep_folder import places, read_jobs
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,6 +101,7 @@ def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
     told = read_jobs(tmp_path / "mine")
     assert [job["number"] for job in told] == list(range(7))
     assert {job["state"] for job in told} == {"finished"}
+    assert [job["look"] for job in told] == [1, 1, 1, 1, 2, 2, 3], "what a later command adds is for a later look"
     for job in told:
         made = yaml.safe_load((tmp_path / "mine" / job["folder"] / "config.yaml").read_text())
         assert job["overrides"][:2] == [f"model.pooling={made['model']['pooling']}", f"seed={made['seed']}"]
@@ -112,6 +113,7 @@ def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
     write_json(tmp_path / "mine" / "jobs.json", {"jobs": told + left})
     assert sweep("model.pooling=max,subsample", "seed=2", *words)[0] == 0
     assert read_jobs(tmp_path / "mine") == told
+    assert places(tmp_path / "mine")["0"] == (1, 1), "that plans were cut short is noted"
     # A sweep that shares no job with the folder is a different one, and must not mix with it.
     code, _, err = sweep("model.pooling=max,average", "seed=0,1", "hydra.sweep.dir=mine", "recipe.epochs=4")
     assert code == 2

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from cnnlit.analysis.results import Results
-from cnnlit.analysis.statistics import Interval
+from cnnlit.inference.statistics import Interval
 from cnnlit.reports.charts.scale import Scale, short
 from cnnlit.reports.charts.svg import tag
 
@@ -55,7 +55,11 @@ def dots_chart(results: Results) -> Markup:
             )
             for block, reading in each.readings.items()
         ]
-        mean, ends = (None, None) if each.censored else (each.summary.mean, each.summary.interval or each.sampling)
+        mean, ends = (
+            (None, None)
+            if each.censored
+            else (each.summary.mean, each.crossed or each.summary.interval or each.sampling)
+        )
         tip = f"{each.name}: mean {measure.show(mean)}, n = {len(dots)}"
         rows.append(Row(each.name, dots, mean, ends, tip + _within(ends, measure.show), color_of(place)))
     return strips(rows, measure.metric, f"{measure.title}, every run by arm", zero=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cnnlit.analysis.measures import kind
-from cnnlit.analysis.statistics import LEVEL
+from cnnlit.inference.statistics import LEVEL
 from cnnlit.reports.charts.scale import Scale, short
 from cnnlit.reports.charts.svg import tag
 

@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A summary of several runs' numbers; the deviation and the interval need at least two."""
+    """A summary of several runs' numbers; the deviation needs at least two, the interval some spread."""
 
     n: int
     mean: float
@@ -40,6 +40,8 @@ class Summary(NamedTuple):
 class Contrast(NamedTuple):
     """One sample against another, or against a number.
 
+    `over` gives the interval at another level than 95 %, as a later look at the same seeds needs.
+
     Attributes:
         how: the kind of comparison.
         n: number of pairs, or size of the first sample.
@@ -51,6 +53,10 @@ class Contrast(NamedTuple):
         p_shuffled: of the test that assumes no distribution, by flipping signs or exchanging numbers.
         differences: one per pair.
         wins: in how many pairs the first is smaller, and in how many larger; for `order unpaired`, which median is.
+        error: standard error of the mean difference.
+        freedom: degrees of freedom of `error`.
+        num_images: of the test images that it was reckoned over, where these count as a sample; 0 where they are fixed.
+        of_images: the part of the squared error that the test images bring, and more seeds would not make smaller.
     """
 
     how: How
@@ -63,14 +69,24 @@ class Contrast(NamedTuple):
     p_shuffled: float | None
     differences: tuple[float, ...] = ()
     wins: tuple[int, int] = (0, 0)
+    error: float | None = None
+    freedom: float | None = None
+    num_images: int = 0
+    of_images: float = 0.0
+
+    def over(self, level: float) -> Interval | None:
+        """The interval of the mean difference at a level, such as 0.9; None without any spread."""
+        if self.mean is None or not self.error or self.freedom is None:
+            return None
+        return around(self.mean, self.error, self.freedom, level)
 
 
 def summarize(numbers: Sequence[float]) -> Summary:
-    """Mean, standard deviation and Student's interval of one or more numbers."""
+    """Mean, standard deviation and Student's interval of one or more numbers; equal ones have no interval."""
     values = np.asarray(numbers, float)
     n, mean = len(values), _mean(values)
     deviation = _deviation(values)
-    interval = None if deviation is None else _around(mean, deviation / math.sqrt(n), n - 1)
+    interval = None if deviation is None else around(mean, deviation / math.sqrt(n), n - 1)
     return Summary(n, mean, deviation, interval, float(values.min()), float(values.max()))
 
 
@@ -95,14 +111,15 @@ def against_number(numbers: Sequence[float], number: float) -> Contrast:
 
 def _of_differences(how: How, values: NDArray[np.float64]) -> Contrast:
     n, mean, deviation = len(values), _mean(values), _deviation(values)
-    interval = p = p_shuffled = None
+    interval = p = p_shuffled = error = None
     if deviation is not None:
-        interval = _around(mean, deviation / math.sqrt(n), n - 1)
+        error = deviation / math.sqrt(n)
+        interval = around(mean, error, n - 1)
         p_shuffled = _shuffled((values,), "samples")
         # Without any spread there is no t: only signs can be counted.
         p = float(stats.ttest_1samp(values, 0).pvalue) if deviation else p_shuffled
     wins = (int((values < 0).sum()), int((values > 0).sum()))
-    return Contrast(how, n, n, mean, deviation, interval, p, p_shuffled, tuple(values.tolist()), wins)
+    return Contrast(how, n, n, mean, deviation, interval, p, p_shuffled, tuple(values.tolist()), wins, error, n - 1)
 
 
 def unpaired(first: Sequence[float], second: Sequence[float]) -> Contrast:
@@ -115,11 +132,15 @@ def unpaired(first: Sequence[float], second: Sequence[float]) -> Contrast:
     deviation = math.sqrt(sum(spread**2 for spread in spreads if spread is not None) / 2)
     p_shuffled = _shuffled((one, other), "independent")
     if deviation == 0:
-        return Contrast("unpaired", len(one), len(other), mean, 0.0, Interval(mean, mean), p_shuffled, p_shuffled)
+        return Contrast("unpaired", len(one), len(other), mean, 0.0, None, p_shuffled, p_shuffled)
     welch = stats.ttest_ind(one, other, equal_var=False)
     ends = welch.confidence_interval(LEVEL)
     interval = Interval(float(ends.low), float(ends.high))
-    return Contrast("unpaired", len(one), len(other), mean, deviation, interval, float(welch.pvalue), p_shuffled)
+    error = math.sqrt(one.var(ddof=1) / len(one) + other.var(ddof=1) / len(other))
+    return Contrast(
+        "unpaired", len(one), len(other), mean, deviation, interval, float(welch.pvalue), p_shuffled,
+        error=error, freedom=float(welch.df),
+    )  # fmt: skip
 
 
 def _shuffled(samples: tuple[NDArray[np.float64], ...], kind: Literal["samples", "independent"]) -> float:
@@ -174,8 +195,9 @@ def _deviation(values: NDArray[np.float64]) -> float | None:
     return 0.0 if np.ptp(values) <= 1e-12 * np.abs(values).max() else float(values.std(ddof=1))
 
 
-def _around(mean: float, error: float, freedom: int) -> Interval:
+def around(mean: float, error: float, freedom: float, level: float = LEVEL) -> Interval | None:
+    """Student's interval; None without any spread, for equal numbers tell nothing of how far the next may be."""
     if error == 0:
-        return Interval(mean, mean)
-    low, high = stats.t.interval(LEVEL, freedom, loc=mean, scale=error)
+        return None
+    low, high = stats.t.interval(level, freedom, loc=mean, scale=error)
     return Interval(float(low), float(high))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnnlit.analysis import power
+from cnnlit.inference import power
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,30 @@
 """Which arm reaches a target first, when some runs end before they reach it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
 
-from cnnlit.analysis.statistics import Contrast
+from cnnlit.inference.statistics import Contrast
 
 
-def order_paired(pairs: Sequence[tuple[float, bool, float, bool]]) -> Contrast:
+def order_paired(pairs: Mapping[str, tuple[float, bool, float, bool]], seed_of: Callable[[str], str] = str) -> Contrast:
     """The sign test of which was first, when some never reached the target.
 
     Args:
         pairs: for either run, its time and whether it reached the target; if not, the time is that of its end. A pair
             is undecided if neither reached it, or if one ended before the other got there.
+        seed_of: the seed of a pair; pairs of one seed count as one, decided by most of them.
     """
-    ahead = behind = 0
-    for one, one_reached, other, other_reached in pairs:
-        ahead += (one_reached and one < other) or (one_reached and not other_reached and one == other)
-        behind += (other_reached and other < one) or (other_reached and not one_reached and one == other)
-    p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else None
-    n = len(pairs)
-    return Contrast("order paired", n, n, None, None, None, p, None, (), (ahead, behind))
+    leads: dict[str, int] = {}
+    for name, (one, one_reached, other, other_reached) in pairs.items():
+        ahead = (one_reached and one < other) or (one_reached and not other_reached and one == other)
+        behind = (other_reached and other < one) or (other_reached and not one_reached and one == other)
+        leads[seed_of(name)] = leads.get(seed_of(name), 0) + ahead - behind
+    wins = sum(lead > 0 for lead in leads.values()), sum(lead < 0 for lead in leads.values())
+    p = float(stats.binomtest(wins[0], sum(wins)).pvalue) if any(wins) else None
+    return Contrast("order paired", len(leads), len(leads), None, None, None, p, None, (), wins)
 
 
 def order_unpaired(first: Sequence[tuple[float, bool]], second: Sequence[tuple[float, bool]]) -> Contrast:

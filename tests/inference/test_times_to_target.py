@@ -5,12 +5,23 @@ import math
 import pytest
 from scipy import stats
 
-from cnnlit.analysis import times_to_target
+from cnnlit.inference import times_to_target
+
+
+def named(pairs):
+    return {f"seed {number}": pair for number, pair in enumerate(pairs)}
+
+
+def test_pairs_that_share_a_seed_are_one():
+    """Four settings of two seeds are two seeds: the sign test has two of them, and no way to be sure."""
+    pairs = {f"seed {seed} (c={setting})": (1.0, True, 9.0, False) for seed in range(2) for setting in range(4)}
+    found = times_to_target.order_paired(pairs, lambda block: block.partition(" (")[0])
+    assert (found.n, found.wins, found.p) == (2, (2, 0), 0.5)
 
 
 def test_who_never_got_there_comes_after_who_did():
     late = [(3.0, True, 10.0, False)] * 5 + [(7.0, True, 6.0, True)]
-    found = times_to_target.order_paired(late)
+    found = times_to_target.order_paired(named(late))
     assert found.wins == (5, 1)
     assert found.mean is None
     assert found.p == pytest.approx(stats.binomtest(5, 6).pvalue)
@@ -18,10 +29,10 @@ def test_who_never_got_there_comes_after_who_did():
 
 def test_pairs_of_which_nothing_is_known_are_undecided():
     neither, cut_off_before = (10.0, False, 10.0, False), (4.0, False, 6.0, True)
-    found = times_to_target.order_paired([neither, cut_off_before, (6.0, True, 6.0, False)])
+    found = times_to_target.order_paired(named([neither, cut_off_before, (6.0, True, 6.0, False)]))
     assert found.wins == (1, 0)
     assert found.n == 3
-    assert times_to_target.order_paired([neither]).p is None
+    assert times_to_target.order_paired(named([neither])).p is None
 
 
 def test_unpaired_times_are_ranked_by_the_log_rank_test():

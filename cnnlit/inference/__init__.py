@@ -1,0 +1,1 @@
+"""What numbers can say: intervals, tests and how many it takes. Nothing here knows of runs."""
