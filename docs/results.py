@@ -1,12 +1,14 @@
-"""python docs/results.py FOLDER: write the result pages, from the sweeps in a folder.
+"""python docs/results.py [FOLDER]: write the result pages, from kept sweeps and from those in a folder.
 
-A sweep is FOLDER/X, as `python -m cnnlit.train -m experiment=X hydra.sweep.dir=FOLDER/X` makes it. Each is reported on
-as the `# Report:` lines at the head of its experiment's file say, in docs/results/X.md for people and in
-docs/results/X.json. Then docs/results.md is rebuilt from all such JSON files, so that sweeps made earlier or elsewhere
-stay in it. Without FOLDER, only docs/results.md is rebuilt.
+A sweep is FOLDER/X, as `python -m cnnlit.train -m experiment=X hydra.sweep.dir=FOLDER/X` makes it. What its numbers
+come from is kept in docs/results/kept/X.tar.xz: each run's record, configuration, curves and answers to the test
+images. Then every kept sweep is reported on as the `# Report:` lines at the head of its experiment's file say, in
+docs/results/X.md for people and in docs/results/X.json, and docs/results.md is rebuilt from these. Without FOLDER,
+every page is computed again from what is kept, to the same digits.
 """
 
 import argparse
+import contextlib
 import json
 import re
 import shlex
@@ -25,12 +27,14 @@ from cnnlit.reports.report_data import as_json
 from cnnlit.reports.report_tables import duration, report_page
 from cnnlit.reports.tables import as_markdown
 from cnnlit.runs import records
+from cnnlit.runs.kept_sweep import keep, unpacked
 from cnnlit.runs.records import RunRecord
 from cnnlit.runs.sweep_folder import read_command
 from cnnlit.sweeps.command_line import sweep_line
 
 DOCS = Path(__file__).parent
 EXPERIMENTS = DOCS.parent / "conf" / "experiment"
+KEPT = DOCS / "results" / "kept"
 REPORT = "python -m cnnlit.report"
 MOST_ARMS = 6
 """Most arms that the overview shows of a report; the experiment's page has all."""
@@ -44,10 +48,12 @@ OPENING = """\
 <!-- Written by `python docs/results.py` from docs/results/*.json. -->
 
 The results of the experiments, one row for each `# Report:` line at the head of an experiment's file: the arms, best
-first, each with its mean over seeds and 95 % interval, and the verdict of `python -m cnnlit.report` on the claim. The
-number is that of the claim in [claims.md](claims.md); claims that need no training are in [counts.md](counts.md). Times
-are totals over all runs of an experiment. An experiment's page has the paired differences, what failed or is missing,
-the hardware, the versions and the commit.
+first, each with its mean and 95 % interval, and the verdict of `python -m cnnlit.report` on the claim. Intervals are
+over seeds and test images where every answer was kept, and over seeds alone, of these images, where it was not: the
+page says which. The number is that of the claim in [claims.md](claims.md); claims that need no training are in
+[counts.md](counts.md). Times are totals over all runs of an experiment. An experiment's page has the differences,
+what failed or is missing, the hardware, the versions and the commit. [plan.md](results/plan.md) says what comes next.
+`python docs/results.py` computes all of it again from [what is kept](results/kept/README.md).
 """
 
 NOTHING = "No sweep has been reported on yet."
@@ -60,11 +66,13 @@ class Head(NamedTuple):
         question: what the experiment asks.
         source: the paper or the slides, and how the experiment differs from them.
         reports: command lines of `report`.
+        forms: other forms of the experiment that were tried, and what came out; empty if there were none.
     """
 
     question: str
     source: str
     reports: list[str]
+    forms: str
 
 
 def main() -> int:
@@ -77,9 +85,16 @@ def main() -> int:
     problems = []
     for sweep in sorted(path for path in folder.iterdir() if path.is_dir()) if folder else []:
         try:
-            write_results(sweep, DOCS / "results")
+            read_head(sweep.name)
+            keep(sweep, KEPT / f"{sweep.name}.tar.xz")
         except (OSError, ValueError) as error:
             problems.append(f"{sweep}: {error}\n")
+    for archive in sorted(KEPT.glob("*.tar.xz")):
+        try:
+            with unpacked(archive) as sweep:
+                write_results(sweep, DOCS / "results")
+        except (OSError, ValueError) as error:
+            problems.append(f"{archive}: {error}\n")
     write_whole(DOCS / "results.md", overview(DOCS))
     sys.stderr.write("".join(problems))
     return 2 if problems else 0
@@ -100,11 +115,13 @@ def write_results(sweep: Path, to: Path) -> None:
     command = _command(sweep)
     found = records.find([str(sweep)])
     runs = [_without_paths(run, sweep, command) for run in found.records]
-    reports = [(line, *_findings(line, runs, found.never_started)) for line in head.reports]
+    with contextlib.chdir(sweep.parent):  # where the runs' answers are
+        reports = [(line, *_findings(line, runs, found.never_started)) for line in head.reports]
     summary = {
         "experiment": sweep.name,
         "question": head.question,
         "source": head.source,
+        "forms": head.forms,
         "command": command,
         "reports": [{"line": line, **as_json(results, verdict)} for line, results, verdict in reports],
     }
@@ -131,7 +148,7 @@ def read_head(experiment: str) -> Head:
     if not reports:
         raise ValueError(f"{path}: has no line `# Report: {REPORT} ...`")
     named = dict(entries)
-    return Head(named["Question"], named.get("Paper") or f"Slides: {named['Slides']}", reports)
+    return Head(named["Question"], named.get("Paper") or f"Slides: {named['Slides']}", reports, named.get("Forms", ""))
 
 
 def options_of(line: str) -> dict[str, str]:
@@ -142,7 +159,7 @@ def options_of(line: str) -> dict[str, str]:
     """
     words = shlex.split(line)
     options = dict(word.split("=", 1) for word in words[3:])
-    known = {"runs", "metric", "target", "by", "claim", "smallest_difference"}
+    known = {"runs", "metric", "target", "by", "claim", "smallest_difference", "forms_tried"}
     if words[:3] != REPORT.split() or not set(options) <= known or "runs" not in options:
         raise ValueError(f"{line}: must be {REPORT} runs=... and any of {', '.join(sorted(known - {'runs'}))}")
     return {key: value for key, value in options.items() if key != "runs"}
@@ -153,7 +170,8 @@ def _findings(line: str, runs: Sequence[RunRecord], never_started: Sequence[str]
     by = asked["by"].split(",") if "by" in asked else []
     results = compare_runs(runs, measure_of(asked.get("metric"), asked.get("target")), by, never_started)
     smallest = asked.get("smallest_difference")
-    return results, judge(results, asked.get("claim"), float(smallest) if smallest else None)
+    forms = int(asked.get("forms_tried", 1))
+    return results, judge(results, asked.get("claim"), float(smallest) if smallest else None, forms)
 
 
 def _command(sweep: Path) -> str:
@@ -170,6 +188,7 @@ def _without_paths(run: RunRecord, sweep: Path, command: str) -> RunRecord:
 
 def _page(name: str, head: Head, command: str, reports: Sequence[tuple[str, Results, Verdict]]) -> str:
     parts = [f"# {name}", f"Question: {head.question}", f"Source: {head.source}", f"    {command}"]
+    parts += [f"Other forms of the experiment that were tried: {head.forms}"] * bool(head.forms)
     for line, results, verdict in reports:
         *findings, origin = report_page(results, verdict)
         parts += [f"## {_title(line, results.measure.title)}", f"    {line}", as_markdown(findings).rstrip("\n")]
@@ -225,9 +244,16 @@ def _rows(summary: dict[str, Any], number: str) -> Iterator[list[str]]:
         lost = f"; not counted: {len(report['not_counted'])}" * bool(report["not_counted"])
         lost += "; some runs are missing" * bool(report["missing"])
         row = [f"{title}<br>`{claim}`" if claim else title, "<br>".join(shown), ", ".join(seeds)]
-        row.append(f"**{OUTCOMES.get(outcome, outcome)}**{lost}")
+        lost += f"; also tried: {summary['forms']}" * bool(summary.get("forms") and not place)
+        row.append(f"**{_outcome(outcome, options_of(report['line']), measure)}**{lost}")
         row.append("" if place else duration(report["seconds"]))
         yield [cell.replace("|", "\\|") for cell in (["", ""] if place else shared) + row]
+
+
+def _outcome(outcome: str, asked: dict[str, str], measure: Measure) -> str:
+    if outcome != "no difference larger than":
+        return OUTCOMES.get(outcome, outcome)
+    return f"{outcome} {measure.show_difference(float(asked['smallest_difference'])).lstrip('+')}"
 
 
 def _arm(arm: dict[str, Any], measure: Measure) -> str:
