@@ -36,7 +36,7 @@ KNOWS = {
         *("files", "config", "models", "data", "training", "runs", "drawings", "attribution"),
         *("tracking", "parallel", "callbacks"),
     },
-    "sweeps": {"files", "config", "runs", "parallel"},
+    "sweeps": {"files", "config", "runs", "parallel", "analysis"},
 }
 """The rooms, and those of ours that each may import; commands may import all of them."""
 

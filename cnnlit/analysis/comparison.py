@@ -11,6 +11,7 @@ from cnnlit.analysis.answers import answered, of_both
 from cnnlit.analysis.arms import Arm, seed_of, setting_of
 from cnnlit.analysis.measures import Measure, Reading
 from cnnlit.analysis.results import ArmComparison, Measured, Results, Uncounted
+from cnnlit.analysis.selection import Choice, choices, not_bracketed
 from cnnlit.inference import clusters, crossed, looks, statistics, times_to_target
 from cnnlit.inference.clusters import Interaction
 from cnnlit.inference.crossed import McNemar
@@ -35,6 +36,9 @@ def compare_runs(
     Raises:
         ValueError: if no finished run has such a number.
     """
+    choosing = [run for run in records if run.planned and run.planned.chooses]
+    chosen = _chosen(choosing)
+    records = [run for run in records if run not in choosing]
     arms = grouping.find(records, by)
     uncounted = [Uncounted("", run, reason) for run, reason in arms.homeless]
     measured = []
@@ -52,9 +56,34 @@ def compare_runs(
     measured.sort(key=lambda each: _rank(each, measure))
     with_numbers = [each for each in measured if each.readings]
     comparisons = list(_comparisons(with_numbers, measure))
-    cut_off = [run for run in records if run.planned and run.state in ("running", "interrupted")]
+    cut_off = [run for run in (*records, *choosing) if run.planned and run.state in ("running", "interrupted")]
     pending = len(never_started) + len(cut_off)
-    return Results(measure, arms, measured, comparisons, uncounted, [*never_started, *arms.missing()], pending)
+    grids = [(factor.word, factor.names) for factor in arms.factors]
+    edges = [*not_bracketed(with_numbers, grids), *(_words(each) for each in chosen if each.edge)]
+    return Results(
+        measure,
+        arms,
+        measured,
+        comparisons,
+        uncounted,
+        [*never_started, *arms.missing()],
+        pending,
+        tuple(edges),
+        tuple(_words(each) for each in chosen),
+    )
+
+
+def _chosen(choosing: Sequence[RunRecord]) -> list[Choice]:
+    questions = dict.fromkeys(run.planned.chooses for run in choosing if run.planned and run.planned.chooses)
+    return [each for key, by in questions for each in choices(choosing, key, by)]
+
+
+def _words(choice: Choice) -> str:
+    """`model.activation=relu: lr=0.03 of 0.01, 0.03, 0.1, the largest tried`."""
+    own = [word for word in choice.arm if not word.startswith("experiment=") and ".root=" not in word]
+    word = choice.key.rpartition(".")[2]
+    end = f", {choice.edge}" if choice.edge else ""
+    return f"{' '.join(own)}: {word}={choice.best} of {', '.join(choice.readings)}{end}"
 
 
 def _refuse(records: Sequence[RunRecord], measure: Measure, uncounted: Sequence[Uncounted]) -> None:

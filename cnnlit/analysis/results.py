@@ -118,6 +118,8 @@ class Results:
         uncounted: runs that enter no mean.
         missing: runs that should exist, and jobs that left nothing.
         pending: how many runs that a sweep planned have not come to an end.
+        not_bracketed: arms that are best at an end of a grid of numbers, with the end.
+        chosen: what runs that only choose a value came to, in words.
     """
 
     measure: Measure
@@ -127,6 +129,8 @@ class Results:
     uncounted: list[Uncounted]
     missing: list[str]
     pending: int = 0
+    not_bracketed: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     @property
     def censored(self) -> bool:

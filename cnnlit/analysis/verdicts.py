@@ -71,6 +71,8 @@ def judge(results: Results, claim: str | None, smallest: float | None, forms: in
     verdict = _best(results, asked) if claim is None else _on(claim, results, asked)
     if results.pending:
         verdict = _not_yet(results, claim, verdict)
+    if results.not_bracketed:
+        verdict = verdict._replace(sentence=f"{verdict.sentence}; not bracketed: {'; '.join(results.not_bracketed)}")
     lost = len(results.uncounted)
     if not lost:
         return verdict

@@ -178,6 +178,10 @@ def notes(results: Results) -> list[str]:
             f"Within arms the runs differ in {keys}; pairs are of the same seed and the same of these. Runs of one "
             "seed are not independent: n counts seeds, each with the mean of its runs."
         )
+    if results.chosen:
+        lines.append(f"Chosen on seeds of their own, which are not compared: {'; '.join(results.chosen)}.")
+    if results.not_bracketed:
+        lines.append("Not bracketed: the best value lies at an end of those that were tried, and may not be the best.")
     lines += _added(results)
     lines += _unlike(results)
     return lines

@@ -90,16 +90,21 @@ class Place(NamedTuple):
     Attributes:
         look: 1 for what the sweep's first command planned, 2 for what was added after that had begun, and so on.
         shortened: how often the plan of the sweep was cut short, before or after this job.
+        chooses: for a job that only chooses a value: the key, and what it is chosen by.
     """
 
     look: int
     shortened: int
+    chooses: tuple[str, str] | None = None
 
 
 def places(sweep: Path) -> dict[str, Place]:
     """When each job of a sweep was planned, by the job's folder; none if there is no jobs.json."""
     shortened = _read(sweep).get("shortened", 0)
-    return {job["folder"]: Place(job.get("look", 1), shortened) for job in read_jobs(sweep)}
+    return {
+        job["folder"]: Place(job.get("look", 1), shortened, tuple(job["chooses"]) if job.get("chooses") else None)
+        for job in read_jobs(sweep)
+    }
 
 
 def next_look(sweep: Path) -> int:

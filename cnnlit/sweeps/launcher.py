@@ -32,6 +32,7 @@ from cnnlit.sweeps.jobs import Job, print_line, print_table
 from cnnlit.sweeps.other_launchers import run_apart
 from cnnlit.sweeps.process_pool import ProcessPool, end_with_parent
 from cnnlit.sweeps.resources import Resources, visible_cores, visible_gpus
+from cnnlit.sweeps.selection_jobs import Select, chooses, in_two_parts
 
 
 class ProcessLauncher(Launcher, Callback):
@@ -40,11 +41,22 @@ class ProcessLauncher(Launcher, Callback):
     Args:
         jobs: how many may run at once; each has its own GPUs and cores as far as there are enough.
         on_error: whether the other jobs go on when one fails.
+        select: chooses the value of a key, such as the learning rate, for each arm, on seeds that are not compared:
+            jobs with these seeds run first, and the others with the value that was best in their arm.
     """
 
-    def __init__(self, *, jobs: Annotated[int, Ge(1)] = 1, on_error: Literal["stop", "continue"] = "continue") -> None:
+    def __init__(
+        self,
+        *,
+        jobs: Annotated[int, Ge(1)] = 1,
+        on_error: Literal["stop", "continue"] = "continue",
+        select: Select | None = None,
+    ) -> None:
         self._at_once = jobs
         self._on_error = on_error
+        # Hydra hands over its own containers; what is wrong in them is told when the launcher is set up.
+        self._chosen_by = select
+        self._select: Select | None = None
         self._jobs: list[Job] = []
         self._pool: ProcessPool | None = None
         self._look = 1
@@ -56,6 +68,9 @@ class ProcessLauncher(Launcher, Callback):
         self._folder = self._composer.folder
         self._lock = Lock(self._folder)
         _check_own_node(config)
+        if self._chosen_by:
+            node: Any = OmegaConf.to_container(config.hydra.launcher.select, resolve=True)
+            self._select = Select(**node)
         hydra_context.callbacks.callbacks.append(self)  # for on_multirun_end
         atexit.register(self._remove_unused_folder)
 
@@ -67,8 +82,11 @@ class ProcessLauncher(Launcher, Callback):
             if self._pool is None:
                 self._begin(jobs)
             assert self._pool
-            self._jobs += jobs
-            self._pool.run(jobs)
+            for part in [jobs] if self._select is None else in_two_parts(jobs, self._select, self._folder):
+                self._jobs += part
+                self._pool.run(part)
+                if self._pool.stopped:
+                    break
         if self._pool.stopped:
             self._report()
             received = self._pool.received
@@ -114,7 +132,8 @@ class ProcessLauncher(Launcher, Callback):
     def _keep_and_tell(self, line: str) -> None:
         """Print what is new, and write to jobs.json how all jobs stand, with or without a record of their own."""
         print_line(line)
-        write_jobs(self._folder, [job.entry(self._folder) for job in self._jobs], self._look)
+        entries = [job.entry(self._folder) | chooses(job, self._select) for job in self._jobs]
+        write_jobs(self._folder, entries, self._look)
 
     def _report(self) -> None:
         """A table of all jobs on stdout, and the command that resumes the sweep if some are not finished."""
