@@ -1,4 +1,4 @@
-"""python -m cnnlit.dashboard: a W&B workspace of a project's runs, and a report of a sweep or a group.
+"""python -m cnnlit.dashboard: make a W&B workspace of a project's runs, and a report of a sweep or a group.
 
 Its keys are in conf/dashboard.yaml; --help lists them.
 """

@@ -1,4 +1,4 @@
-"""python -m cnnlit.describe: the layer table of a network beside the paper's, or how two networks differ.
+"""python -m cnnlit.describe: print the layer table of a network beside the paper's, or how two networks differ.
 
 conf/describe.yaml and the groups that it names hold all options; --help lists them.
 """

@@ -1,4 +1,4 @@
-"""python -m cnnlit.doctor: what is in data.root, what of it cannot be read, and whether it is read fast enough.
+"""python -m cnnlit.doctor: check what data.root holds, what of it cannot be read, and whether it is read fast enough.
 
 What can be configured is in conf/doctor.yaml and the groups that it names; --help lists it.
 """

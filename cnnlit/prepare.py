@@ -1,4 +1,4 @@
-"""python -m cnnlit.prepare: images resized once and stored so that they stream.
+"""python -m cnnlit.prepare: resize images once and store them so that they stream.
 
 What can be configured is in conf/prepare.yaml and the groups that it names; --help lists it.
 """

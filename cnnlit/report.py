@@ -1,4 +1,4 @@
-"""python -m cnnlit.report: what runs say, with intervals, differences and a verdict.
+"""python -m cnnlit.report: compare runs: means, intervals, differences, and a verdict on a claim.
 
 conf/report.yaml holds all options; --help lists them.
 """

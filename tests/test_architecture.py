@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from lightning import Callback
 
+import cnnlit.__main__
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnlit"
 COMMANDS = {"dashboard", "describe", "doctor", "evaluate", "predict", "prepare", "report", "sweep", "train"}
@@ -83,7 +85,7 @@ def imports(path: Path) -> Iterator[str]:
 def room_of(module: str) -> str:
     """`runs` for cnnlit.runs.folder; `commands` for all of these."""
     room = module.split(".")[1]
-    return "commands" if room in COMMANDS else room
+    return "commands" if room in {*COMMANDS, "__main__"} else room
 
 
 def rooms() -> list[Path]:
@@ -100,7 +102,8 @@ def classes() -> Iterator[tuple[str, Path]]:
 
 def test_the_package_holds_the_commands_the_ground_floor_and_the_rooms() -> None:
     names = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
-    assert names - {"__init__"} == COMMANDS | set(KNOWS)
+    assert names - {"__init__", "__main__"} == COMMANDS | set(KNOWS)
+    assert set(cnnlit.__main__.COMMANDS) == COMMANDS
 
 
 @pytest.mark.parametrize("room", KNOWS)

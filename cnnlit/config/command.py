@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 import select
 import sys
 from collections.abc import Callable, Iterator
@@ -18,10 +17,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, container, run_folder
-from cnnlit.config.hydra_internals import DEFAULTS, hydra_options, list_groups_fast, search_own_files_first
+from cnnlit.config.help import print_help, print_versions
+from cnnlit.config.hydra_internals import DEFAULTS, search_own_files_first
 from cnnlit.config.own_code import find as find_own_error
 from cnnlit.config.own_code import in_one_line
-from cnnlit.config.schema import Node, check, settings_of
+from cnnlit.config.provenance import print_configuration
+from cnnlit.config.schema import Node, check, check_source, settings_of
+from cnnlit.config.signatures import name_of
+from cnnlit.config.typed_words import PLAIN, as_hydra_reads, quoted, refuse_misread
+
+HELP, VERSION, CONFIG = ("--help", "-h"), "--version", "--config"
+"""Words that ask about a command."""
 
 WRONG_INPUT = (ValueError, OSError, *COMPOSITION_ERRORS)
 
@@ -75,6 +81,7 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
             node = container(composed, HydraConfig.get().overrides.task)
             if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
                 return jobs.run(function, node)
+            check_source(node, name_of(settings_of(function)))
             unchecked = check(node, function)
         if "LOCAL_RANK" not in os.environ:
             _mention_unchecked(unchecked)
@@ -88,14 +95,32 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
 
     def main() -> None:
         nonlocal is_job
-        sys.argv[1:] = map(_without_hyphens, sys.argv[1:])
-        is_job = jobs is not None and jobs.begin()
-        list_groups_fast()
+        sys.argv[1:] = as_hydra_reads(sys.argv[1:])
         search_own_files_first()
+        if _answered(function):
+            return
+        is_job = jobs is not None and jobs.begin()
         with _composing(function.__name__, traceback_wanted=wanted), _ending_unread():
+            refuse_misread(sys.argv[1:], function.__name__)
             hydra.main(**DEFAULTS, config_path=str(conf_dir()), config_name=function.__name__)(task)()
 
     return main
+
+
+def _answered(function: Callable[..., Any]) -> bool:
+    """Whether the command line asks about the command and not for what it does; the answer is then printed."""
+    asked = {word for word in sys.argv[1:] if word in (*HELP, VERSION, CONFIG)}
+    if not asked:
+        return False
+    words = [word for word in sys.argv[1:] if word not in asked]
+    with _composing(function.__name__, traceback_wanted=_Composing.traceback_wanted), _ending_unread():
+        if VERSION in asked:
+            print_versions()
+        elif CONFIG in asked:
+            print_configuration(function.__name__, conf_dir(), words)
+        else:
+            print_help(function, words)
+    return True
 
 
 def _call(function: Callable[..., Any], node: Node) -> Any:
@@ -171,9 +196,8 @@ def quote(*keys: str) -> None:
     """Quote the values of these keys on the command line: without quotes, Hydra cannot read =, commas or é in them."""
     for place, word in enumerate(sys.argv):
         key, _, value = word.partition("=")
-        if key in keys and re.search(r"[^\w./:*+-]", value, re.ASCII) and value[0] not in "'\"[":
-            escaped = value.replace("'", "\\'")
-            sys.argv[place] = f"{key}='{escaped}'"
+        if key in keys and value and not PLAIN.fullmatch(value) and value[0] not in "'\"[":
+            sys.argv[place] = quoted(word)
 
 
 @contextmanager
@@ -188,12 +212,6 @@ def _ending_unread() -> Iterator[None]:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes the rest when it exits
         sys.exit(SIGPIPE_EXIT_CODE)
-
-
-def _without_hyphens(word: str) -> str:
-    """`--key=value`, as W&B's agents write it, is key=value; Hydra's own options stay."""
-    name, equals, _ = word.partition("=")
-    return word.removeprefix("--") if equals and name.startswith("--") and name not in hydra_options() else word
 
 
 def _mention_unchecked(keys: list[str]) -> None:

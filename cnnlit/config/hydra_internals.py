@@ -1,6 +1,6 @@
 """Whatever of Hydra is private, patched, or not the same in versions 1.3 and 1.4."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,15 @@ from typing import Any
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathElement
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 EXECUTION_CHECKS = "UNSAFE_DISABLE_EXECUTION_CHECKS"
 HYDRA_1_4 = hasattr(hydra.utils, EXECUTION_CHECKS)
@@ -40,23 +44,74 @@ def hydra_options() -> set[str]:
     return set(get_args_parser()._option_string_actions)
 
 
-def list_groups_fast() -> None:
-    """Let --help list a group's choices from the files.
+class Composition:
+    """What a command line composes, with the files that it was composed of; nothing of Hydra's is started.
 
-    Hydra 1.3 copies all configuration in memory for each group that it lists, which doubles the time of --help.
+    Args:
+        name: the command, as its file in conf/ is named.
+        conf_dir: the folder of configuration files.
+        words: overrides, and Hydra's own options.
     """
 
-    def group_options(
-        loader: ConfigLoaderImpl,
-        group_name: str,
-        results_filter: ObjectType | None = ObjectType.CONFIG,
-        config_name: str | None = None,
-        overrides: list[str] | None = None,
-    ) -> list[str]:
-        return loader.repository.get_group_options(group_name, results_filter)
+    def __init__(self, name: str, conf_dir: Path, words: list[str]) -> None:
+        search_own_files_first()
+        options = get_args_parser().parse_args(words)
+        search_path = create_config_search_path(str(conf_dir))
+        if options.config_dir:
+            own = Path(options.config_dir).resolve()
+            search_path.append(provider="command-line", path=f"file://{own}")  # see search_own_files_first
+        self._loader = ConfigLoaderImpl(search_path)
+        self.overrides: list[str] = options.overrides
+        self.config = self._loader.load_configuration(name, self.overrides, RunMode.RUN)
+        self.header, self.footer = str(self.config.hydra.help.header), str(self.config.hydra.help.footer)
+        tree = self._loader.compute_defaults_list(name, self.overrides, RunMode.RUN).defaults
+        self.files = [(each.config_path or "", each.package or "") for each in tree]
+        """Path below a folder of configuration files, without suffix, and the part of the configuration that the file
+        fills, in the order in which they are merged."""
+        places = [each.path for each in self._loader.get_search_path().get_path()]
+        self.folders = [
+            Path(each.removeprefix("file://")) for each in places if not each.startswith(("pkg:", "struct"))
+        ]
+        chosen = self.config.hydra.runtime.choices
+        self.choices = {str(group): choice for group, choice in chosen.items() if not str(group).startswith("hydra/")}
+        OmegaConf.set_struct(self.config, value=False)
+        del self.config["hydra"]
 
-    if not HYDRA_1_4:
-        ConfigLoaderImpl.get_group_options = group_options  # type: ignore[assignment]
+    def resolved(self) -> dict[str, Any]:
+        """The configuration as plain containers; what cannot be resolved without a run stays as written."""
+        try:
+            return OmegaConf.to_container(self.config, resolve=True)  # type: ignore[return-value]
+        except OmegaConfBaseException:
+            return self.unresolved()
+
+    def unresolved(self) -> dict[str, Any]:
+        """The configuration as its files have it, as plain containers."""
+        return OmegaConf.to_container(self.config)  # type: ignore[return-value]
+
+    def options_of(self, group: str) -> list[str]:
+        """What can be chosen of a group."""
+        return sorted(self._loader.repository.get_group_options(group, ObjectType.CONFIG))
+
+
+def parts_and_others(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The bare words of a command line (`model`), and the rest of it: overrides, and Hydra's own options."""
+    options, _ = get_args_parser().parse_known_args(words)
+    parts = [word for word in options.overrides if "=" not in word and not word.startswith("~")]
+    return parts, [word for word in words if word not in parts]
+
+
+def unknown_options(words: Sequence[str]) -> list[str]:
+    """The options of a command line that Hydra does not have: `--epochs`."""
+    return [word for word in get_args_parser().parse_known_args(words)[1] if word.startswith("-")]
+
+
+def is_readable(word: str) -> bool:
+    """Whether Hydra's grammar can read an override."""
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
 
 
 def search_own_files_first() -> None:

@@ -1,0 +1,157 @@
+"""Signatures of our own classes, read from their source: importing them imports torch, and that takes seconds.
+
+A page of help and the refusal of a mistyped value come at once. What cannot be told from the source alone is left open.
+"""
+
+import ast
+import builtins
+import functools
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PACKAGE = Path(__file__).resolve().parents[1]
+LIGHT = ("typing", "collections.abc", "annotated_types", "pathlib")
+"""Modules that annotations name things of, and that cost nothing to import."""
+
+
+class Parameter(NamedTuple):
+    """One of a constructor's: its annotation, Parameter.empty where not known, and what the docstring says of it."""
+
+    annotation: Any
+    meaning: str
+
+
+@functools.cache
+def read_signature(target: str) -> dict[str, Parameter] | None:
+    """The parameters of a class or function of ours that can be given by keyword.
+
+    Args:
+        target: its dotted name.
+
+    Returns:
+        None if it is not ours, takes more than it names, or cannot be told from the source.
+    """
+    module, _, name = target.rpartition(".")
+    source = _source(module)
+    if source is None or (found := source.definitions.get(name)) is None:
+        return None
+    try:
+        return {each: Parameter(annotation, meaning) for each, annotation, meaning in _parameters(source, found)}
+    except LookupError:
+        return None
+
+
+def name_of(target: Callable[..., Any]) -> str:
+    """The dotted name of a class or function, also where its module runs as a program."""
+    module = target.__module__
+    if module == "__main__" and (spec := sys.modules[module].__spec__):
+        module = spec.name
+    return f"{module}.{target.__qualname__}"
+
+
+class _Source:
+    """A module of ours as its file has it, and the values of the names that stand in annotations."""
+
+    def __init__(self, path: Path) -> None:
+        self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        body = [each for each in self.tree.body if isinstance(each, ast.ClassDef | ast.FunctionDef)]
+        self.definitions = {each.name: each for each in body}
+        self._aliases = {
+            each.targets[0].id: each.value
+            for each in self.tree.body
+            if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)
+        }
+        self._imported = {
+            alias.asname or alias.name: (each.module, alias.name)
+            for each in self.tree.body
+            if isinstance(each, ast.ImportFrom) and each.module
+            for alias in each.names
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a name, for `eval`; KeyError where telling it would take an import that is not light."""
+        if name in self._aliases:
+            return self.evaluate(self._aliases[name])
+        if name in self._imported:
+            module, original = self._imported[name]
+            if module in LIGHT:
+                return getattr(importlib.import_module(module), original)
+            if (other := _source(module)) is not None:
+                return other[original]
+        elif hasattr(builtins, name):
+            return getattr(builtins, name)
+        raise KeyError(name)
+
+    def evaluate(self, expression: ast.expr) -> Any:
+        return eval(compile(ast.Expression(expression), "<annotation>", "eval"), {"__builtins__": {}}, self)  # type: ignore[arg-type]  # it has __getitem__
+
+    def annotation(self, expression: ast.expr | None) -> Any:
+        """Parameter.empty where it is not known."""
+        try:
+            return inspect.Parameter.empty if expression is None else self.evaluate(expression)
+        except (KeyError, NameError, TypeError, AttributeError):
+            return inspect.Parameter.empty
+
+    def base_of(self, definition: ast.ClassDef) -> "tuple[_Source, ast.ClassDef]":
+        """The class that one is derived from; LookupError if it is not ours."""
+        for base in definition.bases:
+            if isinstance(base, ast.Name):
+                module, name = self._imported.get(base.id, ("", base.id))
+                source = _source(module) if module else self
+                found = source.definitions.get(name) if source else None
+                if source and isinstance(found, ast.ClassDef):
+                    return source, found
+        raise LookupError(definition.name)
+
+
+@functools.cache
+def _source(module: str) -> _Source | None:
+    if module.partition(".")[0] != PACKAGE.name:
+        return None
+    place = PACKAGE.joinpath(*module.split(".")[1:])
+    files = (place.with_suffix(".py"), place / "__init__.py")
+    return next((_Source(path) for path in files if path.is_file()), None)
+
+
+def _parameters(source: _Source, found: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, Any, str]]:
+    if isinstance(found, ast.FunctionDef):
+        yield from _arguments(source, found, _meanings(found))
+    elif constructor := next((each for each in found.body if getattr(each, "name", "") == "__init__"), None):
+        assert isinstance(constructor, ast.FunctionDef)
+        yield from _arguments(source, constructor, _meanings(found) | _meanings(constructor))
+    elif any("dataclass" in ast.unparse(each) for each in found.decorator_list):
+        yield from _fields(source, found)
+    elif found.bases:
+        yield from _parameters(*source.base_of(found))
+
+
+def _arguments(source: _Source, function: ast.FunctionDef, meanings: dict[str, str]) -> Iterator[tuple[str, Any, str]]:
+    taken = function.args
+    if taken.kwarg or taken.posonlyargs:
+        raise LookupError(function.name)
+    for each in (*taken.args, *taken.kwonlyargs):
+        if each.arg != "self":
+            yield each.arg, source.annotation(each.annotation), meanings.get(each.arg, "")
+
+
+def _fields(source: _Source, found: ast.ClassDef) -> Iterator[tuple[str, Any, str]]:
+    if found.bases:
+        yield from _parameters(*source.base_of(found))
+    meanings = _meanings(found)
+    for each in found.body:
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            name = each.target.id
+            yield name, source.annotation(each.annotation), meanings.get(name, "")
+
+
+def _meanings(found: ast.ClassDef | ast.FunctionDef) -> dict[str, str]:
+    """What a docstring's `Args:` says of each parameter, in one line."""
+    _, _, section = (ast.get_docstring(found) or "").partition("Args:\n")
+    section = re.split(r"\n(?=\S)", section)[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

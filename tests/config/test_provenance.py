@@ -1,0 +1,51 @@
+"""Where values come from."""
+
+from pathlib import Path
+
+import pytest
+
+from cnnlit.config.compose import conf_dir
+from cnnlit.config.hydra_internals import Composition
+from cnnlit.config.provenance import headline, origins, print_configuration
+
+
+def test_the_last_file_that_sets_a_key_is_its_origin_and_comments_stay() -> None:
+    found = origins(Composition("train", conf_dir(), ["data=mnist"]))
+    assert found["data.source"].file == "data/mnist"
+    assert found["data.distortion_elastic_smoothness_pixels"].file == "data/digits"
+    assert found["data.views"].comment.startswith("of each image in a test")
+    assert found["recipe.optimizer.lr"].file == "recipe/optimizer/adamw"
+
+
+def test_an_own_folder_comes_first(tmp_path: Path) -> None:
+    own = tmp_path / "model" / "lenet5.yaml"
+    own.parent.mkdir()
+    own.write_text("# Mine.\n_target_: cnnlit.models.lenet5.LeNet5\npooling: max  # as I like it\n")
+    composition = Composition("train", conf_dir(), ["--config-dir", str(tmp_path)])
+    assert origins(composition)["model.pooling"].comment == "as I like it"
+    assert composition.resolved()["model"] == {"_target_": "cnnlit.models.lenet5.LeNet5", "pooling": "max"}
+
+
+def test_the_printed_configuration_says_file_choice_and_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_configuration("train", conf_dir(), ["experiment=pooling", "recipe.epochs=3", "recipe/optimizer=sgd"])
+    lines = {tuple(part.strip() for part in line.split("#", 1)) for line in capsys.readouterr().out.splitlines()}
+    assert ("epochs: 3", "command line") in lines
+    assert ("data:", "data=mnist") in lines
+    assert ("optimizer:", "recipe/optimizer=sgd") in lines
+    assert ("source: mnist", "data/mnist.yaml") in lines
+    assert ("seed: 0", "train.yaml") in lines
+    assert ("activation: relu", "experiment/pooling.yaml") in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("# @package _global_\n# Question: does it help?\n# Paper: yes.\nseed: 1\n", "Does it help?"),
+        ("# AlexNet (Krizhevsky et al. 2012),\n# two towers. More.\n", "AlexNet (Krizhevsky et al. 2012), two towers."),
+        ("seed: 1\n# not this\n", ""),
+    ],
+)
+def test_the_headline_is_the_first_sentence_of_the_opening_comment(tmp_path: Path, text: str, first: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    assert headline(path) == first
