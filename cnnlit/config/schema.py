@@ -70,8 +70,7 @@ def check(
             raise ValueError(f"{name}: no such option{nearest(key, parameters)}")
         annotation = parameters.get(key)
         if _is_node(value) and annotation != Values:
-            extra = next((each.keys for each in typing.get_args(annotation) if isinstance(each, Also)), None)
-            unchecked += check(value, _import(value["_target_"], name), name, also=extra)
+            unchecked += check(value, _import(value["_target_"], name), name, also=_also(annotation))
         elif isinstance(value, list) and any(map(_is_node, value)):
             unchecked += _check_nodes(value, name)
         elif annotation is None:
@@ -81,7 +80,7 @@ def check(
     return unchecked
 
 
-def check_source(node: Node, target: str, path: str = "") -> None:
+def check_source(node: Node, target: str, path: str = "", *, also: Mapping[str, Any] | None = None) -> None:
     """Refuse what `check` would refuse of our own classes, as far as their source tells; nothing of theirs is imported.
 
     Importing them takes seconds, for which nobody should wait to hear of a typo.
@@ -90,28 +89,32 @@ def check_source(node: Node, target: str, path: str = "") -> None:
         node: keyword arguments of what `target` names.
         target: a dotted name.
         path: of the node in the configuration, for messages.
+        also: as of `check`.
 
     Raises:
         ValueError: as `check`.
     """
-    parameters = read_signature(target)
+    signature = read_signature(target)
+    known = {name: each.annotation for name, each in (signature or {}).items()} | dict(also or {})
     for key, value in node.items():
         if key.startswith("_") and key.endswith("_"):
             continue
         name = f"{path}.{key}" if path else key
-        if parameters is not None and key not in parameters:
-            raise ValueError(f"{name}: no such option{nearest(key, parameters)}")
-        annotation = parameters[key].annotation if parameters is not None else inspect.Parameter.empty
-        if annotation == Values:
-            continue
-        if _is_node(value):
-            check_source(value, value["_target_"], name)
+        if key not in known and signature is not None:
+            raise ValueError(f"{name}: no such option{nearest(key, known)}")
+        annotation = known.get(key, inspect.Parameter.empty)
+        if _is_node(value) and annotation != Values:
+            check_source(value, value["_target_"], name, also=_also(annotation))
         elif isinstance(value, list) and any(map(_is_node, value)):
             for number, each in enumerate(value):
                 if _is_node(each):
                     check_source(each, each["_target_"], f"{name}[{number}]")
         elif annotation is not inspect.Parameter.empty:
             _check_value(value, annotation, name)
+
+
+def _also(annotation: Any) -> Mapping[str, Any] | None:
+    return next((each.keys for each in typing.get_args(annotation) if isinstance(each, Also)), None)
 
 
 def settings_of(command: Callable[..., Any]) -> Callable[..., Any]:

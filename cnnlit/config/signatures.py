@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
-LIGHT = ("typing", "collections.abc", "annotated_types", "pathlib")
+LIGHT = ("typing", "collections.abc", "annotated_types", "pathlib", "cnnlit.config")
 """Modules that annotations name things of, and that cost nothing to import."""
 
 
@@ -79,7 +79,7 @@ class _Source:
             return self.evaluate(self._aliases[name])
         if name in self._imported:
             module, original = self._imported[name]
-            if module in LIGHT:
+            if module.startswith(LIGHT):
                 return getattr(importlib.import_module(module), original)
             if (other := _source(module)) is not None:
                 return other[original]
