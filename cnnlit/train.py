@@ -68,10 +68,11 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
     with config.refusing():
         settings.check()
         from cnnlit.data.loading.decoding import UnreadableError
-        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, prepare_process
+        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, note_start, prepare_process
         from cnnlit.experiment.fitting import fit_and_test
         from cnnlit.files import DiskFullError
         from cnnlit.runs.folder import Run, RunError
+        from cnnlit.runs.summary import saying_how_to_go_on
 
         prepare_process(settings)
         run = Run(config.run_folder(), launch)
@@ -81,7 +82,8 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
         note_remarks(assembly)
         device, resume = trainer.strategy.root_device, bool(settings.resume)
         run.open(settings.of_one_run(), device=device, writes=trainer.is_global_zero, resume=resume)
-    with config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
+    with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
+        note_start(settings, assembly, run)
         return fit_and_test(run, assembly, settings)
 
 
@@ -90,12 +92,13 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
     with config.refusing():
         first.check()
         from cnnlit.callbacks import stop_signals
-        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, prepare_process
+        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, note_start, prepare_process
         from cnnlit.experiment.lockstep import fit_in_lockstep, test_each, why_not_in_lockstep
         from cnnlit.files import DiskFullError
         from cnnlit.parallel.trainer import print_note
         from cnnlit.runs.folder import RunError
         from cnnlit.runs.stack import Stack
+        from cnnlit.runs.summary import saying_how_to_go_on
         from cnnlit.training.stacked_seeds import StackedSeeds
 
         prepare_process(first)
@@ -116,7 +119,8 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
             module.compile()
         device = alone.trainer.strategy.root_device
         run.open_all([one.of_one_run() for one in each], device=device, resume=bool(first.resume))
-    with config.refusing((RunError, DiskFullError), exit_code=1):
+    with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError), exit_code=1):
+        note_start(first, alone, run)
         with stop_signals(alone.trainer), run:
             fit_in_lockstep(run, module, alone)
             test_each(run, each)

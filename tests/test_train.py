@@ -103,8 +103,11 @@ def test_a_checkpoint_is_plain_and_describes_itself(finished):
 def test_elsewhere_than_on_a_terminal_there_is_a_plain_line_per_epoch_and_per_result(finished):
     outcome, folder = finished
     lines = outcome.stderr.splitlines()
-    assert len(lines) == 2, outcome.stderr
-    assert re.match(r"epoch 1/2  loss \d+\.\d+  train error \d+\.\d+%  val error \d+\.\d+%", lines[0])
+    start, first, _, *following = lines
+    counts = r"\(1,257 train, 180 val, 360 test images\)"
+    assert re.match(rf"LeNet5, 60,000 parameters; sklearn {counts}; cpu: .*, 1 thread; run runs/", start)
+    assert re.match(r"epoch 1/2  loss \d+\.\d+  train error \d+\.\d+%  val error \d+\.\d+%", first)
+    assert following[0].startswith(f"next: python -m cnnlit.evaluate run={folder.relative_to(folder.parents[2])} ")
     assert outcome.stdout.startswith("test error: ")
     assert f"run: {folder}" in outcome.stdout
     assert "\x1b" not in outcome.stdout + outcome.stderr
@@ -197,8 +200,8 @@ def cut_off(folder, number):
     process = subprocess.Popen(
         command(*LONGER, f"hydra.run.dir={folder}"), cwd=folder.parent, env=environment(), stderr=subprocess.PIPE
     )
-    for epoch in (b"epoch 1/6", b"epoch 2/6"):
-        assert epoch in process.stderr.readline()
+    for said in (b"60,000 parameters", b"epoch 1/6", b"epoch 2/6"):
+        assert said in process.stderr.readline()
     process.send_signal(number)
     process.wait(timeout=60)
     assert process.returncode == (143 if number == signal.SIGTERM else -9)
@@ -252,7 +255,10 @@ def test_on_a_terminal_there_is_one_bar_and_a_table(tmp_path):
     assert "100 %" in text
     assert "test error" in text
     assert "Warning" not in text
-    assert "\n" not in text[: text.index("epoch 1/2")].strip(), "a quiet start"
+    before = text[: text.index("epoch 1/2")].splitlines()
+    said = [line.split()[0] for line in before if line.strip()]
+    assert said == ["importing", "LeNet5,", "training"], "neither silence nor noise"
+    assert re.search(r"epoch 1/2  loss .*\n(.*\n)*.*epoch 2/2  loss", text), "the history stays"
 
 
 @pytest.mark.parametrize("flag", ["--help", "--cfg=job", "--config", "--version"])
@@ -330,3 +336,40 @@ def test_real_mnist_trains_from_one_command(real_mnist, tmp_path):
     assert test["errors_of_1998/published_errors"] == 82
     assert "errors of 1998:" in outcome.stdout
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_names_the_command_that_goes_on_with_it(tmp_path, number):
+    process = subprocess.Popen(
+        command(*LONGER), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("epoch 1/"):
+            break
+    process.send_signal(number)
+    said = process.stderr.read().splitlines()[-1]
+    assert process.wait(timeout=60) == 128 + number
+    name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    assert said.startswith(f"cnnlit: {name}; this goes on with the run: python -m cnnlit.train resume=runs/"), said
+    resumed = run(tmp_path, said.split()[-1])
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on in runs/" in resumed.stderr
+    assert "epoch 1/" not in resumed.stderr
+
+
+def test_what_comes_next_works_as_printed(finished):
+    outcome, folder = finished
+    lines = [line.removeprefix("next:").strip() for line in outcome.stderr.splitlines() if "python -m cnnlit." in line]
+    assert [line.split()[2] for line in lines] == ["cnnlit.evaluate", "cnnlit.predict", "cnnlit.report"]
+    for line in lines:
+        words = line.replace("<file or folder>", str(folder / "pictures" / "errors.png")).split()
+        done = subprocess.run(
+            [sys.executable, *words[1:]], cwd=folder.parents[2], env=environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_dumb_terminal_gets_lines(tmp_path):
+    outcome = run(tmp_path, *SHORT, "logger=none", TERM="dumb", FORCE_COLOR="1")
+    assert "epoch 2/2" in outcome.stderr
+    assert "\x1b" not in outcome.stderr

@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from cnnlit.runs.folder import Run, RunError
+from cnnlit.runs.folder import Run, UnresumableError
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """On a GPU, where reading a loss means waiting for it."""
@@ -88,7 +88,7 @@ class FiniteLoss(Callback):
         if self.run.checkpoint.is_file():
             state = torch.load(self.run.checkpoint, weights_only=True, mmap=True, map_location="cpu")
             kept = f"{self.run.checkpoint}, after step {state['global_step']}"
-        raise RunError(
+        raise UnresumableError(
             f"step {step} (epoch {trainer.current_epoch + 1}): the loss {NOT_FINITE}; {where}; "
             f"the last good checkpoint: {kept}"
         )

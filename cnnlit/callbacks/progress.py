@@ -13,7 +13,7 @@ REFRESH_SECONDS = 1.0
 
 
 class TrainingProgress(ProgressBar):
-    """One bar for the whole training on a terminal, one line per epoch elsewhere; both on stderr.
+    """A line per epoch on stderr, and below them, on a terminal, one bar for the whole training.
 
     Each step only looks at the clock, which takes microseconds; the numbers are read when the bar is drawn.
 
@@ -35,7 +35,7 @@ class TrainingProgress(ProgressBar):
         self.console.quiet = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if not trainer.is_global_zero or not self.console.is_terminal:
+        if not trainer.is_global_zero or not self.console.is_terminal or self.console.is_dumb_terminal:
             return
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -58,11 +58,11 @@ class TrainingProgress(ProgressBar):
             self._draw(self._progress, trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.is_global_zero:
+            line = f"{self._epoch(trainer)}  {self._numbers(trainer, pl_module)}  {pl_module.seconds:.0f} s"
+            self.console.print(line, highlight=False, soft_wrap=True)
         if self._progress is not None:
             self._draw(self._progress, trainer, pl_module)
-        elif trainer.is_global_zero:
-            numbers = self._numbers(trainer, pl_module)
-            self.console.print(f"{self._epoch(trainer)}  {numbers}  {pl_module.seconds:.0f} s", highlight=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._close()

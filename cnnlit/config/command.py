@@ -3,6 +3,7 @@
 import functools
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ from cnnlit.config.typed_words import PLAIN, as_hydra_reads, quoted, refuse_misr
 
 HELP, VERSION, CONFIG = ("--help", "-h"), "--version", "--config"
 """Words that ask about a command."""
+
+ERASE_LINE = "\r\x1b[2K"
 
 WRONG_INPUT = (ValueError, OSError, *COMPOSITION_ERRORS)
 
@@ -82,7 +85,8 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
             if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
                 return jobs.run(function, node)
             check_source(node, name_of(settings_of(function)))
-            unchecked = check(node, function)
+            with _a_word_meanwhile():
+                unchecked = check(node, function)
         if "LOCAL_RANK" not in os.environ:
             _mention_unchecked(unchecked)
             if jobs and not is_job:
@@ -123,6 +127,20 @@ def _answered(function: Callable[..., Any]) -> bool:
     return True
 
 
+@contextmanager
+def _a_word_meanwhile() -> Iterator[None]:
+    """On a terminal, say what takes its time: checking imports what is named, and that imports PyTorch."""
+    wanted = sys.stderr.isatty() and "torch" not in sys.modules and "LOCAL_RANK" not in os.environ
+    erasable = os.environ.get("TERM", "dumb") != "dumb"
+    if wanted:
+        print("importing PyTorch ...", end="" if erasable else "\n", file=sys.stderr, flush=True)  # noqa: T201
+    try:
+        yield
+    finally:
+        if wanted and erasable:
+            print(end=ERASE_LINE, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _call(function: Callable[..., Any], node: Node) -> Any:
     settings = settings_of(function)
     return function(**node) if settings is function else function(settings(**node))
@@ -141,6 +159,8 @@ def _composing(name: str, *, traceback_wanted: bool) -> Iterator[None]:
         _refuse(composition_message(error, name))
     except Failure as error:
         _refuse(str(error), exit_code=1)
+    except KeyboardInterrupt:
+        _refuse("interrupted", exit_code=128 + signal.SIGINT)
     finally:
         if not traceback_wanted:  # nor by commands that this process calls later
             os.environ.pop("HYDRA_FULL_ERROR", None)

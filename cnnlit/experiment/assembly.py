@@ -16,6 +16,8 @@ from cnnlit.parallel.processes import end_with_launcher
 from cnnlit.parallel.strategies import check_strategy, replicas_note, strategy_for
 from cnnlit.parallel.trainer import build_trainer, print_note, quieten
 from cnnlit.runs.folder import Run
+from cnnlit.runs.origin import describe_device
+from cnnlit.runs.summary import print_start
 from cnnlit.training.module import ImageClassification
 from cnnlit.training.outputs import try_on
 from cnnlit.training.recipe import Recipe
@@ -113,6 +115,22 @@ def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strateg
     if note := replicas_note(name, devices, network):
         print_note(note)
     return strategy_for(name, num_devices=devices, timeout_seconds=settings.timeout_seconds)
+
+
+def note_start(settings: TrainSettings, assembly: Assembly, run: Run) -> None:
+    """Say what is about to be trained: its network, data, device and folder."""
+    module, datamodule, trainer = assembly
+    if not trainer.is_global_zero:
+        return
+    parameters = sum(each.numel() for each in module.model.parameters())
+    counts = ", ".join(f"{count:,} {split}" for split, count in datamodule.num_images.items() if count)
+    images = f"{datamodule.source or type(datamodule).__name__} ({counts} images)"
+    parts = [
+        f"{type(module.model).__name__}, {parameters:,} parameters",
+        images,
+        describe_device(trainer.strategy.root_device),
+    ]
+    print_start(run.folder, parts, resumed=bool(settings.resume))
 
 
 def note_remarks(assembly: Assembly) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from cnnlit import config
@@ -14,7 +15,7 @@ from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.folder import Run
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.runs.reading import read_metrics
-from cnnlit.runs.summary import print_summary
+from cnnlit.runs.summary import print_how_to_go_on, print_next, print_summary
 from cnnlit.tracking import loggers
 
 
@@ -42,6 +43,7 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
                 tracked=loggers.where(),
                 when_waiting=assembly.datamodule.when_waiting(),
             )
+            print_next(run, _other_protocol(settings))
     return test["test/error"] if val_error is None else val_error
 
 
@@ -51,8 +53,19 @@ def _recorded(run: Run, assembly: Assembly) -> Iterator[None]:
     trainer = assembly.trainer
     # Signals last: SLURM ends the job that it is asked to queue again.
     signals = stop_signals(trainer)
-    with signals, run, loggers.closing(), failing_together(trainer.strategy, run.fail, signals):
+    with signals, run, loggers.closing(), failing_together(trainer.strategy, partial(_fail, run), signals):
         yield
+
+
+def _fail(run: Run, reason: str) -> None:
+    run.fail(reason)
+    print_how_to_go_on(run, "failed")
+
+
+def _other_protocol(settings: TrainSettings) -> str | None:
+    if "views" not in settings.data or settings.protocol["views"]:
+        return None
+    return "shifts" if "distortion" in settings.data else "ten_crop"
 
 
 def _track(run: Run, assembly: Assembly, settings: TrainSettings) -> None:

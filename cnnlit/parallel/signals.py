@@ -16,8 +16,10 @@ from typing import Any, Self
 
 from cnnlit.parallel.worlds import is_first_process
 
-TO_STOP = (signal.SIGTERM, signal.SIGUSR1)
-"""What ends a run; SIGUSR1 is SLURM's early warning."""
+TO_STOP = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+"""What ends a run; SIGUSR1 is SLURM's early warning, SIGINT is Ctrl-C."""
+
+NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1", signal.SIGINT: "Ctrl-C"}
 
 SWEEP_QUEUES_AGAIN = "CNNLIT_SWEEP_QUEUES_AGAIN"
 """The environment variable that tells a job of a sweep that its sweep, and not it, asks SLURM to be queued again."""
@@ -46,6 +48,8 @@ def ignore() -> None:
 def _leave_at_once(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGUSR1 and _is_asked_for(sys.argv[1:]):
         queue_again()
+    elif is_first_process():
+        print(f"cnnlit: {NAMES[signal.Signals(number)]}, before there was anything to save", file=sys.stderr)  # noqa: T201
     sys.stderr.flush()
     os._exit(128 + number)  # an exception may be caught, in the middle of an import
 
@@ -93,7 +97,7 @@ def without_warning() -> Iterator[None]:
 
 
 class StopSignals:
-    """While entered, SIGTERM and SLURM's early warning SIGUSR1 end the run with exit code 128 + the signal's number.
+    """While entered, SIGTERM, Ctrl-C and SLURM's SIGUSR1 end the run with exit code 128 + the signal's number.
 
     During training a signal is only noted in `received`, so that Checkpoints can save first; before and after, it ends
     the run at once. Lightning's handlers save nothing, exit with 0, and with several processes often hang. The Trainer
@@ -165,6 +169,8 @@ class StopSignals:
         if os.getpid() != self._owner:
             self._receive_in_fork(number)
             return
+        if number == signal.SIGINT and self.received == signal.SIGINT:
+            os._exit(128 + number)  # whoever presses Ctrl-C again does not want to wait for what it saves
         self.received = number
         if not self.training and not self._leaving:  # a second one must not disturb what is being recorded
             self._leaving = True

@@ -33,6 +33,10 @@ class RunError(Exception):
     """Ended a run: one line says why and how to go on, and a traceback would add nothing."""
 
 
+class UnresumableError(RunError):
+    """Ends a run that would end the same way if it were resumed."""
+
+
 class Run:
     """A run in its folder: claimed by `open`, closed at the end of the `with` block, however it ends.
 
@@ -73,6 +77,11 @@ class Run:
         return self.checkpoint.is_file() or self.previous_checkpoint.is_file()
 
     @property
+    def writes(self) -> bool:
+        """Whether this process keeps the record; false before the run was opened."""
+        return self._writes
+
+    @property
     def is_of_a_stack(self) -> bool:
         """Whether it was trained in lock-step with others."""
         return "replicas" in self.record
@@ -81,7 +90,7 @@ class Run:
         """The newest checkpoint that is intact, None if none was written yet; warns if it is not the last one.
 
         Raises:
-            RunError: if there are checkpoints and none of them is intact.
+            UnresumableError: if there are checkpoints and none of them is intact.
         """
         damaged = []
         for path in (self.checkpoint, self.previous_checkpoint):
@@ -95,7 +104,7 @@ class Run:
                 other.unlink()  # or it would become previous.ckpt
             return path
         if damaged:
-            raise RunError(
+            raise UnresumableError(
                 f"no checkpoint can be read, {' and '.join(map(str, damaged))} cut short; "
                 f"the run has to be made again: {self.record['command']}"
             )

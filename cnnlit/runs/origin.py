@@ -42,7 +42,8 @@ def describe_device(device: "torch.device") -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file() and (model := re.search(r"model name\s*: (.*)", cpuinfo.read_text())):
         name = model[1]
-    return f"{device.type}: {name}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}: {name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 @functools.cache  # a process may make many runs

@@ -1,6 +1,10 @@
-"""The results of a run, printed at its end."""
+"""What a run says on the terminal when it starts, when it is cut off, and when it is done."""
 
-from collections.abc import Mapping
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +12,55 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnlit.runs.folder import Run
+from cnnlit.runs.folder import Run, UnresumableError
 
 NOTABLE_WAIT = 0.1
 """Fraction of a run's time; a longer wait for data is mentioned."""
+
+SIGNALS = {128 + signal.SIGINT: "Ctrl-C", 128 + signal.SIGTERM: "SIGTERM", 128 + signal.SIGUSR1: "SIGUSR1"}
+
+
+def print_start(folder: Path, parts: Sequence[str], *, resumed: bool) -> None:
+    """Print on stderr what is about to be trained, on what, and where the run is kept.
+
+    Args:
+        folder: of the run.
+        parts: network, data, device, in words.
+        resumed: whether the run goes on.
+    """
+    console = Console(stderr=True)
+    line = f"{'; '.join(parts)}; {'goes on in' if resumed else 'run'} {shown(folder)}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def saying_how_to_go_on(run: Run) -> Iterator[None]:
+    """A run that is cut off within this block, or fails, ends with a line that has the command to go on with it."""
+    try:
+        yield
+    except BaseException as error:
+        code = error.code if isinstance(error, SystemExit) else None
+        if not isinstance(error.__context__, UnresumableError):
+            print_how_to_go_on(run, SIGNALS.get(code, "failed") if isinstance(code, int) else "failed")
+        raise
+
+
+def print_how_to_go_on(run: Run, how: str) -> None:
+    """Print on stderr, in the process that keeps the record, what ended a run and the command that goes on with it.
+
+    Args:
+        run: which is not finished.
+        how: a signal, or `failed`.
+    """
+    if run.writes and run.record.get("state") != "finished":
+        words = shlex.quote(f"resume={shown(run.folder)}")
+        line = f"cnnlit: {how}; this goes on with the run: python -m cnnlit.train {words}"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def shown(folder: Path) -> Path:
+    """A folder as one would type it: from here, if it is below."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def print_summary(
@@ -55,6 +104,27 @@ def print_summary(
         rows["errors drawn"] = str(pictures["errors"])
     if tracked:
         rows["W&B"] = tracked
+    _print_rows(rows)
+
+
+def print_next(run: Run, protocol: str | None) -> None:
+    """Print on stderr which commands go on from a finished run.
+
+    Args:
+        run: the run.
+        protocol: another than its own that its network can be tested by, if there is one.
+    """
+    folder = shlex.quote(f"run={shown(run.folder)}")
+    lines = [
+        *([f"python -m cnnlit.evaluate {folder} protocol={protocol}"] if protocol else []),
+        f"python -m cnnlit.predict {folder} images=<file or folder>",
+        f"python -m cnnlit.report {shlex.quote(f'runs={shown(run.folder)}')} format=html",
+    ]
+    for number, line in enumerate(lines):
+        print(f"{'     ' if number else 'next:'} {line}", file=sys.stderr)  # noqa: T201
+
+
+def _print_rows(rows: Mapping[str, str]) -> None:
     console = Console()
     if not console.is_terminal:
         for name, value in rows.items():

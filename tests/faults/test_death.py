@@ -140,7 +140,9 @@ def test_an_error_in_one_process_ends_the_other_and_is_shown(tmp_path: Path) -> 
     )  # fmt: skip
     assert outcome.returncode == 1
     assert "RuntimeError: the thirtieth step" in outcome.stderr
-    assert "cnnlit: process 1" in outcome.stderr.splitlines()[-1]
+    why, command = outcome.stderr.splitlines()[-2:]
+    assert "cnnlit: process 1" in why
+    assert "resume=run" in command
     assert read(folder)["state"] == "failed"
 
 

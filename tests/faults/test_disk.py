@@ -47,8 +47,9 @@ def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(sm
     folder = small_disk / "run"
     outcome = run(small_disk.parent, *SHORT, f"hydra.run.dir={folder}")
     assert outcome.returncode == 1
-    last = outcome.stderr.splitlines()[-1]
-    assert last.startswith("cnnlit: No space left on the disk of"), outcome.stderr
+    why, command = outcome.stderr.splitlines()[-2:]
+    assert why.startswith("cnnlit: No space left on the disk of"), outcome.stderr
+    assert command.endswith(f"python -m cnnlit.train resume={folder}")
     assert "Traceback" not in outcome.stderr
     assert read(folder)["state"] == "failed"
     assert "No space left" in read(folder)["error"]

@@ -93,8 +93,10 @@ def test_it_stops_the_run_which_goes_on_when_the_file_is_whole_again(
     assert outcome.returncode == 1, outcome.stderr
     assert "Traceback" not in outcome.stderr
     said = f"{path} cannot be read as an image: data are missing"
-    assert outcome.stderr.splitlines()[-1].startswith("cnnlit: ")
-    assert said in outcome.stderr.splitlines()[-1]
+    why, command = outcome.stderr.splitlines()[-2:]
+    assert why.startswith("cnnlit: ")
+    assert said in why
+    assert command == f"cnnlit: failed; this goes on with the run: python -m cnnlit.train resume={folder.name}"
     record = read(folder)
     assert record["state"] == "failed"
     assert said in record["error"]
