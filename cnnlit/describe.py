@@ -127,7 +127,8 @@ def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Descrip
     shape = {**data, **keywords}
     image = (shape["in_channels"], shape["image_size"], shape["image_size"])
     table = LayerTable(_outline(model), image)
-    return Description(name, image, table, detail, published, {key: keywords[key] for key in unlike})
+    known = {key: value for key, value in defaults.items() if value is not inspect.Parameter.empty}
+    return Description(name, image, table, detail, published, {key: keywords[key] for key in unlike}, known | keywords)
 
 
 def _outline(model: Node) -> "nn.Module":

@@ -165,7 +165,7 @@ def test_two_models_are_told_by_what_they_do_not_share(printed):
     assert re.findall(r"^conv\d_\d", only, re.MULTILINE) == ["conv3_4", "conv4_4", "conv5_4"]
     assert "Only in vgg16" not in text
     assert re.search(r"^pool5 +field +212 +268$", text, re.MULTILINE)
-    assert "The same in both: 9 layers." in text
+    assert "Layers that are the same in both: 9." in text
 
 
 @pytest.mark.parametrize(
@@ -291,3 +291,18 @@ def test_a_picture_is_drawn(monkeypatch, capsys, tmp_path):
     drawn = (tmp_path / "pictures" / "lenet5.svg").read_text()
     assert "TableConv2d" in drawn
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["lenet5.svg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "first", "second"),
+    [
+        (["model=resnet20", "against=plain20"], "shortcut", "A", "none"),
+        (["model=resnet18", "against=model.activation=tanh"], "activation", "relu", "tanh"),
+        (["model=lenet5", "against=model.c3=full"], "c3", "table", "full"),
+        (["model=lenet5", "against=model.dropout=0.5"], "dropout", 0.0, 0.5),
+    ],
+)
+def test_what_layers_do_not_show_is_told_by_the_settings(printed, arguments, setting, first, second):
+    told = json.loads(printed(*arguments, "format=json"))["difference"]
+    assert told["settings"] == {setting: {"first": first, "second": second}}
+    assert re.search(rf"{setting} .*{first} .*{second}", printed(*arguments))

@@ -1,7 +1,7 @@
 """A network's layer table beside the paper's numbers, as one object, and the difference between two of them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from cnnlit.description.layer_table import Detail, Layer, LayerTable
@@ -23,6 +23,7 @@ class Description:
         detail: whether rows are blocks or layers.
         published: what the paper prints about it, if it is the paper's network.
         unlike: the keywords that make it a different network from the paper's.
+        settings: all that its constructor was told, defaults included.
     """
 
     model: str
@@ -31,6 +32,7 @@ class Description:
     detail: Detail
     published: PaperNumbers | None
     unlike: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[Layer]:
@@ -86,7 +88,7 @@ class Description:
 
 
 class Change(NamedTuple):
-    """A quantity of a layer that two networks share, or a total of both."""
+    """A quantity of a layer that two networks share, a total, or a setting of both."""
 
     layer: str
     quantity: str
@@ -102,6 +104,7 @@ class NetworkDifference(NamedTuple):
         only_other: layers that only the second has.
         changed: quantities that differ in layers of the same name.
         totals: of both, whether they differ or not.
+        settings: those that both networks have and that differ: what layers do not show, such as shortcuts.
         same: number of layers that agree in everything compared.
     """
 
@@ -109,6 +112,7 @@ class NetworkDifference(NamedTuple):
     only_other: list[Layer]
     changed: list[Change]
     totals: list[Change]
+    settings: list[Change]
     same: int
 
     def as_json(self) -> dict[str, Any]:
@@ -122,6 +126,7 @@ class NetworkDifference(NamedTuple):
             "totals": {
                 each.quantity: {"first": each.one, "second": each.other, "ratio": ratio(each)} for each in self.totals
             },
+            "settings": {each.quantity: {"first": each.one, "second": each.other} for each in self.settings},
             "same": self.same,
         }
 
@@ -141,6 +146,11 @@ def difference(one: Description, other: Description) -> NetworkDifference:
         only_other=[layer for name, layer in second.items() if name not in first],
         changed=changed,
         totals=[Change("", name, one.totals[name], other.totals[name]) for name in TOTALS],
+        settings=[
+            Change("", name, value, other.settings[name])
+            for name, value in one.settings.items()
+            if name in other.settings and other.settings[name] != value
+        ],
         same=len(common) - len({change.layer for change in changed}),
     )
 

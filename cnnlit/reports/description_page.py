@@ -73,6 +73,9 @@ def compared(one: Description, other: Description, found: NetworkDifference) -> 
     untold = {"connections"} | ({"parameters"} if alike else set())
     totals = [_total_row(each) for each in found.totals if each.quantity not in untold]
     page: Page = [Table.of("Totals", ("quantity", *names, "ratio"), totals)]
+    if found.settings:
+        settings = [(each.quantity, _word(each.one), _word(each.other)) for each in found.settings]
+        page.append(Table.of("Settings", ("setting", *names), settings))
     page += [
         Table(f"Only in {name}", list(_columns(layers)))
         for name, layers in zip(names, (found.only_one, found.only_other), strict=True)
@@ -89,7 +92,7 @@ def compared(one: Description, other: Description, found: NetworkDifference) -> 
             for each in found.changed
         ]
         page.append(Table.of("In both, and not the same", ("layer", "quantity", *names), rows))
-    return [*page, f"The same in both: {found.same} layers.", LEGEND]
+    return [*page, f"Layers that are the same in both: {found.same}.", LEGEND]
 
 
 def _layers(description: Description, statements: list[Statement], notes: list[str]) -> Table:
