@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ class FiniteLoss(Callback):
     batch through the network again. On a GPU losses are checked once a second, and weights before they are saved; when
     a run that ended this way is resumed, every step is checked and the layer found.
 
-    Reads `model`, `loss` and `on_train_batch_start` of the LightningModule.
+    Reads `model`, `loss`, `parts_of` and `on_train_batch_start` of the LightningModule.
 
     Args:
         run: the run that is ended.
@@ -52,6 +53,8 @@ class FiniteLoss(Callback):
             self._losses.append((step, loss.detach()))
             if time.monotonic() > self._next_look:
                 self._look(trainer)
+
+    def on_train_batch_end(self, *_: Any) -> None:
         self._batch = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -80,7 +83,7 @@ class FiniteLoss(Callback):
             return "it has images with such values"
         module.on_train_batch_start(self._batch, 0)  # seeds dropout as the step did
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            layer = _first_layer(module.model, images)
+            layer = _first_layer(module.model, module.parts_of(images))
         return f"the first output that {NOT_FINITE} is {layer}'s" if layer else "every layer's output is finite"
 
     def _end(self, trainer: Trainer, step: int, where: str) -> None:
@@ -94,7 +97,7 @@ class FiniteLoss(Callback):
         )
 
 
-def _first_layer(model: nn.Module, images: Tensor) -> str | None:
+def _first_layer(model: nn.Module, parts: Sequence[Tensor]) -> str | None:
     found: list[str] = []
     hooks = []
     for name, layer in model.named_modules():
@@ -106,7 +109,8 @@ def _first_layer(model: nn.Module, images: Tensor) -> str | None:
 
             hooks.append(layer.register_forward_hook(look))
     try:
-        model(images)
+        for images in parts:
+            model(images)
     finally:
         for hook in hooks:
             hook.remove()

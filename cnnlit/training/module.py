@@ -1,6 +1,7 @@
 """The LightningModule that trains and tests any architecture."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -35,6 +36,10 @@ class ImageClassification(QuickHooks):
     `val/error`, with more than ten classes `val/top5_error`, `learning_rate` (of the last step) and `seconds` (of
     training and validation so far). A test logs `test/loss` and `test/error` and fills `test_predictions`. Losses are
     means over images and errors fractions of images, regardless of batch size and number of devices.
+
+    A step's images may pass through the network in micro-batches (`recipe.micro_batch_size`), whose gradients are
+    added, each weighted by its images: the step is that of the whole batch, but for rounding. Each micro-batch draws
+    its own dropout, and batch normalisation sees one of them at a time.
 
     Several devices share each batch, and their gradients are averaged. Each device's loss is weighted such that the
     average is the gradient of the whole batch, even when a last batch does not divide evenly. Each replica draws its
@@ -122,6 +127,29 @@ class ImageClassification(QuickHooks):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
+        if not self.recipe.micro_batch_size:
+            return self._loss_of(images, labels, batch_idx)
+        self._optimizer.zero_grad()
+        *earlier, last = (
+            (*part, len(part[1]) / len(labels))
+            for part in zip(self.parts_of(images), self.parts_of(labels), strict=True)
+        )
+        passed = torch.zeros((), device=self.device)
+        for part, its_labels, share in earlier:
+            weighted = self._loss_of(part, its_labels, batch_idx) * share
+            self.trainer.strategy.backward(weighted, None)
+            passed = passed + weighted.detach()
+        part, its_labels, share = last
+        # The value is the whole batch's, the gradient that of the part for which Lightning calls backward.
+        return self._loss_of(part, its_labels, batch_idx) * share + passed
+
+    def parts_of(self, batch: Tensor) -> Sequence[Tensor]:
+        """Images or labels in as few micro-batches as the recipe allows; their lengths differ by one at most."""
+        size = self.recipe.micro_batch_size
+        return batch.tensor_split(-(-len(batch) // size)) if size else (batch,)
+
+    def _loss_of(self, images: Tensor, labels: Tensor, batch_idx: int) -> Tensor:
+        """The mean loss over images of a batch, weighted for the average over devices; counted in `running`."""
         outputs = self.model(images)
         # Heads in the middle of the network come after the logits, and count less (Szegedy et al. 2014, Sec. 5).
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -138,6 +166,11 @@ class ImageClassification(QuickHooks):
         self.running.update(loss, logits[:share], labels[:share], learning_rate)
         weighted: Tensor = loss * (share * batches.num_replicas / everyone)
         return weighted
+
+    def optimizer_zero_grad(self, *args: Any, **kwargs: Any) -> None:
+        # Lightning calls this after the training step, when all micro-batches but the last have left their gradients.
+        if self.recipe.micro_batch_size is None:
+            super().optimizer_zero_grad(*args, **kwargs)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -20,6 +20,8 @@ class Recipe:
 
     Args:
         batch_size: images per step, over all devices.
+        micro_batch_size: images that a device takes through the network at once; the gradients of a step's
+            micro-batches are added, so that a step is the same with less memory. Null for all at once.
         epochs: passes over the training set.
         order: a new random order each epoch, or a constant one.
         loss: (logits float [N, K], labels int64 [N]) -> the mean over the batch, a scalar.
@@ -29,6 +31,10 @@ class Recipe:
         gradient_clip_norm: a longer gradient, of all parameters together, is scaled down to this norm; null for never.
         max_filter_rms: after each step, filters with a larger root mean square are scaled down to it
             (Zeiler, Fergus 2013, Sec. 3); null for never.
+        early_stopping_patience: training ends after so many epochs without a new lowest validation error; null to train
+            all epochs.
+        checkpoint: the network that is tested, and that every command loads: that of the `last` epoch, or of the
+            `best`, which is the first with the lowest validation error.
         averaging_decay: decay of the running mean of the weights (Polyak) that is validated and tested in their
             place; null for none.
         dropout: what `model.dropout` shall be; null for the model's default.
@@ -46,9 +52,12 @@ class Recipe:
     loss: nn.Module
     optimizer: Callable[..., Optimizer]
     schedule: Callable[..., LRScheduler]
+    micro_batch_size: Annotated[int, Ge(1)] | None = None
     decay_exempt: list[Exempt] = field(default_factory=list)
     gradient_clip_norm: Annotated[float, Gt(0)] | None = None
     max_filter_rms: Annotated[float, Gt(0)] | None = None
+    early_stopping_patience: Annotated[int, Ge(1)] | None = None
+    checkpoint: Literal["last", "best"] = "last"
     averaging_decay: Annotated[float, Gt(0), Lt(1)] | None = None
     dropout: Annotated[float, Ge(0), Lt(1)] | None = None
     initialization: str | None = None

@@ -199,6 +199,10 @@ def why_not_stacked(network: nn.Module, recipe: Recipe) -> str | None:
         return "a layer keeps statistics of its own, as batch normalisation does"
     if hasattr(network, "auxiliary_weight"):
         return "the network has auxiliary heads"
+    if recipe.micro_batch_size:
+        return "recipe.micro_batch_size is of one network"
+    if recipe.early_stopping_patience or recipe.checkpoint == "best":
+        return "each seed would end at an epoch of its own"
     optimizer = recipe.optimizer_for(network)
     if type(optimizer) not in ELEMENTWISE:
         return f"{type(optimizer).__name__} does not treat each parameter by itself"
