@@ -138,9 +138,17 @@ def _record(settings: EvaluateSettings, module: "ImageClassification", seconds: 
         f"{split}/seconds": round(seconds, 3),
         "device": describe_device(module.trainer.strategy.root_device),
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"tested": _which(settings.run)} if settings.run else {}),
         "protocol": settings.protocol["views"],
         "data": settings.data,
     }
+
+
+def _which(run: str) -> str:
+    """Which of a run's networks is tested."""
+    from cnnlit.runs.reading import read_record
+
+    return str(read_record(Path(run)).get("tested", "the network at the end of training"))
 
 
 def _report(settings: EvaluateSettings, module: "ImageClassification", record: dict[str, Any]) -> None:

@@ -30,9 +30,18 @@ class Checkpoints(Callback):
         self.run = run
         self.signals = signals
         self.seconds = 60 * minutes if minutes else float("inf")
-        self._resumed = False
+        self._resumed = self._stopped = False
         self._next_save = self._last_vote = 0.0
         self._steps_to_vote = self._steps_since_vote = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"stopped": self._stopped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._stopped = state_dict["stopped"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = self._stopped  # a callback ended the training that is resumed: only its test is missing
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.signals.install()  # the Trainer has just put its own in their place
@@ -72,6 +81,7 @@ class Checkpoints(Callback):
         checkpoint["config"] = self.run.config  # with which it describes itself
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stopped = trainer.should_stop
         self._save(trainer)
         self.signals.training = False
         self._leave_if_told(trainer)

@@ -14,11 +14,13 @@ from cnnlit.config.compose import (
     without_sources,
 )
 from cnnlit.config.conflicts import check_scale, require_weights
-from cnnlit.config.schema import ModelNode, Node, Values, check
+from cnnlit.config.schema import Instead, ModelNode, Node, Nodes, Values, check
 
 __all__ = [
+    "Instead",
     "ModelNode",
     "Node",
+    "Nodes",
     "Values",
     "as_constructed",
     "build",

@@ -38,6 +38,21 @@ class Also:
 ModelNode = Annotated[Node, Also({"weights": str | None})]
 """The node of a model: whatever its constructor takes, weights can be loaded into it."""
 
+
+@dataclass(frozen=True)
+class Instead:
+    """In the annotation of a node: keys of its target's signature that it must not have.
+
+    Args:
+        keys: and for each, what does its work.
+    """
+
+    keys: Mapping[str, str]
+
+
+Nodes = Annotated[Node, "nodes"]
+"""Any number of nodes under names of the user's choice."""
+
 MOST_LISTED = 30
 """Options that a refusal lists when none is close to the one that was asked for."""
 
@@ -70,9 +85,12 @@ def check(
             raise ValueError(f"{name}: no such option{nearest(key, parameters)}")
         annotation = parameters.get(key)
         if _is_node(value) and annotation != Values:
+            _refuse_replaced(value, annotation, name)
             unchecked += check(value, _import(value["_target_"], name), name, also=_also(annotation))
+        elif annotation == Nodes and isinstance(value, dict):
+            unchecked += _check_nodes({f"{name}.{each}": node for each, node in value.items()})
         elif isinstance(value, list) and any(map(_is_node, value)):
-            unchecked += _check_nodes(value, name)
+            unchecked += _check_nodes({f"{name}[{number}]": node for number, node in enumerate(value)})
         elif annotation is None:
             unchecked.append(name)
         elif annotation is not inspect.Parameter.empty:
@@ -159,10 +177,15 @@ def _is_node(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def _check_nodes(nodes: list[Any], name: str) -> list[str]:
+def _refuse_replaced(node: Node, annotation: Any, name: str) -> None:
+    for replaced in (each.keys for each in typing.get_args(annotation) if isinstance(each, Instead)):
+        for key in (key for key, value in node.items() if key in replaced and value is not None):
+            raise ValueError(f"{name}.{key}={_shown(node[key])}: {replaced[key]}")
+
+
+def _check_nodes(nodes: Mapping[str, Any]) -> list[str]:
     unchecked: list[str] = []
-    for number, node in enumerate(nodes):
-        place = f"{name}[{number}]"
+    for place, node in nodes.items():
         if not _is_node(node):
             raise ValueError(f"{place}={_shown(node)}: must be keys with a _target_")
         unchecked += check(node, _import(node["_target_"], place), place)

@@ -10,6 +10,7 @@ from torch import nn
 
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
+from cnnlit.config import Node
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.parallel.devices import emulates_bfloat16, num_devices
 from cnnlit.parallel.processes import end_with_launcher
@@ -66,26 +67,49 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
     recipe: Recipe = config.build(settings.recipe)
     recipe.try_on(network)
     protocol = settings.build_protocol(network)
-    datamodule = config.build(settings.data)
+    datamodule = config.build(_data(settings))
     if getattr(datamodule, "takes_replicas", False):
         datamodule.replicas = seeds
     datamodule.prepare_data()
     datamodule.setup("fit")
+    chosen = settings.build_trainer_arguments()
+    _check_validated(recipe, datamodule, chosen)
     callbacks = callbacks_of_a_run(
         run,
         recipe,
         datamodule,
+        own=settings.build_callbacks(),
+        progress=chosen.get("enable_progress_bar", True),
         layer_statistics=settings.layer_statistics,
         checkpoint_minutes=settings.checkpoint_minutes,
         requeue=settings.requeue,
         single=seeds == 1,
     )
-    make = partial(config.build, settings.trainer, strategy=_strategy(settings, network, recipe))
-    trainer = build_trainer(make, run, recipe, datamodule, callbacks)
+    make = partial(config.build, {"_target_": settings.trainer["_target_"]})
+    chosen["strategy"] = _strategy(settings, network, recipe)
+    trainer = build_trainer(make, run, recipe, datamodule, callbacks, chosen)
     classes: int = settings.data["num_classes"]
     _try_forward(settings, network, recipe)
     module = ImageClassification(network, recipe=recipe, num_classes=classes, seed=settings.seed, protocol=protocol)
     return Assembly(module, datamodule, trainer)
+
+
+def _check_validated(recipe: Recipe, datamodule: Any, chosen: Node) -> None:
+    """Refuse a recipe that goes by the validation error where none is measured."""
+    if datamodule.num_images["val"] and chosen.get("limit_val_batches") != 0:
+        return
+    for key, value in {
+        "checkpoint": recipe.checkpoint,
+        "early_stopping_patience": recipe.early_stopping_patience,
+    }.items():
+        if value not in ("last", None):
+            raise ValueError(f"recipe.{key}={value}: there is no validation; data.val_split=0.1 keeps images for it")
+
+
+def _data(settings: TrainSettings) -> Node:
+    """The node of the data; to overfit some batches is to see the same ones in each epoch."""
+    data = settings.data
+    return {**data, "order": "constant"} if settings.trainer.get("overfit_batches") and "order" in data else data
 
 
 def _try_forward(settings: TrainSettings, network: nn.Module, recipe: Recipe) -> None:

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from cnnlit import config
-from cnnlit.callbacks import stop_signals
+from cnnlit.callbacks import lowest_error, stop_signals, without_averaging
+from cnnlit.callbacks.lowest_error import LowestError
 from cnnlit.callbacks.run_figures import RunFigures
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
@@ -23,7 +24,7 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
     """Train to the end, test once, draw; the run's record says how that went, whatever happens.
 
     Returns:
-        The last validation error, or without a validation set the test error.
+        The validation error of the network that is tested, or without a validation set the test error.
     """
     with _recorded(run, assembly):
         if remarks := list(assembly.datamodule.remarks):
@@ -82,7 +83,7 @@ def _track(run: Run, assembly: Assembly, settings: TrainSettings) -> None:
 
 
 def _fit(run: Run, assembly: Assembly) -> float | None:
-    """Train from the last checkpoint, if there is one, to the end; the last validation error."""
+    """Train from the last checkpoint, if there is one, to the end; the validation error of the network to be tested."""
     module, datamodule, trainer = assembly
     trainer.fit(module, datamodule=datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
     measured = trainer.callback_metrics
@@ -90,17 +91,33 @@ def _fit(run: Run, assembly: Assembly) -> float | None:
         run.record["exchanged_bytes_per_step"] = trainer.strategy.exchanged()  # type: ignore[attr-defined]  # ours
     if "seconds_waiting" in measured:
         run.record["seconds_waiting"] = round(float(measured["seconds_waiting"]), 3)
+    if trainer.current_epoch < module.recipe.epochs:
+        run.record["ended"] = f"in epoch {trainer.current_epoch} of {module.recipe.epochs}, step {trainer.global_step}"
+    if lowest := _best(assembly):
+        run.record["tested"] = f"the network after epoch {lowest.epoch}, the first with the lowest validation error"
+        return lowest.error
     error: Any = measured.get("val/error")
     if error is None and (rows := read_metrics(run.folder)):  # the run was interrupted in its test
         error = rows[-1].get("val/error") or None
+    if error is None and datamodule.num_images["val"] and trainer.limit_val_batches:  # it ended before its first one
+        (validated,) = trainer.validate(module, datamodule=datamodule, verbose=False)
+        error = validated["val/error"]
     return None if error is None else float(error)
+
+
+def _best(assembly: Assembly) -> LowestError | None:
+    """What is known of the best network, if that is the one to be tested."""
+    return lowest_error(assembly.trainer) if assembly.module.recipe.checkpoint == "best" else None
 
 
 def _test(run: Run, assembly: Assembly) -> tuple[dict[str, float], RunFigures]:
     module, datamodule, trainer = assembly
     figures = RunFigures(run.folder)
     trainer.callbacks.append(figures)  # type: ignore[attr-defined]  # not before: each callback costs every step
-    trainer.test(module, datamodule=datamodule, verbose=False)
+    best = run.best_checkpoint if _best(assembly) else None
+    if best:
+        trainer.callbacks = without_averaging(trainer.callbacks)  # type: ignore[attr-defined]
+    trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
     test = module.test_result()
     if figures.comparison:
         test |= {f"errors_of_1998/{name}": count for name, count in figures.comparison._asdict().items()}

@@ -24,6 +24,7 @@ def why_not_in_lockstep(settings: TrainSettings, assembly: Assembly) -> str | No
         "these images are decoded one by one": not assembly.datamodule.takes_replicas,
         "each run has several devices": assembly.trainer.world_size > 1,
         "16-mixed scales the losses of all by one factor": str(settings.trainer["precision"]).startswith("16"),
+        "callbacks see one network": bool(settings.callbacks),
         "layer_statistics are of one network": settings.layer_statistics,
         "channels_last lays out the kernels of one network": settings.channels_last,
     }

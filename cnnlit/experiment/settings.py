@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt
 
 from cnnlit import config
-from cnnlit.config import ModelNode, Node
+from cnnlit.config import Instead, ModelNode, Node, Nodes
 from cnnlit.experiment import initial_weights
+from cnnlit.parallel.trainer_arguments import INSTEAD
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+    from lightning.pytorch import Callback
     from torch import nn
 
     from cnnlit.data.datamodule import ResumableData
@@ -93,8 +95,9 @@ class NetworkSettings:
 class TrainSettings(NetworkSettings):
     """What `python -m cnnlit.train` takes; see conf/train.yaml."""
 
-    trainer: Node
-    logger: Node
+    trainer: Annotated[Node, Instead(INSTEAD)]
+    callbacks: Nodes
+    logger: Nodes
     replicas: Annotated[int, Ge(1)]
     replicas_as: Literal["auto", "stack", "processes"]
     num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None
@@ -121,6 +124,27 @@ class TrainSettings(NetworkSettings):
         if self.compile and self.layer_statistics:
             raise ValueError("layer_statistics=true: what torch.compile fused cannot be looked into; add compile=false")
         self.check_scale()
+
+    def build_callbacks(self) -> "list[Callback]":
+        """The user's callbacks.
+
+        Raises:
+            ValueError: if one of them is none.
+        """
+        from lightning.pytorch import Callback
+
+        built = {name: config.build(node) for name, node in self.callbacks.items()}
+        for name, each in built.items():
+            if not isinstance(each, Callback):
+                target = self.callbacks[name]["_target_"]
+                raise ValueError(f"callbacks.{name}._target_={target}: must be a lightning.pytorch.Callback")
+        return list(built.values())
+
+    def build_trainer_arguments(self) -> Node:
+        """What was chosen of the Trainer, but for its class; profilers and plugins are built."""
+        chosen = {key: value for key, value in self.trainer.items() if key != "_target_" and value is not None}
+        arguments: Node = config.build({**chosen, "_target_": "builtins.dict"})
+        return arguments
 
     def build_initial_network(self, run: Any) -> "nn.Module":
         """The network as its training begins or goes on: laid out and compiled as configured.

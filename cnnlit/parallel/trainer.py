@@ -8,6 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -18,33 +21,35 @@ from cnnlit.parallel.worlds import cluster_environment
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
 from cnnlit.runs.folder import Run
 
+Arguments = dict[str, Any]
+
 
 def build_trainer(
-    make: Callable[..., Trainer], run: Run, recipe: Any, datamodule: Any, callbacks: Sequence[Callback]
+    make: Callable[..., Trainer],
+    run: Run,
+    recipe: Any,
+    datamodule: Any,
+    callbacks: Sequence[Callback],
+    chosen: Arguments | None = None,
 ) -> Trainer:
     """The Trainer of a run.
 
     Args:
-        make: keyword arguments of lightning.Trainer -> a Trainer on the run's hardware.
+        make: keyword arguments of lightning.Trainer -> a Trainer.
         run: the run to be trained.
         recipe: its `epochs` and `gradient_clip_norm` are read.
         datamodule: the data, after `setup`; without validation images there is no validation.
         callbacks: all of them; see cnnlit.callbacks.callbacks_of_a_run.
+        chosen: arguments of the Trainer that the user gave; see cnnlit.parallel.trainer_arguments.
+
+    Raises:
+        ValueError: one line about arguments that do not go together.
     """
-    trainer = make(
-        max_epochs=recipe.epochs,
-        gradient_clip_val=recipe.gradient_clip_norm,
-        callbacks=list(callbacks),
-        profiler=NoProfiler(),
-        plugins=[WholeCheckpoints(run.previous_checkpoint), cluster_environment()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=str(run.folder),
-        **({} if datamodule.num_images["val"] else {"limit_val_batches": 0}),
-    )
+    try:
+        trainer = make(**_arguments(run, recipe, datamodule, callbacks, chosen or {}))
+    except MisconfigurationException as error:
+        raise ValueError(f"trainer: {error}") from None
+    _keep_profile(trainer, run)
     if trainer.world_size > 1:
         disable_sigterm_broadcast(trainer)
     if trainer.strategy.root_device.type == "cpu":
@@ -52,6 +57,39 @@ def build_trainer(
         # Lightning sets this to find GPUs without starting CUDA; while it is set, every optimizer step looks again.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     return trainer
+
+
+def _arguments(run: Run, recipe: Any, datamodule: Any, callbacks: Sequence[Callback], chosen: Arguments) -> Arguments:
+    plugins = chosen.get("plugins", [])
+    plugins = plugins if isinstance(plugins, list) else [plugins]
+    if not any(isinstance(each, ClusterEnvironment) for each in plugins):
+        plugins = [cluster_environment(), *plugins]
+    always: Arguments = {
+        "max_epochs": recipe.epochs,
+        "gradient_clip_val": recipe.gradient_clip_norm,
+        "callbacks": list(callbacks),
+        "plugins": [WholeCheckpoints(run.previous_checkpoint), *plugins],
+        "logger": False,
+        "enable_checkpointing": any(isinstance(each, Checkpoint) for each in callbacks),
+        "enable_progress_bar": any(isinstance(each, ProgressBar) for each in callbacks),
+        "use_distributed_sampler": False,
+        "default_root_dir": str(run.folder),
+    }
+    if batches := chosen.get("overfit_batches"):
+        # Lightning would take the first images of the set in place of our order, which is constant then.
+        always |= {"overfit_batches": 0.0, "limit_train_batches": batches, "limit_val_batches": batches}
+    if not datamodule.num_images["val"]:
+        always["limit_val_batches"] = 0
+    unless_chosen: Arguments = {"profiler": NoProfiler(), "enable_model_summary": False, "num_sanity_val_steps": 0}
+    return {**unless_chosen, **chosen, **always}
+
+
+def _keep_profile(trainer: Trainer, run: Run) -> None:
+    """What a profiler finds goes to the run's folder; Lightning would only log it."""
+    profiler = trainer.profiler  # type: ignore[attr-defined]
+    if not isinstance(profiler, PassThroughProfiler):
+        profiler.dirpath = profiler.dirpath or str(run.folder)
+        profiler.filename = profiler.filename or "profile"
 
 
 class NoProfiler(PassThroughProfiler):

@@ -15,7 +15,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all, also when the process is killed while it writes.
 
     Args:
-        previous: where the checkpoint goes whose place is taken; None for nowhere.
+        previous: where the checkpoint goes whose place a new `last.ckpt` takes; None for nowhere.
     """
 
     def __init__(self, previous: Path | None = None) -> None:
@@ -24,7 +24,8 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getbuffer(), previous=self.previous)
+        previous = self.previous if Path(path).name == "last.ckpt" else None
+        write_whole(Path(path), content.getbuffer(), previous=previous)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return update_checkpoint(super().load_checkpoint(path, *args, **kwargs))

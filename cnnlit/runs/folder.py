@@ -3,7 +3,8 @@
 config.yaml            the configuration, resolved
 run.json               state, seed, commit, versions, device, seconds, command
 metrics.csv            one row per epoch
-checkpoints/           last.ckpt, the latest saved state of the training, and previous.ckpt, the one before it
+checkpoints/           last.ckpt, the latest saved state of the training, and previous.ckpt, the one before it;
+                       best.ckpt with recipe.checkpoint=best
 test.json              the result of the test, which is run once
 test_predictions.csv   the prediction for each test image
 pictures/              figures
@@ -23,7 +24,7 @@ import yaml
 
 from cnnlit.files import DiskFullError, Lock, remove_leftovers, write_json, write_whole
 from cnnlit.runs.origin import describe_device, origin
-from cnnlit.runs.reading import read_record
+from cnnlit.runs.reading import BEST, read_record
 
 if TYPE_CHECKING:  # runs are read back without torch
     import torch
@@ -70,6 +71,11 @@ class Run:
     def previous_checkpoint(self) -> Path:
         """The one before it."""
         return self.folder / "checkpoints" / "previous.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The network of the lowest validation error, where the recipe asks for it."""
+        return self.folder / "checkpoints" / BEST
 
     @property
     def has_checkpoint(self) -> bool:

@@ -32,7 +32,8 @@ class MetricsLogger(Logger):
 class MetricsFile(MetricsLogger):
     """Logs to metrics.csv, one row per logged step, that is, per epoch; the file is rewritten whole each time.
 
-    Lightning's own CSV logger deletes the existing rows when a run is resumed.
+    What callbacks log of steps within an epoch waits for the epoch's row, which gets the latest values. Lightning's own
+    CSV logger deletes the existing rows when a run is resumed.
 
     Args:
         folder: the run's.
@@ -41,12 +42,18 @@ class MetricsFile(MetricsLogger):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.path = folder / "metrics.csv"
+        self._of_steps: dict[str, float] = {}
         self.rows: dict[int, dict[str, Any]] = {int(row["step"]): dict(row) for row in read_metrics(folder)}
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         if any(name.startswith("test/") for name in metrics):
             return  # test.json has them
+        if not any(name.startswith(("train/", "val/")) for name in metrics):
+            self._of_steps |= metrics
+            return
+        metrics = {**self._of_steps, **metrics}
+        self._of_steps = {}
         step = step or 0
         # A resumed run replaces what was logged after its checkpoint.
         self.rows = {key: row for key, row in self.rows.items() if key <= step}

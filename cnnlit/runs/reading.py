@@ -20,6 +20,10 @@ WITHOUT_RUNS = {"checkpoints", "pictures", "wandb", "tensorboard", ".git"}
 """Subfolders of a run, in which no other run is searched for."""
 
 
+BEST = "best.ckpt"
+"""The checkpoint of the lowest validation error, which only runs with recipe.checkpoint=best have."""
+
+
 def read(folder: Path) -> dict[str, Any]:
     """The record of a run; the state of one that was killed is `interrupted`.
 
@@ -90,11 +94,14 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """The latest checkpoint of a run.
+    """The checkpoint that holds a run's network: the best one, if the recipe asked for it, or else the latest.
 
     Raises:
         FileNotFoundError: if there is none yet.
     """
+    best = folder / "checkpoints" / BEST
+    if best.is_file():
+        return best
     path = folder / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise FileNotFoundError(f"run={folder}: there is no {path}; its first epoch has not come to its end")

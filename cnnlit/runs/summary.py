@@ -88,6 +88,9 @@ def print_summary(
     }
     if val_error is not None:
         rows["validation error"] = f"{float(val_error):.2%}"
+    for name in ("tested", "ended"):
+        if name in run.record:
+            rows[name] = run.record[name]
     if "errors_of_1998/repeated" in test:
         rows["errors of 1998"] = (
             f"{test['errors_of_1998/repeated']} of LeNet-5's {test['errors_of_1998/published_errors']} repeated, "

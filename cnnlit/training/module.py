@@ -92,9 +92,13 @@ class ImageClassification(QuickHooks):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer = self.recipe.optimizer_for(self.model)
-        epochs = self.recipe.epochs
-        steps = int(self.trainer.estimated_stepping_batches) // epochs
-        schedule = self.recipe.schedule(optimizer, steps_per_epoch=steps, epochs=epochs)
+        if self.trainer.accumulate_grad_batches > 1:
+            raise ValueError(
+                "accumulate_grad_batches: the micro_batch_size of the recipe does that, with exact weights"
+            )
+        _ = self.trainer.estimated_stepping_batches  # counts the batches of an epoch
+        steps = int(self.trainer.num_training_batches)
+        schedule = self.recipe.schedule(optimizer, steps_per_epoch=steps, epochs=self.recipe.epochs)
         if isinstance(schedule, Plateau):
             watched = "val/error" if self.trainer.limit_val_batches else "train/error"
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": watched}}

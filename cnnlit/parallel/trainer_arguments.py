@@ -1,0 +1,39 @@
+"""Every argument of lightning.Trainer: who gives it a value, and what does its work where it is refused.
+
+An argument of a newer Lightning is in none of these, which a test finds.
+"""
+
+HARDWARE = frozenset({"accelerator", "strategy", "devices", "num_nodes", "precision", "sync_batchnorm"})
+"""Read here too, to choose a strategy and to refuse what it cannot do."""
+
+PASSED_ON = frozenset(
+    {
+        *("deterministic", "benchmark", "detect_anomaly", "inference_mode", "log_every_n_steps"),
+        *("fast_dev_run", "min_epochs", "max_steps", "min_steps", "max_time", "reload_dataloaders_every_n_epochs"),
+        *("limit_train_batches", "limit_val_batches", "limit_test_batches"),
+        *("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "enable_model_summary"),
+        "enable_autolog_hparams",
+    }
+)  # fmt: skip
+"""Lightning's alone."""
+
+COMBINED = frozenset({"profiler", "plugins", "enable_progress_bar", "overfit_batches"})
+"""Honoured together with what a run has in any case; see cnnlit.parallel.trainer."""
+
+INSTEAD = {
+    "max_epochs": "recipe.epochs does that",
+    "callbacks": "the group callbacks does that, as in callbacks=learning_rate (docs/own/callback.md)",
+    "logger": "the group logger does that, as in logger=tensorboard (docs/own/callback.md)",
+    "gradient_clip_val": "recipe.gradient_clip_norm does that",
+    "gradient_clip_algorithm": "recipe.gradient_clip_norm clips by the norm of all gradients together",
+    "accumulate_grad_batches": (
+        "recipe.micro_batch_size does that: recipe.batch_size=400 recipe.micro_batch_size=100 are steps of 400 images"
+    ),
+    "enable_checkpointing": "checkpoints are always kept; checkpoint_minutes and recipe.checkpoint say which",
+    "default_root_dir": "run_root says where new runs go, hydra.run.dir where this one goes",
+    "use_distributed_sampler": "the devices share each batch in an order that seed and epoch decide",
+    "barebones": "it leaves out what the record of a run is made of; logger=none callbacks=none leave out the rest",
+    "limit_predict_batches": "training predicts nothing; python -m cnnlit.predict takes the images that it is given",
+    "model_registry": "the network is in the run's folder; logger=wandb sends it elsewhere",
+}
+"""Refused, with what to do in their place."""
