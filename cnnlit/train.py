@@ -70,6 +70,7 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
         from cnnlit.data.loading.decoding import UnreadableError
         from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, note_start, prepare_process
         from cnnlit.experiment.fitting import fit_and_test
+        from cnnlit.experiment.more_epochs import epochs_before
         from cnnlit.files import DiskFullError
         from cnnlit.runs.folder import Run, RunError
         from cnnlit.runs.summary import saying_how_to_go_on
@@ -77,13 +78,25 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
         prepare_process(settings)
         run = Run(config.run_folder(), launch)
         assembly = assemble(settings, settings.build_initial_network(run), run)
+        longer_than = epochs_before(settings, assembly.module.model)
         trainer = assembly.trainer
         note_emulation(settings, trainer)
         note_remarks(assembly)
+<<<<<<< HEAD
         device, resume = trainer.strategy.root_device, bool(settings.resume)
         run.open(settings.of_one_run(), device=device, writes=trainer.is_global_zero, resume=resume)
     with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
         note_start(settings, assembly, run)
+=======
+        run.open(
+            settings.of_one_run(),
+            device=trainer.strategy.root_device,
+            writes=trainer.is_global_zero,
+            resume=bool(settings.resume),
+            longer_than=longer_than,
+        )
+    with config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
+>>>>>>> 71a34a2 (More epochs for a run, Lightning's loggers, and a lone image in a batch refused)
         return fit_and_test(run, assembly, settings)
 
 

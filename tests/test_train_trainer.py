@@ -175,7 +175,8 @@ def test_a_run_that_ends_before_its_first_validation_is_validated(tmp_path):
 
 
 def test_a_profile_and_the_learning_rate_of_each_step_are_written(tmp_path):
-    run = made(tmp_path, "+trainer.profiler=simple", "callbacks=learning_rate", "+trainer.num_sanity_val_steps=1")
+    words = ("+trainer.profiler=simple", "callbacks=learning_rate", "+trainer.log_every_n_steps=1")
+    run = made(tmp_path, *words, "+trainer.num_sanity_val_steps=1")
     (profile,) = run.glob("fit-profile*.txt")
     assert "run_training_batch" in profile.read_text()
     rows = read_metrics(run)

@@ -14,7 +14,7 @@ from cnnlit.config.compose import (
     without_sources,
 )
 from cnnlit.config.conflicts import check_scale, require_weights
-from cnnlit.config.schema import Instead, ModelNode, Node, Nodes, Values, check
+from cnnlit.config.schema import Instead, ModelNode, Node, Nodes, Values, check, named
 
 __all__ = [
     "Instead",
@@ -31,6 +31,7 @@ __all__ = [
     "compose_seeds",
     "conf_dir",
     "entry_point",
+    "named",
     "overridden",
     "overrides",
     "quote",

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,7 @@ from cnnlit.runs.folder import Run
 from cnnlit.runs.origin import describe_device
 from cnnlit.runs.summary import print_start
 from cnnlit.training.module import ImageClassification
-from cnnlit.training.outputs import try_on
+from cnnlit.training.outputs import trains_on_one, try_on
 from cnnlit.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
     chosen["strategy"] = _strategy(settings, network, recipe)
     trainer = build_trainer(make, run, recipe, datamodule, callbacks, chosen)
     classes: int = settings.data["num_classes"]
-    _try_forward(settings, network, recipe)
+    _try_forward(settings, network, recipe, datamodule, trainer)
     module = ImageClassification(network, recipe=recipe, num_classes=classes, seed=settings.seed, protocol=protocol)
     return Assembly(module, datamodule, trainer)
 
@@ -112,11 +113,13 @@ def _data(settings: TrainSettings) -> Node:
     return {**data, "order": "constant"} if settings.trainer.get("overfit_batches") and "order" in data else data
 
 
-def _try_forward(settings: TrainSettings, network: nn.Module, recipe: Recipe) -> None:
+def _try_forward(
+    settings: TrainSettings, network: nn.Module, recipe: Recipe, datamodule: Any, trainer: "Trainer"
+) -> None:
     """Refuse a network whose answers the loss cannot take, where the size of its images is known.
 
     Raises:
-        ValueError: one line about what it returns.
+        ValueError: one line about what it returns, or about a batch that is too small for it.
     """
     data = settings.data
     if not {"in_channels", "image_size", "num_classes"} <= data.keys():
@@ -125,6 +128,25 @@ def _try_forward(settings: TrainSettings, network: nn.Module, recipe: Recipe) ->
     # A compiled model is called as it was written; entering this stance without one costs a second of imports.
     with torch.compiler.set_stance("force_eager") if settings.compile else nullcontext():
         try_on(network, recipe.loss, image, data["num_classes"])
+        images = datamodule.num_images["train"] * data.get("passes_per_epoch", 1)
+        sharing = trainer.world_size // 2 if settings.trainer["strategy"] == "two_towers" else trainer.world_size
+        if trainer.limit_train_batches == 1.0 and recipe.fewest_images(images, sharing) == 1:
+            _check_one_image(network, image, recipe, images, sharing)
+
+
+def _check_one_image(
+    network: nn.Module, image: tuple[int, int, int], recipe: Recipe, images: int, sharing: int
+) -> None:
+    if trains_on_one(network, image):
+        return
+    larger = range(recipe.batch_size, images + 1)
+    sizes = (size for size in larger if replace(recipe, batch_size=size).fewest_images(images, sharing) > 1)
+    size = next(sizes, None)
+    raise ValueError(
+        f"recipe.batch_size={recipe.batch_size}: of the {images} images of an epoch, one passes through the network "
+        "alone, and batch normalisation needs more than one value"
+        + (f"; recipe.batch_size={size} leaves none alone" if size else "")
+    )
 
 
 def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strategy | str":

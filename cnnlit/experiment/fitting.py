@@ -1,23 +1,29 @@
 """A run from its first step to its record: track, fit, test, draw, finish."""
 
+import inspect
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnlit import config
 from cnnlit.callbacks import lowest_error, stop_signals, without_averaging
 from cnnlit.callbacks.lowest_error import LowestError
 from cnnlit.callbacks.run_figures import RunFigures
+from cnnlit.config import Node
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
-from cnnlit.runs.folder import Run
+from cnnlit.runs.folder import Run, RunError
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.runs.reading import read_metrics
 from cnnlit.runs.summary import print_how_to_go_on, print_next, print_summary
 from cnnlit.tracking import loggers
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 
 def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float:
@@ -73,13 +79,32 @@ def _track(run: Run, assembly: Assembly, settings: TrainSettings) -> None:
     trainer = assembly.trainer
     tracked = settings.logger and trainer.is_global_zero
     with without_warning():
-        tracker = config.build(settings.logger, folder=run.folder, run_id=run.record["id"]) if tracked else None
-    trainer.loggers = [MetricsFile(run.folder), *([tracker] if tracker else [])]
+        trackers = _trackers(run, settings.logger) if tracked else []
+    trainer.loggers = [MetricsFile(run.folder), *trackers]
     for logger in trainer.loggers:
         logger.log_hyperparams(run.config)
-    if tracker and run.is_of_a_stack:  # its training is over, and the tracker has not seen it
-        for row in read_metrics(run.folder):
+    if trackers and run.is_of_a_stack:  # its training is over, and the trackers have not seen it
+        for row, tracker in itertools.product(read_metrics(run.folder), trackers):
             tracker.log_metrics({name: float(value) for name, value in row.items() if value}, int(row["step"]))
+
+
+def _trackers(run: Run, node: Node) -> "list[Logger]":
+    """The loggers of a node, which is one or holds several under names of the user's; ours are told of the run.
+
+    Raises:
+        RunError: if a package is missing.
+    """
+    offered = {"folder": run.folder, "run_id": run.record["id"], "save_dir": str(run.folder)}
+    trackers = []
+    for each in [node] if "_target_" in node else node.values():
+        known = inspect.signature(config.named(each["_target_"])).parameters
+        required = {name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty}
+        try:
+            tracker = config.build(each, **{key: offered[key] for key in offered.keys() & required - each.keys()})
+        except ImportError as error:
+            raise RunError(f"logger: {each['_target_']} needs a package that is missing: {error}") from None
+        trackers += [tracker] if tracker else []
+    return trackers
 
 
 def _fit(run: Run, assembly: Assembly) -> float | None:

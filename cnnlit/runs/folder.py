@@ -116,7 +116,15 @@ class Run:
             )
         return None
 
-    def open(self, config: dict[str, Any], *, device: "torch.device", writes: bool, resume: bool) -> None:
+    def open(
+        self,
+        config: dict[str, Any],
+        *,
+        device: "torch.device",
+        writes: bool,
+        resume: bool,
+        longer_than: int | None = None,
+    ) -> None:
         """Claim the folder for a new run and record how it is made, or resume the run that it holds.
 
         Args:
@@ -124,6 +132,7 @@ class Run:
             device: the one that this process trains on.
             writes: whether this process keeps the record; exactly one of a run's processes does.
             resume: whether to resume the run in the folder.
+            longer_than: the number of its epochs so far, if it is to have more of them.
 
         Raises:
             FileExistsError: if the folder for a new run holds a run already.
@@ -136,25 +145,37 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         free = self._lock.take() if writes else True
         if resume:
-            self._take_up(free)
+            self._take_up(free, longer_than)
         else:
             self._claim(free, config, device)
         self._write()
 
-    def _take_up(self, free: bool) -> None:
+    def _take_up(self, free: bool, longer_than: int | None) -> None:
         before = read_record(self.folder)
         if not free:
             raise ValueError(
                 f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
             )
-        if before["state"] == "finished":
+        if before["state"] == "finished" and not longer_than:
             self._lock.give_back()
             raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
+        if longer_than:
+            self._lengthen(before, longer_than)
         if self._writes:
             remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
         self.record = {**before, **self._this_process()}
         self.error_before = self.record.pop("error", "")
         self._seconds_before = self.record["seconds"]
+
+    def _lengthen(self, before: dict[str, Any], epochs: int) -> None:
+        """Keep what came out after fewer epochs beside what will come out."""
+        for name in ("tested", "val/error"):
+            before.pop(name, None)
+        before["epochs_before"] = [*before.get("epochs_before", []), epochs]
+        if self._writes:
+            with suppress(FileNotFoundError):
+                (self.folder / "test.json").rename(self.folder / f"test_after_{epochs}_epochs.json")
+            write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
 
     def _claim(self, free: bool, config: dict[str, Any], device: "torch.device") -> None:
         if self._writes and (not free or (self.folder / "run.json").exists()):

@@ -19,6 +19,8 @@ from cnnlit.sweeps.process_pool import become
 from cnnlit.sweeps.resources import most_at_once, visible_cores, visible_gpus
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
+EPOCHS = "recipe.epochs"
+"""May become more when a run is resumed; cnnlit.experiment.more_epochs says whether."""
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
 """Keys of the trainer that may change when a run is resumed: the result does not depend on them."""
 
@@ -54,7 +56,7 @@ def configurations_before(function: Callable[..., Any], settings: Node, folder: 
     """
     said = {word.partition("=")[0]: word for word in config.overrides()}
     alone = (folder / "run.json").exists()
-    may_change = [f"trainer.{key}" for key in HARDWARE] if alone else []
+    may_change = [*(f"trainer.{key}" for key in HARDWARE), EPOCHS] if alone else []
     if others := [word for key, word in said.items() if key not in ("resume", *may_change)]:
         but = f", but for {', '.join(may_change)}" if alone else ""
         raise ValueError(f"resume={folder}: a run goes on as it was configured{but}; leave out {' '.join(others)}")
@@ -62,7 +64,8 @@ def configurations_before(function: Callable[..., Any], settings: Node, folder: 
         resume_sweep(function, folder)
     before = read_configs(folder) if is_stack(folder) else [read_config(folder)]
     hardware = {key: settings["trainer"][key] for key in HARDWARE if f"trainer.{key}" in said}
-    before = [{**each, "trainer": each["trainer"] | hardware} for each in before]
+    longer = {"epochs": settings["recipe"]["epochs"]} if EPOCHS in said else {}
+    before = [{**each, "trainer": each["trainer"] | hardware, "recipe": each["recipe"] | longer} for each in before]
     config.check({**before[0], "resume": str(folder)}, function)
     return [settings | each for each in before]
 

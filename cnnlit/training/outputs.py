@@ -36,6 +36,23 @@ def try_on(network: nn.Module, loss: nn.Module, image: tuple[int, int, int], num
                 _check_loss(loss, heads[0], torch.zeros(count, dtype=torch.int64))
 
 
+def trains_on_one(network: nn.Module, image: tuple[int, int, int]) -> bool:
+    """Whether a network can be trained on a single image, unlike batch normalisation of single values.
+
+    Args:
+        network: which takes more of them.
+        image: shape of an image, [C, H, W].
+    """
+    with _untouched(network, True), torch.no_grad():
+        try:
+            _answer(network, torch.zeros(1, *image))
+        except ValueError:
+            return False
+        except NotImplementedError:
+            pass
+    return True
+
+
 def _answer(network: nn.Module, images: Tensor) -> Any:
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     try:

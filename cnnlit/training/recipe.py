@@ -66,6 +66,17 @@ class Recipe:
     normalization: str = "mean_std"
     augmentation: list[Any] = field(default_factory=list)
 
+    def fewest_images(self, images: int, replicas: int) -> int:
+        """The fewest images that pass through a network at once in an epoch.
+
+        Args:
+            images: presentations in an epoch.
+            replicas: devices that share each batch.
+        """
+        batches = {min(images, self.batch_size), images % self.batch_size or self.batch_size}
+        shares = [max(1, batch // replicas) for batch in batches]
+        return min(share // -(-share // (self.micro_batch_size or share)) for share in shares)
+
     def optimizer_for(self, network: nn.Module) -> Optimizer:
         """An optimizer of the network's parameters that learn; see parameter_groups."""
         optimizer = self.optimizer(parameter_groups(network, self.decay_exempt, self.layer_rates))

@@ -1,13 +1,18 @@
 """Learning rate schedules; each is stepped once per batch, Plateau once per epoch."""
 
 import math
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, Lt
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from cnnlit.training.optimizers import nominal_rate
+
+STEPS_TRIED = 10
+"""Steps of an epoch in which schedules are compared."""
 
 
 class Constant(LambdaLR):
@@ -152,3 +157,29 @@ class Plateau(ReduceLROnPlateau):
     ) -> None:
         lowest = [group["lr"] * factor**times for group in optimizer.param_groups]
         super().__init__(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=lowest)
+
+
+def begin_alike(
+    schedule: Callable[..., LRScheduler], optimizer: Callable[[], Optimizer], epochs: int, more: int
+) -> bool:
+    """Whether a schedule has the same rates in the first epochs of a longer training; tried out.
+
+    Args:
+        schedule: (optimizer, steps_per_epoch, epochs) -> schedule.
+        optimizer: returns a new one.
+        epochs: length of the training whose rates are compared.
+        more: of the longer one.
+    """
+    return _rates(schedule, optimizer(), epochs, steps=epochs) == _rates(schedule, optimizer(), more, steps=epochs)
+
+
+def _rates(schedule: Callable[..., LRScheduler], optimizer: Optimizer, epochs: int, *, steps: int) -> list[Any]:
+    """The rates of each step of so many epochs; of a Plateau, which goes by what is measured, the first."""
+    made = schedule(optimizer, steps_per_epoch=STEPS_TRIED, epochs=epochs)
+    rates = [made.get_last_lr()]
+    if not isinstance(made, Plateau):
+        with warnings.catch_warnings(action="ignore"):  # the optimizer has not stepped
+            for _ in range(STEPS_TRIED * steps - 1):
+                made.step()
+                rates.append(made.get_last_lr())
+    return rates
