@@ -82,12 +82,6 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
         trainer = assembly.trainer
         note_emulation(settings, trainer)
         note_remarks(assembly)
-<<<<<<< HEAD
-        device, resume = trainer.strategy.root_device, bool(settings.resume)
-        run.open(settings.of_one_run(), device=device, writes=trainer.is_global_zero, resume=resume)
-    with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
-        note_start(settings, assembly, run)
-=======
         run.open(
             settings.of_one_run(),
             device=trainer.strategy.root_device,
@@ -95,8 +89,8 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
             resume=bool(settings.resume),
             longer_than=longer_than,
         )
-    with config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
->>>>>>> 71a34a2 (More epochs for a run, Lightning's loggers, and a lone image in a batch refused)
+    with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
+        note_start(settings, assembly, run)
         return fit_and_test(run, assembly, settings)
 
 

@@ -14,7 +14,8 @@ from cnnlit.config.compose import (
     without_sources,
 )
 from cnnlit.config.conflicts import check_scale, require_weights
-from cnnlit.config.schema import Instead, ModelNode, Node, Nodes, Values, check, named
+from cnnlit.config.nodes import Instead, ModelNode, Node, Nodes, Values
+from cnnlit.config.schema import check, named
 
 __all__ = [
     "Instead",

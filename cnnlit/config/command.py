@@ -20,10 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from cnnlit.config.compose import COMPOSITION_ERRORS, composition_message, conf_dir, container, run_folder
 from cnnlit.config.help import print_help, print_versions
 from cnnlit.config.hydra_internals import DEFAULTS, search_own_files_first
+from cnnlit.config.nodes import Node
 from cnnlit.config.own_code import find as find_own_error
 from cnnlit.config.own_code import in_one_line
 from cnnlit.config.provenance import print_configuration
-from cnnlit.config.schema import Node, check, check_source, settings_of
+from cnnlit.config.schema import check, check_source, settings_of
 from cnnlit.config.signatures import name_of
 from cnnlit.config.typed_words import PLAIN, as_hydra_reads, quoted, refuse_misread
 

@@ -17,7 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cnnlit.config.hydra_internals import instantiate, register_resolver, searching
-from cnnlit.config.schema import Node, check, named, nearest, options_of, with_new_targets
+from cnnlit.config.nodes import Node
+from cnnlit.config.schema import check, named, nearest, options_of, with_new_targets
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 

@@ -1,6 +1,6 @@
 """Values that cannot work together, whichever command they are given to."""
 
-from cnnlit.config.schema import Node
+from cnnlit.config.nodes import Node
 
 
 def require_weights(model: Node) -> None:

@@ -12,46 +12,10 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from cnnlit.config.nodes import Also, Instead, Node, Nodes, Values
 from cnnlit.config.signatures import read_signature
-
-Node = dict[str, Any]
-"""A part of the configuration as plain containers."""
-
-Values = Annotated[Node, "values"]
-"""A node that is only read: what its `_target_` names is not imported, and its keys are not checked against it."""
-
-
-@dataclass(frozen=True)
-class Also:
-    """In the annotation of a node: keys that it may have beside those of its target's signature.
-
-    Args:
-        keys: and their annotations.
-    """
-
-    keys: Mapping[str, Any]
-
-
-ModelNode = Annotated[Node, Also({"weights": str | None})]
-"""The node of a model: whatever its constructor takes, weights can be loaded into it."""
-
-
-@dataclass(frozen=True)
-class Instead:
-    """In the annotation of a node: keys of its target's signature that it must not have.
-
-    Args:
-        keys: and for each, what does its work.
-    """
-
-    keys: Mapping[str, str]
-
-
-Nodes = Annotated[Node, "nodes"]
-"""Any number of nodes under names of the user's choice."""
 
 MOST_LISTED = 30
 """Options that a refusal lists when none is close to the one that was asked for."""

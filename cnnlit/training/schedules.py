@@ -134,6 +134,34 @@ class Exponential(LambdaLR):
         super().__init__(optimizer, lambda step: factor ** (step // (steps_per_epoch * every_epochs)))
 
 
+class RateRange(LambdaLR):
+    """A learning-rate range test: the rate rises exponentially, step by step, from one to the other.
+
+    Source: Smith 2015, Sec. 3.3 (there it rises linearly).
+
+    Args:
+        optimizer: its learning rate is replaced.
+        steps_per_epoch: batches per epoch.
+        epochs: length of the test; one or two will do.
+        lowest: the first rate.
+        highest: the last rate.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+        epochs: int,
+        lowest: Annotated[float, Gt(0)] = 1e-6,
+        highest: Annotated[float, Gt(0)] = 10.0,
+    ) -> None:
+        if highest <= lowest:
+            raise ValueError(f"schedule.highest={highest} must be above schedule.lowest={lowest}")
+        base: float = optimizer.param_groups[0]["lr"]
+        last = max(1, steps_per_epoch * epochs - 1)
+        super().__init__(optimizer, lambda step: lowest / base * (highest / lowest) ** (min(step, last) / last))
+
+
 class Plateau(ReduceLROnPlateau):
     """The optimizer's rate, multiplied by a factor once the error has stopped falling; stepped once per epoch.
 

@@ -282,3 +282,15 @@ def test_processes_started_by_torchrun_or_slurm_are_one_run(tmp_path: Path, digi
     assert [process.wait(timeout=TIMEOUT) for process in started] == [0] * len(started)
     (made,) = tmp_path.glob("runs/*/*")
     assert_same_run(made, digits)
+
+
+def test_micro_batches_the_best_network_and_early_stopping_are_those_of_one_device(tmp_path: Path) -> None:
+    words = (
+        *DIGITS, "recipe.batch_size=400", "recipe.micro_batch_size=90", "recipe.checkpoint=best", "recipe.epochs=5",
+        "recipe.early_stopping_patience=1", "recipe.optimizer.lr=0.002",
+    )  # fmt: skip
+    one = finished(tmp_path / "one", *words)
+    two = finished(tmp_path / "two", *words, "trainer.devices=2")
+    assert_same_run(two, one, tolerance=1e-4)
+    assert record_of(two)["tested"] == record_of(one)["tested"]
+    assert record_of(two).get("ended") == record_of(one).get("ended")
