@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_exporting
 from torch.nn import functional
 
 Activation = Literal["scaled_tanh", "tanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu"]
@@ -93,7 +94,7 @@ class UnfoldedConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.device.type != "cpu" or self.in_channels > 1 or self.bias is None:
+        if images.device.type != "cpu" or self.in_channels > 1 or self.bias is None or is_exporting():
             return super().forward(images)
         return unfolded_conv2d(images, self.weight, self.bias)
 
@@ -105,7 +106,7 @@ class FullConv2d(nn.Conv2d):
     """
 
     def forward(self, maps: Tensor) -> Tensor:
-        if len(maps) == 1 and maps.device.type == "cpu" and self.bias is not None:
+        if not is_exporting() and len(maps) == 1 and maps.device.type == "cpu" and self.bias is not None:
             # For a single image, the gradient of the kernels then has their memory layout and need not be copied.
             column = torch.addmm(self.bias[:, None], self.weight.flatten(1), maps.reshape(-1, 1))
             return column[None, :, :, None]
@@ -137,6 +138,9 @@ class LocalResponseNorm(nn.LocalResponseNorm):
         self.groups = groups
 
     def forward(self, maps: Tensor) -> Tensor:
+        if is_exporting():  # whoever runs an exported network has no use for the derivative
+            parts = maps.reshape(-1, maps.shape[1] // self.groups, *maps.shape[2:])
+            return super().forward(parts).reshape(maps.shape)
         # In bfloat16 the sum would vanish beside k.
         normalized: Tensor = _ResponseNorm.apply(
             maps.to(torch.promote_types(maps.dtype, torch.float32)),

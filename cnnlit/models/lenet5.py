@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
+from torch.compiler import is_exporting
 from torch.nn import functional
 
 from cnnlit.models.layers import (
@@ -77,7 +78,8 @@ class TableConv2d(nn.Module):
         out, into, side, _ = self.dense_shape
         dense = self.weight.new_zeros(out * into, side, side).index_copy(0, self.pairs, self.weight)
         # For a single image, as in the paper's training, torch's kernel costs more to set up than to run.
-        convolve = unfolded_conv2d if len(maps) == 1 and maps.device.type == "cpu" else functional.conv2d
+        alone = not is_exporting() and len(maps) == 1 and maps.device.type == "cpu"
+        convolve = unfolded_conv2d if alone else functional.conv2d
         return convolve(maps, dense.view(self.dense_shape), self.bias)
 
 
