@@ -65,11 +65,14 @@ def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | N
     """The settings with the run's model, recipe and data, and its checkpoint; or with published weights, and None."""
     checkpoint = None
     if settings.run:
-        from cnnlit.runs.reading import checkpoint_of
+        from cnnlit.parallel.trainer import print_note
+        from cnnlit.runs.reading import BEST, checkpoint_of, network_of
 
         run = Path(settings.run)
         settings = settings.of_run(run, evaluate, OWN)
         checkpoint = str(checkpoint_of(run))
+        if checkpoint.endswith(BEST):
+            print_note(f"run={run}: {network_of(run)}")
     else:
         config.require_weights(settings.model)
     settings.check_scale()
@@ -130,6 +133,7 @@ def _build_trainer(trainer: Node) -> "Trainer":
 def _record(settings: EvaluateSettings, module: "ImageClassification", seconds: float) -> dict[str, Any]:
     """What is written about a test: its result, and what it was taken of."""
     from cnnlit.runs.origin import describe_device
+    from cnnlit.runs.reading import network_of
 
     split = settings.split
     result = {f"{split}/{name.removeprefix('test/')}": value for name, value in module.test_result().items()}
@@ -138,17 +142,10 @@ def _record(settings: EvaluateSettings, module: "ImageClassification", seconds: 
         f"{split}/seconds": round(seconds, 3),
         "device": describe_device(module.trainer.strategy.root_device),
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
-        **({"tested": _which(settings.run)} if settings.run else {}),
+        **({"tested": network_of(Path(settings.run))} if settings.run else {}),
         "protocol": settings.protocol["views"],
         "data": settings.data,
     }
-
-
-def _which(run: str) -> str:
-    """Which of a run's networks is tested."""
-    from cnnlit.runs.reading import read_record
-
-    return str(read_record(Path(run)).get("tested", "the network at the end of training"))
 
 
 def _report(settings: EvaluateSettings, module: "ImageClassification", record: dict[str, Any]) -> None:

@@ -84,7 +84,7 @@ def read(weights: str) -> Source:
     said = f"model.weights={weights}"
     path = Path(weights)
     if path.is_dir():
-        path = path / "checkpoints" / "last.ckpt"
+        path = path / "checkpoints" / ("best.ckpt" if (path / "checkpoints" / "best.ckpt").is_file() else "last.ckpt")
     if not path.is_file():
         raise FileNotFoundError(f"{said}: there is no {path}; name a run's folder, a checkpoint or a safetensors file")
     content = _content(path, said)

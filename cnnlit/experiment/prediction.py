@@ -12,8 +12,9 @@ from cnnlit.data.loading.decoding import open_image
 from cnnlit.drawings.top_predictions import thumbnail
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.files import progress
+from cnnlit.parallel.trainer import print_note
 from cnnlit.runs.checkpoint_io import read_checkpoint
-from cnnlit.runs.reading import checkpoint_of
+from cnnlit.runs.reading import BEST, checkpoint_of, network_of
 from cnnlit.training.protocol import EvaluationProtocol
 
 BATCH = 32
@@ -54,7 +55,10 @@ class Predictor:
         self.protocol: EvaluationProtocol = settings.build_protocol(self.network)
         self.datamodule: ResumableData = settings.build_test_data()
         if run:
-            self._load(read_checkpoint(checkpoint_of(run)))
+            checkpoint = checkpoint_of(run)
+            self._load(read_checkpoint(checkpoint))
+            if checkpoint.name == BEST:
+                print_note(f"run={run}: {network_of(run)}")
         self.network.eval()
         self.class_names = self._names(settings.data["num_classes"], published=run is None)
 

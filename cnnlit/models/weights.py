@@ -146,7 +146,7 @@ def fill(
 
 
 def read_run(folder: str) -> State:
-    """The network's state dict from a run's last checkpoint.
+    """The network's state dict from a run's best checkpoint, if it kept one, or else its last.
 
     Args:
         folder: of a run.
@@ -154,7 +154,8 @@ def read_run(folder: str) -> State:
     Raises:
         FileNotFoundError: if there is no checkpoint.
     """
-    path = Path(folder) / "checkpoints" / "last.ckpt"
+    checkpoints = Path(folder) / "checkpoints"
+    path = checkpoints / ("best.ckpt" if (checkpoints / "best.ckpt").is_file() else "last.ckpt")
     if not path.is_file():
         raise FileNotFoundError(f"model.init_from={folder}: there is no {path}; name the folder of a finished run")
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]

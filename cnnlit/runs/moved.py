@@ -18,6 +18,13 @@ MODULES = {
 STATES = {"DataWaiting": "DataWait"}
 """Callbacks of 0.1.0 that have a state in checkpoints, and their names now."""
 
+TRAINER = "lightning.pytorch.Trainer"
+IGNORED = {
+    *("max_epochs", "callbacks", "logger", "gradient_clip_val", "enable_checkpointing", "default_root_dir"),
+    "use_distributed_sampler",
+}
+"""Arguments of the Trainer that 0.1.0 accepted without effect, and that are refused now."""
+
 IMAGES = "cnnlit.data.images.Images"
 """The class of 0.1.0 for colour images from anywhere, which its option `source` told apart."""
 
@@ -41,6 +48,8 @@ def update_config(node: Any) -> Any:
     updated = {key: update_config(value) for key, value in node.items()}
     if updated.get("_target_") == IMAGES:
         return _of_its_source(updated, updated["source"])
+    if updated.get("_target_") == TRAINER:
+        return {key: value for key, value in updated.items() if key not in IGNORED}
     if isinstance(target := updated.get("_target_"), str):
         module, _, name = target.rpartition(".")
         updated["_target_"] = f"{MODULES.get(module, module)}.{name}"

@@ -108,6 +108,11 @@ def checkpoint_of(folder: Path) -> Path:
     return path
 
 
+def network_of(folder: Path) -> str:
+    """Which of a run's networks `checkpoint_of` holds, in words."""
+    return str(read_record(folder).get("tested") or "the network after the last step")
+
+
 def read_metrics(folder: Path) -> list[dict[str, str]]:
     """The rows of a run's metrics.csv, none if there is no such file; empty cells are empty strings."""
     path = folder / "metrics.csv"

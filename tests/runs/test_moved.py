@@ -162,3 +162,8 @@ def test_the_state_of_images_is_found_under_their_class(source: str) -> None:
     kept = updated["config"]["data"].keys() - {"_target_", "augmentation", "views"}
     assert updated["datamodule_hyper_parameters"].keys() == kept
     assert before["Images"] == state
+
+
+def test_what_0_1_0_ignored_of_the_trainer_does_not_keep_its_runs_from_going_on() -> None:
+    trainer = {"_target_": "lightning.pytorch.Trainer", "devices": 1, "max_epochs": 3, "gradient_clip_val": 1.0}
+    assert update_config({"trainer": trainer})["trainer"] == {"_target_": "lightning.pytorch.Trainer", "devices": 1}
