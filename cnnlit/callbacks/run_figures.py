@@ -100,7 +100,8 @@ class RunFigures(Callback):
         if trainer.world_size > 1 and (not complete or getattr(data, "unreadable", None)):
             raise ValueError("it is not known which images the other devices left out")
         images = data.test_images[: len(labels)]  # a test may be limited to its first batches
-        names = data.class_names
+        most = 1 + int(torch.cat([labels, predicted]).max())
+        names = list(data.class_names) or [str(number) for number in range(most)]
         self._draw(trainer, "confusion_matrix", lambda: draw_confusion_matrix(labels, predicted, names))
         self._draw(trainer, "errors", lambda: draw_errors(images, labels, predicted, confidence, names))
         self._write(

@@ -18,6 +18,7 @@ from yaml import YAMLError
 
 from cnnlit.config.hydra_internals import instantiate, register_resolver, searching
 from cnnlit.config.nodes import Node
+from cnnlit.config.plain_modules import adapted
 from cnnlit.config.schema import check, named, nearest, options_of, with_new_targets
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
@@ -44,7 +45,8 @@ def container(composed: DictConfig, words: Iterable[str]) -> Node:
         composed: by Hydra.
         words: the overrides that it was composed with.
     """
-    return with_new_targets(OmegaConf.to_container(composed, resolve=True), words)  # type: ignore[arg-type]
+    node = with_new_targets(OmegaConf.to_container(composed, resolve=True), words)  # type: ignore[arg-type]
+    return {**node, "data": adapted(node["data"], words)} if isinstance(node.get("data"), dict) else node
 
 
 def build(node: Node, *args: Any, **keywords: Any) -> Any:

@@ -1,32 +1,44 @@
 """The base of every data set: what a DataModule offers so that runs resume, seeds train in lock-step, figures draw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
+from cnnlit.data.loading.items import PresentedItems
 from cnnlit.data.transforms.random_numbers import generator
+from cnnlit.data.user_images import DrawnItems, as_drawn, transformed
+
+EVAL_BATCH_SIZE = 250
+
+NO_TRANSFORM = (
+    "how a test presents an image is not known; give it eval_transform, PIL image -> float tensor [C, H, W] "
+    "(docs/own/data.md)"
+)
 
 
 class ResumableData(LightningDataModule):
     """A DataModule whose resumed training goes on with the batch after the last one.
 
-    A subclass lists its options as keyword-only, annotated parameters of its constructor, which are the schema of
-    conf/data/<name>.yaml, and keeps them with `save_hyperparameters(logger=False)`. It has to offer:
+    The shortest subclass sets `datasets` in `setup` and inherits the rest:
 
-    - the hyperparameters `batch_size`, `eval_batch_size`, `num_classes`, `image_size`, `in_channels`, `seed`, and
-      `order`, the `order` of BatchSampler: `fresh` or `constant`;
-    - `setup`, after which `num_images` counts the images of `train`, `val` and `test`; it may be called twice;
-    - `train_dataloader`, whose sampler is `training_batches()`, and `val_dataloader` and `test_dataloader`, whose
-      samplers are `eval_batches(split)`; without validation images, `val_dataloader` returns an empty list. The test is
-      taken on the split `tested`. A batch reaches the network as `(images, labels)`;
-    - `test_images`, of which figures are drawn.
+    - its options are keyword-only, annotated parameters of its constructor, the schema of conf/data/<name>.yaml, kept
+      with `save_hyperparameters(logger=False)`. `batch_size` has to be one of them. `eval_batch_size`, `seed`, `order`
+      (`fresh` or `constant`, see BatchSampler), `num_workers` and `eval_transform` are used where they are;
+    - `datasets["train"]`, `["val"]` and `["test"]` are map-style data sets of (float image [C, H, W], class). Random
+      transforms may draw from torch's, NumPy's or Python's global random numbers: what they draw is a function of seed,
+      epoch and presentation, so a resumed run draws the same. `setup` may be called twice; `val` may be missing.
 
-    It may leave out everything below that has a default. Methods without one are needed by some commands alone:
-    `curvature_sample` by recipe/optimizer=sdlm, `as_input` and `as_seen` by cnnlit.predict.
+    Whoever has another way with images replaces the loaders: `train_dataloader`, whose sampler is `training_batches()`,
+    `val_dataloader` and `test_dataloader`, whose samplers are `eval_batches(split)`, and `num_images`; without
+    validation images, `val_dataloader` returns an empty list. The test is taken on the split `tested`. A batch reaches
+    the network as `(images, labels)`.
+
+    The configuration of the data has `num_classes`, `image_size` and `in_channels`, to which models refer.
 
     Attributes:
         tested: the split that is tested.
@@ -37,6 +49,8 @@ class ResumableData(LightningDataModule):
         class_names: what each class is called; empty if its number has to do.
         class_folders: the folder that holds each class's images, by which cnnlit.predict recognises a label; or empty.
         published_errors: test index -> answer of each error of a published network, to be compared with; or None.
+        datasets: of each split, for the loaders that are inherited.
+        eval_transform: PIL image -> float [C, image_size, image_size], as a test presents it; for cnnlit.predict.
     """
 
     takes_replicas = False
@@ -44,9 +58,11 @@ class ResumableData(LightningDataModule):
     class_names: Sequence[str] = ()
     class_folders: Sequence[str] = ()
     published_errors: dict[int, int] | None = None
+    eval_transform: Callable[[Any], Tensor] | None = None
 
     def __init__(self) -> None:
         super().__init__()
+        self.datasets: dict[str, Any] = {}
         self.tested: Literal["test", "val"] = "test"
         self.replicas = 1
         self._batches_to_skip = 0
@@ -54,17 +70,32 @@ class ResumableData(LightningDataModule):
     @property
     def seeds(self) -> list[int]:
         """Of the order and the distortions, one for each replica."""
-        return [self.hparams["seed"] + number for number in range(self.replicas)]
+        return [self.hparams.get("seed", 0) + number for number in range(self.replicas)]
 
     @property
     def num_images(self) -> dict[str, int]:
         """Images per split, after `setup`."""
-        raise NotImplementedError
+        return {split: len(self.datasets.get(split, ())) for split in ("train", "val", "test")}
 
     @property
     def test_images(self) -> Any:
         """The tested images as they are drawn, in order: a sequence of uint8 [H, W] or [3, H, W]."""
-        raise NotImplementedError
+        return DrawnItems(self.datasets[self.tested], range(self.num_images[self.tested]))
+
+    def train_dataloader(self) -> Any:
+        return self.loader("train", self.training_batches())
+
+    def val_dataloader(self) -> Any:
+        return [self.loader("val", self.eval_batches("val"))] if self.num_images["val"] else []
+
+    def test_dataloader(self) -> Any:
+        return self.loader(self.tested, self.eval_batches(self.tested))
+
+    def loader(self, split: Any, batches: Any) -> DataLoader[Any]:
+        """Batches of a split of `datasets`, made up by a sampler."""
+        items = PresentedItems(self.datasets[split], seed=self.seeds[0])
+        workers = self.hparams.get("num_workers", 0)
+        return DataLoader(items, batch_size=None, sampler=batches, num_workers=workers)
 
     @property
     def unreadable(self) -> list[str]:
@@ -81,14 +112,16 @@ class ResumableData(LightningDataModule):
 
     def when_waiting(self) -> str | None:
         """What to change if training waits for data; None if it cannot, because all data lie on the device."""
-        return None
+        return "more data.num_workers" if self.datasets else None
 
     def curvature_sample(self, count: int, epoch: int) -> tuple[Tensor, Tensor]:
         """Training images as the network will see them in this epoch, and their labels. See `curvature_indices`.
 
         Where `takes_replicas`, a third argument is the number of the replica.
         """
-        raise NotImplementedError
+        items = PresentedItems(self.datasets["train"], seed=self.seeds[0])
+        images, labels = items[epoch, self.curvature_indices(count, epoch)]
+        return images, labels
 
     def as_input(self, images: Sequence[Tensor]) -> Any:
         """Images from anywhere as a test presents them to the network; needs no data and no `setup`.
@@ -99,12 +132,17 @@ class ResumableData(LightningDataModule):
         Returns:
             float32 [N, C, image_size, image_size], on the CPU; or, where a test has several views, a list of pairs:
             views of one size, and int64 [M], which of all views they are.
+
+        Raises:
+            ValueError: one line, if it is not known how.
         """
-        raise NotImplementedError
+        if self.eval_transform is None:
+            raise ValueError(f"{type(self).__name__}: {NO_TRANSFORM}")
+        return torch.stack([transformed(self.eval_transform, image, self.hparams) for image in images])
 
     def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """The single view of each that validation uses, to be drawn: uint8 [N, 3, side, side] or [N, side, side]."""
-        raise NotImplementedError
+        return torch.stack([as_drawn(image) for image in self.as_input(images)])
 
     def remark(self, image: Tensor) -> str | None:
         """What `as_input` does to an image, uint8 [3, H, W], that its owner may not expect."""
@@ -126,7 +164,7 @@ class ResumableData(LightningDataModule):
             **presentations: versions, passes and blocks, see BatchSampler.
         """
         hparams = self.hparams
-        presentations |= {"order": hparams["order"]}
+        presentations |= {"order": hparams.get("order", "fresh")}
         each = [self._batches("train", hparams["batch_size"], seed=seed, **presentations) for seed in self.seeds]
         batches = each[0] if len(each) == 1 else LockstepSampler(each)
         batches.skip(self._batches_to_skip)
@@ -137,7 +175,11 @@ class ResumableData(LightningDataModule):
 
     def eval_batches(self, split: str, batch_size: int | None = None) -> BatchSampler:
         """The sampler of validation or test: every image once, in order, by default `eval_batch_size` at a time."""
-        return self._batches(split, batch_size or self.hparams["eval_batch_size"], order="sequential")
+        return self._batches(split, batch_size or self._eval_batch_size, order="sequential")
+
+    @property
+    def _eval_batch_size(self) -> int:
+        return self.hparams.get("eval_batch_size", EVAL_BATCH_SIZE)  # type: ignore[no-any-return]
 
     def curvature_indices(self, count: int, epoch: int, replica: int = 0) -> Tensor:
         """Which training images estimate the curvature: drawn at random for each epoch and replica, int64 [count]."""
@@ -148,4 +190,4 @@ class ResumableData(LightningDataModule):
         strategy = self.trainer.strategy if self.trainer else None
         # A replica may span several devices, so its rank and number are not those of the processes.
         replica = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
-        return BatchSampler(self.num_images[split], batch_size, **{"seed": self.hparams["seed"], **replica, **order})
+        return BatchSampler(self.num_images[split], batch_size, **{"seed": self.seeds[0], **replica, **order})

@@ -1,7 +1,8 @@
 """Images from anywhere for a trained network: found, and presented as in its test."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -122,3 +123,64 @@ def _grey(image: Tensor) -> Tensor:
     red, green, blue = image.float()
     grey: Tensor = green + 0.299 * (red - green) + 0.114 * (blue - green)
     return grey
+
+
+def transformed(transform: Callable[[Any], Tensor], image: Tensor, data: Mapping[str, Any]) -> Tensor:
+    """An image, uint8 [3, H, W], as somebody's own transform presents it to the network: float32 [C, side, side].
+
+    Args:
+        transform: of a PIL image, grey where the network has one channel.
+        image: from anywhere.
+        data: its `in_channels` and `image_size`, where they are known, are what is expected.
+
+    Raises:
+        ValueError: one line about what the transform returns instead.
+    """
+    from torchvision.transforms.v2.functional import to_pil_image
+
+    picture = to_pil_image(image)
+    seen: Any = transform(picture.convert("L") if data.get("in_channels") == 1 else picture)
+    channels, side = data.get("in_channels"), data.get("image_size")
+    expected = f"a float tensor [{channels or 'C'}, {side or 'H'}, {side or 'W'}]"
+    if not isinstance(seen, Tensor) or not seen.is_floating_point():
+        found = f"{seen.dtype}" if isinstance(seen, Tensor) else type(seen).__name__
+        raise ValueError(f"eval_transform: must return {expected}, and not {found}")
+    if seen.ndim != 3 or seen.shape[0] != (channels or seen.shape[0]) or (side and set(seen.shape[1:]) != {side}):
+        raise ValueError(f"eval_transform: must return {expected}, and not {list(seen.shape)}")
+    return seen.as_subclass(Tensor)
+
+
+def as_drawn(image: Tensor) -> Tensor:
+    """An image on the scale of a network's input, as it can be drawn: uint8 [H, W] or [3, H, W].
+
+    Values from 0 to 1 are those of a picture; others are stretched so that the darkest is black, the brightest white.
+    """
+    darkest, brightest = image.min(), image.max()
+    if darkest < 0 or brightest > 1:
+        image = (image - darkest) / (brightest - darkest).clamp_min(1e-12)
+    drawn = (255 * image).round().to(torch.uint8)
+    return drawn if len(drawn) == 3 else drawn[0]
+
+
+class DrawnItems:
+    """A sequence of images of a data set as they are drawn, each made when it is indexed.
+
+    Args:
+        items: number -> (image float [C, H, W], ...), or keys and values.
+        numbers: which of them, in order.
+        image_key: where in an item the image is; a position or a key.
+    """
+
+    def __init__(self, items: Any, numbers: Sequence[int], image_key: int | str = 0) -> None:
+        self._items = items
+        self._numbers = numbers
+        self._image_key = image_key
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """An image for a number, a shorter sequence for a slice."""
+        if isinstance(index, slice):
+            return DrawnItems(self._items, self._numbers[index], self._image_key)
+        return as_drawn(torch.as_tensor(self._items[self._numbers[index]][self._image_key]))

@@ -1,0 +1,145 @@
+"""Batches of any map-style data set: its items one by one, each with random numbers of its own."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from cnnlit.data.loading.batch_sampler import Presentations
+
+
+@contextmanager
+def drawing(*place: int) -> Iterator[Callable[[int], None]]:
+    """Within this block torch's, NumPy's and Python's global random numbers are a function of a place.
+
+    Args:
+        place: numbers, such as a seed and an epoch.
+
+    Yields:
+        A function that moves on to another place below this one.
+    """
+
+    def seed(number: int) -> None:
+        (state,) = np.random.SeedSequence([*place, number]).generate_state(1, np.uint64).tolist()
+        torch.default_generator.manual_seed(state)  # torch.manual_seed takes milliseconds where CUDA is not in use
+        np.random.seed(state % 2**32)  # noqa: NPY002  the global generator is the one that transforms draw from
+        random.seed(state)
+
+    with isolate_rng(include_cuda=False):
+        seed(0)
+        yield seed
+
+
+class PresentedItems(Dataset[Any]):
+    """Items of a map-style data set, collated.
+
+    `dataset[epoch, presentations]` is the batch of the items presentation % N. What a presentation draws at random is a
+    function of seed, epoch and presentation, in whichever process it is made.
+
+    Args:
+        items: number -> an item, augmented.
+        seed: of what is drawn.
+        collate: items -> a batch.
+    """
+
+    def __init__(self, items: Any, *, seed: int, collate: Callable[[list[Any]], Any] = default_collate) -> None:
+        self.items = items
+        self.seed = seed
+        self.collate = collate
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, batch: Presentations) -> Any:
+        epoch, presentations = batch
+        numbers = (presentations % len(self)).tolist()
+        with drawing(self.seed, epoch) as moving_on:
+            if hasattr(self.items, "__getitems__"):  # takes a batch at once
+                moving_on(1 + int(presentations[0]))
+                return self.collate(self.items.__getitems__(numbers))
+            items = []
+            for presentation, number in zip(presentations.tolist(), numbers, strict=True):
+                moving_on(1 + presentation)
+                items.append(self.items[number])
+        return self.collate(items)
+
+
+class LoaderBatches(Sampler[Presentations]):
+    """The batches that the sampler of a DataLoader makes up, as BatchSampler yields them; see there.
+
+    What the sampler draws from global random numbers, or from generators that the loader and it were given, is a
+    function of seed and epoch. Presentation p is item p % N, for the (p // N)th time that any item is presented.
+
+    Args:
+        loader: of a map-style data set.
+        seed: of its order.
+        order: a new random order each epoch, or that of the first epoch in all.
+        rank: the number of this replica.
+        num_replicas: that share each batch.
+    """
+
+    def __init__(self, loader: DataLoader[Any], *, seed: int, order: str, rank: int = 0, num_replicas: int = 1) -> None:
+        self.loader = loader
+        self.num_items = len(loader.dataset)  # type: ignore[arg-type]
+        self.seed = seed
+        self.order = order
+        self.rank = rank
+        self.num_replicas = num_replicas
+        self.epoch = 0
+        self._skipped = 0
+        self._known: tuple[int, list[Tensor]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the next iteration, from 0; called by Lightning."""
+        self.epoch = epoch
+
+    def skip(self, batches: int) -> None:
+        """Skip so many batches at the beginning of the next iteration, once."""
+        self._skipped = batches
+
+    def batches(self, epoch: int) -> list[Tensor]:
+        """All batches of an epoch: int64 [batch] each, the numbers of the items."""
+        epoch = 0 if self.order == "constant" else epoch
+        if self._known is None or self._known[0] != epoch:
+            self._known = epoch, [torch.as_tensor(list(batch), dtype=torch.int64) for batch in self._drawn(epoch)]
+        return self._known[1]
+
+    def _drawn(self, epoch: int) -> list[Sequence[int]]:
+        sampler: Any = self.loader.batch_sampler
+        parts = [self.loader, sampler, getattr(sampler, "sampler", None)]
+        with drawing(self.seed, epoch):
+            for part in parts:
+                if isinstance(own := getattr(part, "generator", None), torch.Generator):
+                    own.manual_seed(int(torch.randint(2**62, ())))
+                if part is not self.loader and hasattr(part, "set_epoch"):
+                    part.set_epoch(epoch)
+            return list(sampler)
+
+    def share(self, number: int) -> tuple[int, int]:
+        """See BatchSampler."""
+        everyone = len(self.batches(self.epoch)[number])
+        return len(range(self.rank, everyone, self.num_replicas)), everyone
+
+    def positions(self, number: int) -> Tensor:
+        """See BatchSampler."""
+        before = sum(map(len, self.batches(self.epoch)[:number]))
+        return torch.arange(before, before + self.share(number)[1])[self.rank :: self.num_replicas]
+
+    def __iter__(self) -> Iterator[Presentations]:
+        skipped, self._skipped = self._skipped, 0
+        first = 0
+        for number, items in enumerate(self.batches(self.epoch)):
+            presentations = (first + torch.arange(len(items))) * self.num_items + items
+            first += len(items)
+            if number >= skipped:
+                share = presentations[self.rank :: self.num_replicas]
+                yield self.epoch, share if len(share) else presentations[:1]
