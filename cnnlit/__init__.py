@@ -1,3 +1,25 @@
-"""The history of convolutional networks, LeNet-5 to ResNet, as experiments."""
+"""The history of convolutional networks, LeNet-5 to ResNet, as experiments.
+
+`cnnlit.load(run)` is the trained network of a run, and `cnnlit.compose("model=vgg16")` the configuration of a command
+line.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # whoever needs one of them waits for torch or Hydra, and nobody else
+    from cnnlit.experiment.configuration import compose
+    from cnnlit.experiment.trained_network import load
 
 __version__ = "0.2.0.dev0"
+
+__all__ = ["__version__", "compose", "load"]
+
+_PLACES = {"load": "cnnlit.experiment.trained_network", "compose": "cnnlit.experiment.configuration"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'cnnlit' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)

@@ -93,7 +93,8 @@ def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
         ValueError: one line about what is wrong with them.
     """
     own, words = _split_options(line)
-    with searching(conf_dir(), own) if own else nullcontext():
+    at_work = GlobalHydra.instance().is_initialized()  # in a command; Python may ask too
+    with nullcontext() if at_work and not own else searching(conf_dir(), own):
         try:
             node = container(hydra.compose(function.__name__, words), words)
         except COMPOSITION_ERRORS as error:

@@ -1,0 +1,131 @@
+"""A trained network as Python uses it: loaded from its run, asked about images of any kind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cnnlit import config
+from cnnlit.data.loading.decoding import open_image
+from cnnlit.experiment.prediction import Predictor
+from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.runs.reading import read_config
+
+SINGLE_VIEW = {"_target_": "cnnlit.training.protocol.EvaluationProtocol", "views": None}
+BATCH = 32
+
+
+class NamedClasses(NamedTuple):
+    """What a network answers about an image, the most probable class first."""
+
+    names: list[str]
+    probabilities: list[float]
+
+    @property
+    def name(self) -> str:
+        """The most probable class."""
+        return self.names[0]
+
+    @property
+    def probability(self) -> float:
+        """Its probability."""
+        return self.probabilities[0]
+
+
+class TrainedNetwork(nn.Module):
+    """A network in evaluation mode, with what it needs to be asked about images.
+
+    Called with the network's input, float32 [N, C, H, W], it returns logits [N, K].
+
+    Args:
+        predictor: of the network.
+        settings: of its run.
+
+    Attributes:
+        network: itself.
+        class_names: in the order of the logits.
+        config: of its run, plain containers: model, data, recipe, seed.
+    """
+
+    def __init__(self, predictor: Predictor, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.network = predictor.network
+        self.class_names = predictor.class_names
+        self.config = {key: getattr(settings, key) for key in ("model", "data", "recipe", "seed")}
+        self._data = predictor.datamodule
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        return logits
+
+    def transform(self, images: Any) -> Tensor:
+        """Images as a test presents them to the network: float32 [N, C, image_size, image_size], on its device.
+
+        Args:
+            images: one or several: paths, PIL images, uint8 arrays [H, W] or [H, W, 3], uint8 tensors [H, W] or
+                [1 or 3, H, W].
+
+        Raises:
+            ValueError: one line about what cannot be read as an image.
+        """
+        device = next(self.network.parameters()).device
+        several = images if isinstance(images, list | tuple) else [images]
+        inputs: Tensor = self._data.as_input([as_pixels(image) for image in several])
+        return inputs.to(device)
+
+    @torch.inference_mode()
+    def predict(self, images: Any, top: int = 5) -> list[NamedClasses]:
+        """The most probable classes of each image.
+
+        Args:
+            images: as of `transform`; always in a list if there are several.
+            top: classes for each, if there are as many.
+        """
+        several: Sequence[Any] = images if isinstance(images, list | tuple) else [images]
+        answers = []
+        for first in range(0, len(several), BATCH):
+            logits = self(self.transform(list(several[first : first + BATCH])))
+            probable, classes = logits.float().softmax(dim=1).topk(min(top, logits.shape[1]))
+            for numbers, values in zip(classes.tolist(), probable.tolist(), strict=True):
+                answers.append(NamedClasses([self.class_names[number] for number in numbers], values))
+        return answers
+
+
+def load(run: str | Path) -> TrainedNetwork:
+    """The network of a run, as it was saved last. Its training data are not needed.
+
+    Args:
+        run: its folder.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run, or none that has saved its network yet.
+    """
+    folder = Path(run)
+    kept = read_config(folder)
+    parts = {key: kept[key] for key in ("model", "data", "recipe", "seed")}
+    settings = NetworkSettings(**parts, protocol=SINGLE_VIEW)
+    config.check({key: parts[key] for key in ("model", "data", "recipe")}, NetworkSettings)
+    return TrainedNetwork(Predictor(settings, folder), settings)
+
+
+def as_pixels(image: Any) -> Tensor:
+    """An image of any kind as uint8 [3, H, W]; see TrainedNetwork.transform."""
+    if isinstance(image, str | Path):
+        return torch.from_numpy(open_image(str(image)).rgb()).movedim(-1, 0)
+    if hasattr(image, "convert"):  # PIL's
+        from torchvision.transforms.v2.functional import pil_to_tensor
+
+        pixels: Tensor = pil_to_tensor(image.convert("RGB"))
+        return pixels
+    pixels = image if isinstance(image, Tensor) else torch.as_tensor(image)
+    if pixels.dtype != torch.uint8:
+        raise ValueError(f"images: {pixels.dtype} {list(pixels.shape)}; must be uint8, 0 to 255")
+    if pixels.ndim == 3 and not isinstance(image, Tensor):
+        pixels = pixels.movedim(-1, 0)
+    pixels = pixels[None] if pixels.ndim == 2 else pixels
+    if pixels.ndim != 3 or len(pixels) not in (1, 3):
+        raise ValueError(f"images: {list(image.shape)}; tensors are [3, H, W] and arrays [H, W, 3], or [H, W]")
+    return pixels.expand(3, -1, -1)
