@@ -73,6 +73,10 @@ class RateRangeTest(Callback):
         best = min(slopes, key=slopes.__getitem__, default=None)
         return best if best is not None and slopes[best] < 0 else None
 
+    def _nothing_found(self) -> str:
+        enough = len(self.tried) > 2 * FEWEST
+        return "the loss never fell" if enough else f"{len(self.tried)} steps say nothing; more epochs have more"
+
     def _tell(self, trainer: Trainer) -> None:
         if not self.tried or not trainer.is_global_zero:
             return
@@ -83,5 +87,5 @@ class RateRangeTest(Callback):
         picture = folder / "pictures" / "learning_rates.png"
         rates, losses, smoothed = zip(*self.tried, strict=True)
         write_whole(picture, png(draw_rates(rates, losses, smoothed, fastest)))
-        found = f"the loss fell fastest at recipe.optimizer.lr={fastest:.2g}" if fastest else "the loss never fell"
+        found = f"the loss fell fastest at recipe.optimizer.lr={fastest:.2g}" if fastest else self._nothing_found()
         print_note(f"learning rates {rates[0]:.2g} to {rates[-1]:.2g}: {found} ({picture})")
