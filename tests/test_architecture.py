@@ -16,7 +16,7 @@ import cnnlit.__main__
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnlit"
-COMMANDS = {"dashboard", "describe", "doctor", "evaluate", "predict", "prepare", "report", "sweep", "train"}
+COMMANDS = {"dashboard", "describe", "doctor", "evaluate", "export", "predict", "prepare", "report", "sweep", "train"}
 
 KNOWS = {
     "files": set(),
@@ -30,6 +30,7 @@ KNOWS = {
     "description": {"files"},
     "drawings": {"files"},
     "attribution": {"files", "drawings"},
+    "exports": {"files"},
     "tracking": {"files", "runs"},
     "reports": {"files", "runs", "analysis", "inference", "description"},
     "parallel": {"files", "runs", "models"},

@@ -144,6 +144,15 @@ class ResumableData(LightningDataModule):
         """The single view of each that validation uses, to be drawn: uint8 [N, 3, side, side] or [N, side, side]."""
         return torch.stack([as_drawn(image) for image in self.as_input(images)])
 
+    def input_form(self) -> dict[str, Any]:
+        """How `as_input` makes the network's input of an image, for other programs; empty if it is not known.
+
+        Returns:
+            `geometry`, plain values; `multiply` and `add`, float32 tensors [C, H, W] that make the input of pixels from
+            0 to 255.
+        """
+        return {}
+
     def remark(self, image: Tensor) -> str | None:
         """What `as_input` does to an image, uint8 [3, H, W], that its owner may not expect."""
         return None

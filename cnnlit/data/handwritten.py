@@ -225,6 +225,19 @@ class HandwrittenDigits(ResumableData):
             return pad(digits, self.hparams["image_size"])
         return [seen(digits, self.hparams["image_size"], self._views)]
 
+    def input_form(self) -> dict[str, Any]:
+        """See ResumableData."""
+        side = self.hparams["image_size"]
+        black = torch.zeros(1, side, side, dtype=torch.uint8)
+        add = pad(black, side)[0]
+        multiply = (pad(black + 255, side)[0] - add) / 255
+        geometry = {
+            "ink": "bright on dark; dark on bright is inverted",
+            "digit": "28x28 pixels, as in MNIST: scaled to fit 20x20, its centre of mass in the middle",
+            "padded_to": [side, side],
+        }
+        return {"geometry": geometry, "multiply": multiply, "add": add}
+
     def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
         digits = torch.stack([as_digit(image) for image in images])

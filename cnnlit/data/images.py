@@ -187,6 +187,23 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         groups = render(images, windows, exactly=self._in_memory)
         return [(self._normalize(pixels), places) for pixels, places in groups]
 
+    def input_form(self) -> dict[str, Any]:
+        """See ResumableData."""
+        side = self.hparams["image_size"]
+        tall = torch.tensor([[8 * side, 10 * side]])
+        window = self._evaluation.windows(tall, 0, torch.zeros(1, dtype=torch.int64))
+        shown = float(window.box[0, 3] - window.box[0, 1])
+        geometry = {
+            "resize_shorter_side": round(8 * side * side / shown),
+            "interpolation": "bilinear, antialiased",
+            "crop": [side, side],
+            "position": "centre",
+        }
+        black = torch.zeros(1, self.hparams["in_channels"], side, side)
+        add = self._normalize(black)[0]
+        multiply = (self._normalize(black + 255)[0] - add) / 255
+        return {"geometry": geometry, "multiply": multiply, "add": add}
+
     def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
         return self._only_view(images)[0].round().clamp(0, 255).to(torch.uint8)

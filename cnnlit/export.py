@@ -1,0 +1,122 @@
+"""python -m cnnlit.export: write a trained network for other programs, with how to make its input, and a model card.
+
+What can be configured is in conf/export.yaml; --help lists it.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from cnnlit import config
+from cnnlit.experiment.settings import NetworkSettings
+
+if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
+    from cnnlit.experiment.prediction import Predictor
+
+OWN = ("run=", "format=", "to=")
+"""How the words of the command line begin that say nothing about the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(NetworkSettings):
+    """What `python -m cnnlit.export` takes; see conf/export.yaml."""
+
+    run: str | None
+    format: Literal["onnx", "torch_export", "safetensors"]
+    to: str | None
+
+    @property
+    def folder(self) -> Path:
+        """The folder to write.
+
+        Raises:
+            ValueError: if nothing says where, or something is there.
+        """
+        if not self.to and not self.run:
+            raise ValueError("to=null: name a folder to write, or run=<folder of a run>")
+        folder = Path(self.to) if self.to else Path(str(self.run)) / "exports" / self.format
+        if folder.exists():
+            raise ValueError(f"to={folder}: is there already; remove it or name another folder")
+        return folder
+
+
+def export(settings: ExportSettings) -> None:
+    """Write the network of a run, or one with published weights, and print the files."""
+    with config.refusing():
+        from cnnlit.exports.formats import require
+
+        folder = settings.folder
+        require(settings.format)
+        predictor, settings = _open(settings)
+        aside = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            _write(settings, predictor, aside)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    for path in sorted(folder.iterdir()):
+        print(path)  # noqa: T201
+
+
+def _open(settings: ExportSettings) -> "tuple[Predictor, ExportSettings]":
+    run = Path(settings.run) if settings.run else None
+    if run:
+        settings = settings.of_run(run, export, OWN)
+    else:
+        config.require_weights(settings.model)
+    settings.check_scale()
+    from cnnlit.experiment.prediction import Predictor
+
+    return Predictor(settings, run), settings
+
+
+def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> None:
+    from cnnlit.exports.card import render_card
+    from cnnlit.exports.formats import NAMES, write
+    from cnnlit.exports.input_form import write_input
+    from cnnlit.files import write_whole
+
+    network, datamodule = predictor.network, predictor.datamodule
+    side = settings.data["image_size"]
+    image = (settings.data["in_channels"], side, side)
+    name = NAMES[settings.format]
+    difference = write(network, image, settings.format, folder / name)
+    write_input(folder, datamodule.input_form(), image, predictor.class_names, datamodule.class_folders)
+    facts = {
+        "file": name,
+        "format": settings.format,
+        "difference": difference,
+        "network": type(network).__name__,
+        "parameters": sum(each.numel() for each in network.parameters()),
+        "images": ["N", *image],
+        "classes": predictor.class_names,
+        "recipe": yaml.safe_dump(settings.recipe, sort_keys=False).strip(),
+    }
+    about = {"model": settings.model, "data": settings.data, "recipe": settings.recipe}
+    record, results = _known(settings)
+    write_whole(folder / "card.md", render_card(record, about, results, facts))
+
+
+def _known(settings: ExportSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The run's record, and the results of its tests by protocol; empty without a run."""
+    if not settings.run:
+        return {}, {}
+    from cnnlit.runs.reading import read
+
+    run = Path(settings.run)
+    tests = {path.stem: path for path in sorted((run / "evaluations").glob("*.json"))}
+    tests = {"at the end of training": run / "test.json", **tests}
+    results = {name: json.loads(path.read_text()) for name, path in tests.items() if path.is_file()}
+    return dict(read(run)), {name: each for name, each in results.items() if "test/error" in each}
+
+
+main = config.entry_point(export)
+
+if __name__ == "__main__":
+    main()
