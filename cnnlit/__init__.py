@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # whoever needs one of them waits for torch or Hydra, and nobody else
     from cnnlit.experiment.configuration import compose
-    from cnnlit.experiment.trained_network import load
+    from cnnlit.experiment.trained_network import load, module_arguments
 
 __version__ = "0.2.0.dev0"
 
-__all__ = ["__version__", "compose", "load"]
+__all__ = ["__version__", "compose", "load", "module_arguments"]
 
-_PLACES = {"load": "cnnlit.experiment.trained_network", "compose": "cnnlit.experiment.configuration"}
+_PLACES = {
+    "compose": "cnnlit.experiment.configuration",
+    "load": "cnnlit.experiment.trained_network",
+    "module_arguments": "cnnlit.experiment.trained_network",
+}
 
 
 def __getattr__(name: str) -> Any:

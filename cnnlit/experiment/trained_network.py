@@ -11,6 +11,7 @@ from cnnlit import config
 from cnnlit.data.loading.decoding import open_image
 from cnnlit.experiment.prediction import Predictor
 from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.runs.checkpoint_io import read_checkpoint
 from cnnlit.runs.reading import read_config
 
 SINGLE_VIEW = {"_target_": "cnnlit.training.protocol.EvaluationProtocol", "views": None}
@@ -109,6 +110,20 @@ def load(run: str | Path) -> TrainedNetwork:
     settings = NetworkSettings(**parts, protocol=SINGLE_VIEW)
     config.check({key: parts[key] for key in ("model", "data", "recipe")}, NetworkSettings)
     return TrainedNetwork(Predictor(settings, folder), settings)
+
+
+def module_arguments(checkpoint: str | Path) -> dict[str, Any]:
+    """The arguments of ImageClassification that the configuration in a run's checkpoint stands for."""
+    kept = read_checkpoint(Path(checkpoint))["config"]
+    settings = NetworkSettings(**{key: kept[key] for key in ("model", "data", "recipe", "seed", "protocol")})
+    network = settings.build_network(from_checkpoint=True)
+    return {
+        "model": network,
+        "recipe": config.build(settings.recipe),
+        "protocol": settings.build_protocol(network),
+        "num_classes": settings.data["num_classes"],
+        "seed": settings.seed,
+    }
 
 
 def as_pixels(image: Any) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+import cnnlit
 from cnnlit.training.fine_tuning import freeze, hold_statistics
 from cnnlit.training.hook_internals import QuickHooks
 from cnnlit.training.metrics import RunningTotals, TopKError
@@ -85,6 +86,20 @@ class ImageClassification(QuickHooks):
         super().train(mode)
         hold_statistics(self.model, self.recipe.freeze)
         return self
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **arguments: Any) -> "ImageClassification":
+        """The module of a checkpoint; see LightningModule.load_from_checkpoint.
+
+        Args:
+            checkpoint_path: of the file.
+            *args: as Lightning takes them.
+            **arguments: of this class; without `model`, all are as the configuration of the run says that saved it.
+        """
+        if "model" not in arguments:
+            arguments = {**cnnlit.module_arguments(checkpoint_path), **arguments}
+        arguments.setdefault("weights_only", True)
+        return super().load_from_checkpoint(checkpoint_path, *args, **arguments)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(images)

@@ -11,6 +11,7 @@ from PIL import Image
 import cnnlit
 from cnnlit.experiment.trained_network import as_pixels
 from cnnlit.train import main
+from cnnlit.training.module import ImageClassification
 
 HEAVY = {"torch", "lightning", "hydra", "omegaconf", "torchvision", "wandb", "numpy"}
 
@@ -107,3 +108,10 @@ def test_own_configuration_files_are_found(tmp_path):
     (tmp_path / "recipe").mkdir()
     (tmp_path / "recipe" / "mine.yaml").write_text("defaults: [modern, _self_]\nepochs: 7\n")
     assert cnnlit.compose("recipe=mine", config_dir=tmp_path)["recipe"]["epochs"] == 7
+
+
+def test_lightnings_way_of_loading_needs_the_checkpoint_alone(run):
+    module = ImageClassification.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
+    images = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(module.eval()(images), cnnlit.load(run)(images))
