@@ -18,7 +18,7 @@ from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.folder import Run, RunError
 from cnnlit.runs.metrics_file import MetricsFile
-from cnnlit.runs.reading import read_metrics
+from cnnlit.runs.reading import checkpoint_of, read_metrics
 from cnnlit.runs.summary import print_how_to_go_on, print_next, print_summary
 from cnnlit.tracking import loggers
 
@@ -41,6 +41,9 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
         if val_error is not None:
             run.record["val/error"] = val_error
         run.finish(test)
+        kept = [checkpoint_of(run.folder), run.folder / "config.yaml", run.folder / "test.json"]
+        if assembly.trainer.is_global_zero:
+            loggers.keep_network(assembly.trainer.loggers, kept, test)
         if assembly.trainer.is_global_zero and not run.is_of_a_stack:
             print_summary(
                 run,

@@ -5,13 +5,13 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+    from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 INIT_TIMEOUT_SECONDS = 30
 """How long W&B's server may take to answer at the start; after that the run is kept offline."""
@@ -27,6 +27,7 @@ def wandb_logger(
     name: str | None,
     tags: list[str],
     mode: Literal["auto", "online", "offline"],
+    log_model: bool = False,
     folder: Path,
     run_id: str,
 ) -> "WandbLogger | None":
@@ -39,6 +40,7 @@ def wandb_logger(
         name: shown for the run; null for the name of its folder.
         tags: of the run.
         mode: `auto` goes online when there is an API key and WANDB_MODE says nothing else.
+        log_model: keep the tested network at W&B, as an artifact.
         folder: of the run; W&B's own files go there too.
         run_id: id of the run at W&B, unless WANDB_RUN_ID, set by an agent of a W&B sweep, says otherwise.
 
@@ -49,7 +51,8 @@ def wandb_logger(
         warnings.warn("no W&B: the package wandb is not installed; metrics.csv is written all the same", stacklevel=2)
         return None
     import wandb
-    from lightning.pytorch.loggers import WandbLogger
+
+    from cnnlit.tracking.network_logger import NetworkLogger
 
     os.environ.setdefault("WANDB_SILENT", "true")
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
@@ -60,7 +63,8 @@ def wandb_logger(
     )
     logger = None
     for attempt in dict.fromkeys((chosen, "offline")):
-        logger = WandbLogger(
+        logger = NetworkLogger(
+            wanted=log_model,
             project=project,
             entity=entity,
             group=group,
@@ -128,6 +132,19 @@ def closing() -> Iterator[None]:
                 reason = "it took too long" if isinstance(error, TimeoutError) else " ".join(str(error).split())
             if reason:
                 warnings.warn(f"W&B has not taken all of the run ({reason}); to send it: {command}", stacklevel=2)
+
+
+def keep_network(loggers: "Iterable[Logger]", files: Sequence[Path], measured: Mapping[str, float]) -> None:
+    """Let the loggers that are to keep the network have it; see NetworkLogger.
+
+    Args:
+        loggers: of a run.
+        files: the checkpoint, and what describes it.
+        measured: the results of the test.
+    """
+    for logger in loggers:
+        if type(logger).__name__ == "NetworkLogger":  # whose module imports W&B
+            logger.keep_network(files, measured)  # type: ignore[attr-defined]
 
 
 def where() -> str | None:

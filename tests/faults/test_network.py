@@ -1,5 +1,6 @@
 """W&B's server out of reach, refusing, or gone half-way: training goes on, and what is on the disk can be sent."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -91,3 +92,32 @@ def test_a_run_that_is_resumed_is_the_same_one_in_wandb(tmp_path: Path, server: 
     assert len(validated) == 3
     steps = [row["_step"] for row in rows]
     assert steps == sorted(set(steps)), "no step twice"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_tested_network_is_kept_where_that_is_wanted(tmp_path: Path, server: WandbServer, wanted: bool) -> None:
+    folder = tmp_path / "run"
+    words = (*TRACKED, f"logger.log_model={str(wanted).lower()}", f"hydra.run.dir={folder}")
+    outcome = run(tmp_path, *words, **account(server.url))
+    assert outcome.returncode == 0, outcome.stderr
+    if not wanted:
+        assert not server.artifacts
+        return
+    ((name, said),) = server.artifacts.items()
+    assert name == f"network-{read(folder)['id']}"
+    assert said["artifactTypeName"] == "model"
+    assert json.loads(said["metadata"]) == json.loads((folder / "test.json").read_text())
+    assert server.uploaded["last.ckpt"] == (folder / "checkpoints" / "last.ckpt").read_bytes()
+    assert server.uploaded["config.yaml"] == (folder / "config.yaml").read_bytes()
+
+
+def test_a_server_that_does_not_know_artifacts_does_not_fail_the_run(
+    tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_of_artifacts", lambda asked: {})
+    folder = tmp_path / "run"
+    words = (*TRACKED, "logger.log_model=true", f"hydra.run.dir={folder}")
+    outcome = run(tmp_path, *words, **account(server.url))
+    assert outcome.returncode == 0, outcome.stderr
+    assert "logger.log_model: W&B has not taken the network" in outcome.stderr
+    assert read(folder)["state"] == "finished"

@@ -14,6 +14,8 @@ class WandbServer:
         runs: run id -> the rows of its history.
         summaries: run id -> its summary.
         started: how often a run was begun or gone on with, by id.
+        artifacts: name of an artifact that was uploaded to its end -> what was said of it.
+        uploaded: name of an artifact's file -> its content.
     """
 
     def __init__(self, broken: str | int | None = None) -> None:
@@ -21,6 +23,9 @@ class WandbServer:
         self.runs: dict[str, list[dict[str, Any]]] = {}
         self.summaries: dict[str, str] = {}
         self.started: list[str] = []
+        self.artifacts: dict[str, dict[str, Any]] = {}
+        self.uploaded: dict[str, bytes] = {}
+        self._offered: dict[str, Any] = {}
         self.logged = threading.Event()
         self.refused = threading.Event()
         backend = self
@@ -41,6 +46,9 @@ class WandbServer:
                     self._answer({"data": backend.query(json.loads(body))})
                 elif self.path.endswith("/file_stream"):
                     backend.take(self.path.split("/")[-2], json.loads(body))
+                    self._answer({})
+                elif self.path.startswith("/artifact/"):
+                    backend.uploaded[self.path.removeprefix("/artifact/")] = body
                     self._answer({})
                 else:
                     self._answer({})
@@ -92,6 +100,31 @@ class WandbServer:
             case "CreateRunFiles":
                 files = [{"name": name, "uploadUrl": f"{self.url}/upload"} for name in given["files"]]
                 return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+        return self._of_artifacts(asked)
+
+    def _of_artifacts(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What uploads an artifact: its record, its manifest, its files, and that it is whole."""
+        if "query ArtifactType(" in asked["query"]:
+            return {"project": {"artifact": None}}
+        given = (asked.get("variables") or {}).get("input", {})
+        place = {"uploadHeaders": [], "uploadMultipartUrls": None, "storagePath": "", "artifact": {"id": "a"}}
+        manifest = {"artifactManifest": {"id": "m", "file": {**place, "uploadUrl": f"{self.url}/artifact/manifest"}}}
+        match asked.get("operationName"):
+            case "CreateArtifact":
+                self._offered = given
+                sequence = {"id": "s", "latestArtifact": None}
+                return {"createArtifact": {"artifact": {"id": "a", "state": "PENDING", "artifactSequence": sequence}}}
+            case "CreateArtifactManifest":
+                return {"createArtifactManifest": manifest}
+            case "UpdateArtifactManifest":
+                return {"updateArtifactManifest": manifest}
+            case "CreateArtifactFiles":
+                urls = [f"{self.url}/artifact/{each['name']}" for each in given["artifactFiles"]]
+                edges = [{"node": {**place, "uploadUrl": url}} for url in urls]
+                return {"createArtifactFiles": {"files": {"edges": edges}}}
+            case "CommitArtifact":
+                self.artifacts[self._offered["artifactCollectionName"]] = self._offered
+                return {"commitArtifact": {"artifact": {"id": "a", "digest": ""}}}
         return {}
 
     def take(self, run: str, stream: dict[str, Any]) -> None:
