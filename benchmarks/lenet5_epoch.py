@@ -16,7 +16,6 @@ no validation. The progress bars of both Lightning variants are rendered as for 
 """
 
 import copy
-import gzip
 import io
 import logging
 import os
@@ -46,7 +45,9 @@ from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.callbacks.progress import TrainingProgress
 from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.data.loading.batch_sampler import BatchSampler
-from cnnlit.data.sources.mnist import find_mnist, read_mnist
+from cnnlit.data.small_sets.finding import find, places
+from cnnlit.data.small_sets.idx_files import find_idx, unpack
+from cnnlit.data.small_sets.published import entry
 from cnnlit.data.transforms.distortions import pad
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
 from cnnlit.parallel.trainer import build_trainer, quieten
@@ -164,7 +165,8 @@ class Epochs:
         self.steps = steps
         self.settings = _settings(root, steps)
         self.recipe: Recipe = config.build(self.settings["recipe"])
-        self.images, self.labels, *_ = read_mnist(root)
+        train = find(entry("mnist"), root).contents.train
+        self.images, self.labels = train.pixels[:, 0], train.labels
         self.unpacked = _unpacked(root, folder / "unpacked")
         seed_everything(self.settings["seed"], verbose=False)
         self.network: LeNet5 = config.build(config.as_constructed(self.settings["model"]))
@@ -303,8 +305,6 @@ def _unpacked(root: str, folder: Path) -> Path:
     """A folder with MNIST as torchvision expects it: uncompressed; `root` may be read-only."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for path in find_mnist(root):
-        content = path.read_bytes()
-        name = path.name.removesuffix(".gz").replace(".idx", "-idx")
-        (raw / name).write_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
+    for file in find_idx(entry("mnist"), places(entry("mnist"), Path(root))):
+        (raw / file.name).write_bytes(unpack(file.packed()))
     return folder

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from test_evaluate import TRAINING, command
 
-from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.data.images_in_memory import SyntheticImages
+from cnnlit.data.small_images import SmallImages
 from cnnlit.predict import main
 
 
@@ -34,7 +34,7 @@ def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     outcome = command("train", folder, "recipe.epochs=1", "logger=none", "trainer=cpu", f"hydra.run.dir={folder}/run")
     assert outcome.returncode == 0, outcome.stderr
-    data = HandwrittenDigits()
+    data = SmallImages()
     data.setup()
     (folder / "given").mkdir()
     for number, digit in enumerate(data.test_images[:40]):

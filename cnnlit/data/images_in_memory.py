@@ -1,4 +1,4 @@
-"""Sets of colour images that stay in the memory of the device that trains: Tiny ImageNet, synthetic images."""
+"""Images that stay in the memory of the device that trains, whatever set they are of; Tiny ImageNet, synthetic ones."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -22,29 +22,55 @@ STATISTICS_BATCH = 250
 
 
 class InMemoryImageData(ImageData[LoadedImages]):
-    """Colour images of one size, all of them in the memory of the device that trains. See ImageData."""
+    """Images of one size, all of them in the memory of the device that trains. See ImageData."""
 
     _in_memory = True
+    takes_replicas = True
 
     @property
     def test_images(self) -> Tensor:
-        """See ResumableData: uint8 [N, 3, H, W]."""
-        return self._splits[self.tested].pixels
+        """See ResumableData: uint8 [N, 3, H, W], or [N, H, W] of grey images."""
+        pixels = self._splits[self.tested].pixels
+        return pixels[:, 0] if pixels.shape[1] == 1 else pixels
+
+    def labels_of(self, split: str) -> Tensor:
+        """Of all images of a split, int64 [N]."""
+        return self._splits[split].labels
+
+    @property
+    def _passes(self) -> int:
+        """How often an epoch presents each image."""
+        return 1
+
+    @property
+    def _versions(self) -> int:
+        """How many presentations of an image differ before a sweep begins anew. See BatchSampler."""
+        return self._passes
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # it is there already
 
-    def curvature_sample(self, count: int, epoch: int) -> Batch:
+    def train_dataloader(self) -> DataLoader[Any]:
+        batches = self.training_batches(versions=self._versions, passes_per_epoch=self._passes)
+        return self.loader(self._training_set(), batches)
+
+    def _training_set(self) -> Dataset[Any]:
+        """The training images, presented to all replicas."""
+        augmentation = self._augmentation
+        augmentation.seeds, augmentation.sweep_length = self.seeds, self.num_images["train"] * self._versions
+        return self._augmented("train", augmentation)
+
+    def curvature_sample(self, count: int, epoch: int, replica: int = 0) -> Batch:
         """See ResumableData."""
-        dataset = self._augmented("train", self._augmentation)
-        sample: Batch = dataset[epoch, self.curvature_indices(count, epoch)]
+        first = replica * self.num_images["train"] * self._versions  # of its presentations, see LockstepSampler
+        sample: Batch = self._training_set()[epoch, first + self.curvature_indices(count, epoch, replica)]
         return sample
 
     def loader(self, dataset: Dataset[Any], batches: BatchSampler | LockstepSampler) -> DataLoader[Any]:
         return DataLoader(dataset, batch_size=None, sampler=batches)
 
     def _single_view(self, images: LoadedImages, augmentation: Augmentation) -> ImagesInMemory:
-        return ImagesInMemory(images.to(self._device), augmentation)
+        return ImagesInMemory(images.to(self._device), augmentation, self._versions)
 
     def _several_views(self, images: LoadedImages, views: ViewPlan) -> Dataset[ViewBatch]:
         return ViewsInMemory(images.to(self._device), views)

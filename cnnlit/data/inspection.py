@@ -22,6 +22,7 @@ from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
 from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.small_images import SmallImages
 from cnnlit.data.sources.archives import Split, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
 from cnnlit.data.sources.folders import class_folders, images_in
@@ -66,6 +67,8 @@ class Inspection:
             FileNotFoundError: if nothing is found.
             ValueError: if what is there is incomplete or contradicts itself.
         """
+        if isinstance(data, SmallImages):
+            return _small(data)
         if not isinstance(data, ImageData) or isinstance(data, SyntheticImages):
             return _in_memory(data)
         finding = self._examine(data)
@@ -142,13 +145,26 @@ class Inspection:
         return Speed(round(one_core, 1), round(of_all, 1), workers, self.images_per_second)
 
 
+def _small(data: SmallImages) -> Finding:
+    """A small set: the form in which it was found, and how many images of each class it has."""
+    data.setup("fit")
+    finding = _in_memory(data)
+    located, names = data.located, list(data.class_names)
+    if located:
+        finding.layout, finding.folder = located.form, str(located.path)
+    train, val, test = (data.labels_of(split).bincount(minlength=len(names)).tolist() for split in data.num_images)
+    finding.train = Counter(dict(zip(names, map(sum, zip(train, val, strict=True)), strict=True)))
+    finding.val = Counter(dict(zip(names, test, strict=True)))
+    return finding
+
+
 def _in_memory(data: ResumableData) -> Finding:
     """The counts of a set in memory, as the data module splits it."""
     data.setup("fit")
     counts = data.num_images
     return Finding(
         f"{data.source}, in memory",
-        str(Path(data.hparams["root"]).absolute()) if data.source == "mnist" else "",
+        "",
         list(data.class_names),
         Counter({"": counts["train"] + counts["val"]}),
         Counter({"": counts["test"]}),

@@ -15,6 +15,12 @@ MODULES = {
 }
 """Modules of 0.1.0 that `_target_` may name, and where their classes are now."""
 
+DIGITS = "cnnlit.data.handwritten.HandwrittenDigits"
+"""The class of 0.1.0 for digits, now one of several small sets."""
+
+SMALL_SET = {"augmentation": [], "enlarge": "pad", "flips": False, "normalization": "lecun1998", "test_split": 0.1}
+"""What the digits of 0.1.0 could not be configured to be, and were."""
+
 STATES = {"DataWaiting": "DataWait"}
 """Callbacks of 0.1.0 that have a state in checkpoints, and their names now."""
 
@@ -24,6 +30,9 @@ IGNORED = {
     "use_distributed_sampler",
 }
 """Arguments of the Trainer that 0.1.0 accepted without effect, and that are refused now."""
+
+DATA = {"HandwrittenDigits": "SmallImages"}
+"""Likewise, data."""
 
 IMAGES = "cnnlit.data.images.Images"
 """The class of 0.1.0 for colour images from anywhere, which its option `source` told apart."""
@@ -50,6 +59,8 @@ def update_config(node: Any) -> Any:
         return _of_its_source(updated, updated["source"])
     if updated.get("_target_") == TRAINER:
         return {key: value for key, value in updated.items() if key not in IGNORED}
+    if updated.get("_target_") == DIGITS:
+        return {**SMALL_SET, **updated, "_target_": "cnnlit.data.small_images.SmallImages"}
     if isinstance(target := updated.get("_target_"), str):
         module, _, name = target.rpartition(".")
         updated["_target_"] = f"{MODULES.get(module, module)}.{name}"
@@ -60,7 +71,8 @@ def update_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint with its configuration and the names of its states as they are now."""
     callbacks = {STATES.get(name, name): state for name, state in checkpoint.get("callbacks", {}).items()}
     known = {"callbacks": callbacks} if "callbacks" in checkpoint else {}
-    updated = {**checkpoint, **known, "config": update_config(checkpoint.get("config"))}
+    updated = {DATA.get(key, key): value for key, value in checkpoint.items()}
+    updated |= {**known, "config": update_config(checkpoint.get("config"))}
     if "Images" in updated:
         options = updated["datamodule_hyper_parameters"]
         target, _ = SOURCES[options["source"]]

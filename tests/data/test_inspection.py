@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from cnnlit.data import inspection
-from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.inspection import Inspection
+from cnnlit.data.small_images import SmallImages
 
 
 def examined(root: Path, **options: Any) -> dict[str, Any]:
@@ -116,7 +116,8 @@ def test_archives_are_counted_and_left_as_they_are(tmp_path: Path, pack: Any, ki
 
 
 def test_sets_in_memory_are_counted(tmp_path: Path) -> None:
-    found = Inspection().examine(HandwrittenDigits(val_split=180)).as_json()
+    found = Inspection().examine(SmallImages(val_split=180)).as_json()
     assert (found["layout"], found["classes"]) == ("sklearn, in memory", 10)
     assert (found["train"], found["val"]) == (1437, 360)
+    assert found["extremes"]["val"] == {"smallest": ["8", 35], "largest": ["3", 37]}
     assert found["speed"] is None

@@ -4,10 +4,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.data.image_folders import ImageFolder
 from cnnlit.data.images_in_memory import SyntheticImages
-from cnnlit.data.sources.digits import read_digits
+from cnnlit.data.small_images import SmallImages
+from cnnlit.data.small_sets.sklearn_digits import read_digits
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Mirrored
 from cnnlit.data.transforms.geometry import CenterCrop, RandomCrop, ShorterSide
 from cnnlit.data.user_images import as_digit, find_given, is_dark_on_bright
@@ -40,11 +40,11 @@ def test_a_place_without_images_is_named(tmp_path, name):
 
 
 def test_a_digit_enters_as_in_the_test():
-    data = HandwrittenDigits()
+    data = SmallImages()
     data.setup()
     images, _ = next(iter(data.test_dataloader()))
     given = [digit.expand(3, -1, -1) for digit in data.test_images[: len(images)]]
-    assert torch.equal(HandwrittenDigits().as_input(given), images)
+    assert torch.equal(SmallImages().as_input(given), images)
 
 
 @pytest.mark.parametrize("augmentation", [[], [RandomCrop(pixels=24, padding=4)]])
@@ -85,8 +85,8 @@ def test_dark_ink_on_bright_paper_is_inverted_and_that_is_said():
     assert is_dark_on_bright(255 - digit)
     assert not is_dark_on_bright(digit)
     assert torch.equal(as_digit(255 - digit), digit[0])
-    assert HandwrittenDigits().remark(255 - digit) == "dark on bright: inverted"
-    assert HandwrittenDigits().remark(digit) is None
+    assert SmallImages().remark(255 - digit) == "dark on bright: inverted"
+    assert SmallImages().remark(digit) is None
 
 
 def test_a_large_digit_is_brought_to_the_box_of_mnist_by_its_centre_of_mass():

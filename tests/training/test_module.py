@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 from torch.utils.data import DataLoader
 
-from cnnlit.data.handwritten import DigitsInMemory, HandwrittenDigits
 from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.training.losses import MaximumAPosteriori
 from cnnlit.training.module import ImageClassification
@@ -48,8 +48,8 @@ def trainer(folder: Path, **options: Any) -> Trainer:
 
 
 @pytest.fixture(scope="module")
-def digits() -> HandwrittenDigits:
-    data = HandwrittenDigits(val_split=180, batch_size=100, eval_batch_size=70)
+def digits() -> SmallImages:
+    data = SmallImages(val_split=180, batch_size=100, eval_batch_size=70)
     data.setup()
     return data
 
@@ -57,10 +57,10 @@ def digits() -> HandwrittenDigits:
 @pytest.mark.parametrize(
     ("knobs", "loss"), [(PAPER, MaximumAPosteriori(10.0)), (TODAY, nn.CrossEntropyLoss())], ids=["paper", "today"]
 )
-def test_eight_digits_overfit(tmp_path: Path, digits: HandwrittenDigits, knobs: Any, loss: nn.Module) -> None:
+def test_eight_digits_overfit(tmp_path: Path, digits: SmallImages, knobs: Any, loss: nn.Module) -> None:
     torch.manual_seed(0)
-    images, labels = (part[:8] for part in digits._splits["train"])
-    eight = DigitsInMemory(images, labels, 32, None)
+    eight = digits._augmented("train", digits._evaluation)
+    eight.images = eight.images.subset(torch.arange(8))
     batches = BatchSampler(8, 8, order="fresh", versions=100, passes_per_epoch=100)
     model = LeNet5(**knobs)
     task = task_of(model, recipe_of(lambda parameters: AdamW(parameters, lr=0.001), loss=loss))
@@ -71,16 +71,15 @@ def test_eight_digits_overfit(tmp_path: Path, digits: HandwrittenDigits, knobs: 
     assert loss(model(everything), labels) < 0.05
 
 
-def directly(model: nn.Module, loss: nn.Module, data: HandwrittenDigits, split: str) -> tuple[float, float]:
+def directly(model: nn.Module, loss: nn.Module, data: SmallImages, split: str) -> tuple[float, float]:
     """Loss and error over a whole split in one batch."""
-    images, labels = data._splits[split]
-    everything, _ = DigitsInMemory(images, labels, 32, None)[0, torch.arange(len(labels))]
+    everything, labels = data._augmented(split, data._evaluation)[0, torch.arange(data.num_images[split])]
     with torch.no_grad():
         logits = model(everything)
     return loss(logits, labels).item(), (logits.argmax(dim=1) != labels).double().mean().item()
 
 
-def test_an_epochs_loss_and_error_are_means_over_images(tmp_path: Path, digits: HandwrittenDigits) -> None:
+def test_an_epochs_loss_and_error_are_means_over_images(tmp_path: Path, digits: SmallImages) -> None:
     # Batches of 100 of 1,257, of 70 of 180 and of 360: each last one is smaller.
     torch.manual_seed(0)
     model, loss = LeNet5(**PAPER), MaximumAPosteriori(10.0)
@@ -94,7 +93,7 @@ def test_an_epochs_loss_and_error_are_means_over_images(tmp_path: Path, digits: 
     assert logged["learning_rate"] == 0
 
 
-def test_a_test_is_exact_and_in_order(tmp_path: Path, digits: HandwrittenDigits) -> None:
+def test_a_test_is_exact_and_in_order(tmp_path: Path, digits: SmallImages) -> None:
     torch.manual_seed(0)
     model, loss = LeNet5(**PAPER), MaximumAPosteriori(10.0)
     task = task_of(model, recipe_of(SGD))
@@ -105,7 +104,7 @@ def test_a_test_is_exact_and_in_order(tmp_path: Path, digits: HandwrittenDigits)
     assert result["test/error"] == expected_error
     assert result["test/num_images"] == 360
     assert result["test/num_errors"] == round(360 * expected_error)
-    assert torch.equal(task.test_predictions.labels, digits._splits["test"][1])
+    assert torch.equal(task.test_predictions.labels, digits._splits["test"].labels)
     wrong = task.test_predictions.predicted != task.test_predictions.labels
     assert wrong.sum() == result["test/num_errors"]
     assert (task.test_predictions.confidence >= 0.1 - 1e-6).all()
@@ -128,7 +127,7 @@ def trained(folder: Path, seed: int) -> list[Tensor]:
     """The parameters after two epochs with distortion and dropout."""
     seed_everything(seed, verbose=False)
     model = LeNet5(dropout=0.3, **PAPER)
-    data = HandwrittenDigits(val_split=180, batch_size=100, distortion="affine1998", seed=seed)
+    data = SmallImages(val_split=180, batch_size=100, distortion="affine1998", seed=seed)
     task = task_of(model, recipe_of(lambda parameters: AdamW(parameters, lr=0.005), epochs=2), seed=seed)
     trainer(folder, max_epochs=2).fit(task, datamodule=data)
     return [parameter.detach() for parameter in model.parameters()]

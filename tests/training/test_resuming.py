@@ -13,7 +13,7 @@ from torch.optim import AdamW
 
 from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.callbacks.checkpoints import Checkpoints
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.parallel.signals import StopSignals
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
@@ -120,9 +120,7 @@ def fit(
     seed_everything(SEED, workers=True, verbose=False)
     run, signals = Run(folder), StopSignals()
     path = run.checkpoint
-    digits = HandwrittenDigits(
-        val_split=180, batch_size=200, order=recipe.order, distortion="affine1998", seed=SEED, **data
-    )
+    digits = SmallImages(val_split=180, batch_size=200, order=recipe.order, distortion="affine1998", seed=SEED, **data)
     digits.setup()
     task = ImageClassification(
         LeNet5(dropout=0.3, initialization="lecun1998_sqrt"),

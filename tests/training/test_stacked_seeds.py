@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import LBFGS, SGD, AdamW
 
 from cnnlit.callbacks.averaging import PolyakAveraging
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.runs.metrics_file import MetricsFile, ReplicaMetrics
 from cnnlit.runs.reading import read_metrics
@@ -73,7 +73,7 @@ def fit(task: Any, training: Recipe, logger: Any, *callbacks: Callback, replicas
     """Both epochs on distorted digits; the state at their end."""
     checkpoint = more.pop("ckpt_path", None)
     precision = more.pop("precision", "64-true")
-    digits = HandwrittenDigits(**{"val_split": 180, "batch_size": 200, "distortion": "affine1998", "seed": SEEDS[0],
+    digits = SmallImages(**{"val_split": 180, "batch_size": 200, "distortion": "affine1998", "seed": SEEDS[0],
                                   "order": training.order, **more})  # fmt: skip
     digits.replicas = replicas
     digits.setup()
@@ -140,7 +140,7 @@ def test_each_replica_is_its_seed_alone(tmp_path, name):
 
 def test_replicas_see_what_their_seeds_see_alone():
     def batches(replicas: int, seed: int, **options: Any) -> list[Any]:
-        digits = HandwrittenDigits(**{"batch_size": 400, "distortion": "affine1998", "seed": seed, **options})
+        digits = SmallImages(**{"batch_size": 400, "distortion": "affine1998", "seed": seed, **options})
         digits.replicas = replicas
         digits.setup()
         loader = digits.train_dataloader()
@@ -176,7 +176,7 @@ def test_a_compiled_step_of_replicas_is_the_step(batch_size):
 
 def test_the_curvatures_of_replicas_are_those_of_their_own_images_and_networks():
     def digits(replicas, seed):
-        data = HandwrittenDigits(distortion="affine1998", distortion_copies=1, seed=seed)
+        data = SmallImages(distortion="affine1998", distortion_copies=1, seed=seed)
         data.replicas = replicas
         data.setup()
         return data

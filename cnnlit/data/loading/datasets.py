@@ -12,6 +12,7 @@ from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages
 from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.distortions import AffineDistortion
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import copies, copy, resample, show
 
@@ -32,15 +33,15 @@ class ImageBatch(NamedTuple):
 
 
 class _Presented(NamedTuple):
-    """What an epoch shows of the images in memory, before a pixel is touched; a row for each presentation."""
+    """What an epoch shows of the images in memory, with a row for each presentation where there is chance."""
 
     epoch: int
     windows: Windows
     draws: Tensor
     copied: Tensor | None
     """int64 [presentations, 4], the windows' boxes, if every pixel is a copy of the image's."""
-    unchanged: bool
-    """Whether all windows show the whole image as it is."""
+    images: Tensor | None
+    """The images as all their presentations show them, if these are such copies and without chance."""
 
 
 class ImagesInMemory(Dataset[Batch]):
@@ -72,29 +73,69 @@ class ImagesInMemory(Dataset[Batch]):
         """The batch with its geometry alone."""
         epoch, presentations = batch
         presented = self._of_epoch(epoch)
-        pixels, labels = self.images.pixels, self.images.labels
+        pixels, labels, draws = self.images.pixels, self.images.labels, presented.draws
         indices = presentations % len(self)
         here = indices.to(pixels.device)
-        if presented.copied is not None and not presented.unchanged:
+        if presented.images is not None:
+            images = presented.images.index_select(0, here)
+        elif presented.copied is not None:
             side = self.augmentation.image_size
             images = copy(pixels, indices, presented.copied.index_select(0, presentations), side, side)
         else:
-            images = pixels.index_select(0, here)
-            if not presented.unchanged:
-                images = resample(images, Windows(*(part.index_select(0, presentations) for part in presented.windows)))
-        draws = presented.draws.index_select(0, presentations).to(pixels.device)
+            its = presentations if self.augmentation.is_random else torch.zeros_like(presentations)
+            windows = Windows(*(part.index_select(0, its) for part in presented.windows))
+            images = resample(pixels.index_select(0, here), windows)
+        if draws.shape[1]:
+            draws = draws.index_select(0, presentations).to(pixels.device)
         return ImageBatch(images, labels.index_select(0, here), draws, {})
 
     def _of_epoch(self, epoch: int) -> _Presented:
         """For all presentations at once: batch by batch, this would take as long as the pixels do."""
-        if self._presented is None or self._presented.epoch != epoch:
-            every = torch.arange(self.num_presentations)
+        random = self.augmentation.is_random
+        if self._presented is None or (random and self._presented.epoch != epoch):
+            every = torch.arange(self.num_presentations if random else 1)
             size = torch.tensor(self.images.pixels.shape[2:])
             windows = self.augmentation.windows(size.expand(len(every), 2), epoch, every)
             copied = windows.box.long() if copies(windows) else None
-            whole = bool((windows.size == size).all()) and bool((windows.box == Windows.whole(size[None]).box).all())
-            self._presented = _Presented(epoch, windows, self.augmentation.draws(epoch, every), copied, whole)
+            shown = None if random or copied is None else self._all(windows)
+            self._presented = _Presented(epoch, windows, self.augmentation.draws(epoch, every), copied, shown)
         return self._presented
+
+    def _all(self, windows: Windows) -> Tensor:
+        """All images in the one window that shows them."""
+        pixels = self.images.pixels
+        if torch.equal(windows.box, Windows.whole(torch.tensor([pixels.shape[2:]])).box):
+            return pixels
+        every, side = torch.arange(len(pixels)), self.augmentation.image_size
+        return copy(pixels, every, windows.box.long().expand(len(pixels), 4), side, side)
+
+
+class DistortedImages(Dataset[Batch]):
+    """Images in the memory of one device, distorted anew at each presentation.
+
+    `dataset[epoch, presentations]` is as that of ImagesInMemory, on the scale `lecun1998`.
+
+    Args:
+        images: all of them.
+        image_size: side of the images that the network sees, in pixels.
+        distortion: applied to each presentation.
+    """
+
+    def __init__(self, images: LoadedImages, image_size: int, distortion: AffineDistortion) -> None:
+        self.images = images
+        self.image_size = image_size
+        self.distortion = distortion
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, batch: Presentations) -> Batch:
+        epoch, presentations = batch
+        presentations = presentations.to(self.images.labels.device)
+        indices = presentations % len(self)
+        pixels = self.images.pixels.index_select(0, indices)
+        distorted = self.distortion(pixels, epoch, presentations, self.image_size)
+        return distorted, self.images.labels.index_select(0, indices)
 
 
 class DecodedImages(Dataset[ImageBatch]):

@@ -1,6 +1,6 @@
 """Data sets of colour images that return several views of each image at once."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.datasets import record_unreadable
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages
-from cnnlit.data.transforms.evaluation_crops import ViewPlan
+from cnnlit.data.transforms.evaluation_crops import Shifted, ViewPlan
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
 
@@ -68,6 +68,25 @@ class ViewsInMemory(Dataset[ViewBatch]):
             group.append((resample(pixels, window), first + view))
         groups = (zip(*group, strict=True) for group in seen.values())
         return [(torch.cat(images), torch.cat(views).to(pixels.device)) for images, views in groups]
+
+
+class ShiftedViews(Dataset[Any]):
+    """Shifts of images in memory, see evaluation_crops.Shifted.
+
+    `dataset[epoch, presentations]` is one group of views in a list, and int64 [N], their labels.
+
+    Args:
+        framed: the images, with room to be shifted in.
+        shifts: of each image.
+    """
+
+    def __init__(self, framed: Dataset[Any], shifts: Shifted) -> None:
+        self.framed = framed
+        self.shifts = shifts
+
+    def __getitem__(self, batch: Presentations) -> tuple[list[ViewGroup], Tensor]:
+        images, labels = self.framed[batch]
+        return [self.shifts.seen(images)], labels
 
 
 class DecodedViews(Dataset[ViewBatch]):

@@ -68,7 +68,7 @@ def obtain_imagenette(root: str | Path, size: Size) -> None:
         if not folder.is_dir():
             archive = folder.parent / f".{folder.name}.partial.tgz"
             try:
-                _download(PUBLISHED[size].url, archive)
+                fetch(PUBLISHED[size].url, archive)
             except (OSError, HTTPException) as error:
                 if new and not archive.exists():
                     shutil.rmtree(folder.parent)
@@ -81,8 +81,12 @@ def obtain_imagenette(root: str | Path, size: Size) -> None:
             _unpack(archive, folder)
 
 
-def _download(url: str, target: Path) -> None:
-    """Download, or continue a download that was interrupted."""
+def fetch(url: str, target: Path) -> None:
+    """Download, or continue a download that was interrupted.
+
+    Raises:
+        OSError: if it cannot be reached or breaks off; what came so far stays.
+    """
     from rich.console import Console
     from rich.progress import wrap_file
 

@@ -68,6 +68,12 @@ class Augmentation:
         self.seeds = [seed]
         self.sweep_length = 0
 
+    @property
+    def is_random(self) -> bool:
+        """Whether two presentations of an image may differ."""
+        steps: list[Step] = [*self.geometry, *self.colours]
+        return any(step.num_draws for step in steps)
+
     def for_evaluation(self) -> "Augmentation":
         """The same without randomness: centre crops, scales in the middle of their range, nothing else."""
         return Augmentation(

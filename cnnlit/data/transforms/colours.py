@@ -144,6 +144,21 @@ class ColourJitter:
         return images
 
 
+def as_channels(pixels: Tensor, channels: int) -> Tensor:
+    """Grey images as three equal colours, or colours as their luminance, as PIL rounds it; uint8 [N, channels, H, W].
+
+    Args:
+        pixels: uint8 [N, C, H, W].
+        channels: 1 or 3.
+    """
+    if pixels.shape[1] == channels:
+        return pixels
+    if channels == 3:
+        return pixels.repeat(1, 3, 1, 1)
+    red, green, blue = (pixels[:, place : place + 1].int() for place in range(3))
+    return ((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16).to(torch.uint8)
+
+
 def _grey(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images

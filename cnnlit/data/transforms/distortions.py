@@ -51,13 +51,13 @@ def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor |
     plus the displacement at (X, Y).
 
     Args:
-        images: uint8 [N, H, H], 0 is background.
+        images: uint8 [N, C, H, H], or [N, H, H] for one channel; 0 is background.
         affine: float32 [N, 5], each row (a, b, d, tx, ty), translations in pixels.
         image_size: side of the result, in pixels.
         displacement: float32 [N, image_size, image_size, 2], of x and y in pixels; None for none.
 
     Returns:
-        float32 [N, 1, image_size, image_size] in -0.1 to 1.175.
+        float32 [N, C, image_size, image_size] in -0.1 to 1.175.
     """
     side = images.shape[-1]
     offsets = torch.arange(image_size, device=images.device) - (image_size - 1) / 2
@@ -72,7 +72,7 @@ def warp(images: Tensor, affine: Tensor, image_size: int, displacement: Tensor |
     grid = torch.view_as_real(columns[:, None, :] + rows[:, :, None])
     if displacement is not None:
         grid.add_(displacement, alpha=2 / (side - 1))
-    ink = images[:, None].float().mul_((INK - BACKGROUND) / 255)
+    ink = (images if images.ndim == 4 else images[:, None]).float().mul_((INK - BACKGROUND) / 255)
     return functional.grid_sample(ink, grid, align_corners=True).add_(BACKGROUND)
 
 
@@ -192,7 +192,7 @@ class AffineDistortion:
         return coefficients
 
     def __call__(self, images: Tensor, epoch: int, presentations: Tensor, image_size: int) -> Tensor:
-        """The images [N, H, H] of the presentations int64 [N], distorted; see `warp` for the result."""
+        """The images [N, C, H, H] of the presentations int64 [N], distorted; see `warp` for the result."""
         draw = 0 if self.fixed else epoch
         if self._drawn is None or self._drawn[0] != draw:
             coefficients = self.coefficients(epoch)

@@ -169,6 +169,11 @@ class Shifted:
         views = images.unfold(2, height, 1).unfold(3, width, 1)  # [N, C, rows, columns, height, width]
         return views.movedim(1, 3).flatten(0, 2)
 
+    def seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and their numbers, int64 [N * num_views]."""
+        shown = self.of(images)
+        return shown, torch.arange(len(shown), device=shown.device)
+
 
 class ViewPlan:
     """A list of steps: computes the windows of each image that a network is tested on.

@@ -131,6 +131,27 @@ class CenterCrop:
         return [self]
 
 
+class Frame:
+    """Put an image in the middle of a square, black around it; a larger one is resized, and its centre cropped.
+
+    Args:
+        pixels: side of the square.
+    """
+
+    num_draws = 0
+
+    def __init__(self, *, pixels: Pixels) -> None:
+        self.crop_pixels = pixels
+
+    def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
+        if bool((windows.size > round(self.crop_pixels * factor)).any()):
+            windows = ShorterSide(pixels=self.crop_pixels)(windows, uniform[:, :0], factor)
+        return CenterCrop(pixels=self.crop_pixels)(windows, uniform, factor)
+
+    def for_evaluation(self) -> list[Geometry]:
+        return [self]
+
+
 class RandomCrop:
     """Crop a square anywhere, all positions equally likely.
 

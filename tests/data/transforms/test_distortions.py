@@ -9,8 +9,10 @@ from scipy import ndimage, stats
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cnnlit.data.handwritten import DigitsInMemory, HandwrittenDigits
 from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.datasets import DistortedImages
+from cnnlit.data.loading.image_set import LoadedImages
+from cnnlit.data.small_images import SmallImages
 from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField, pad, warp
 
 RANGES: Any = {
@@ -31,8 +33,12 @@ def distortion(num_images: int = 10, versions: int = 1, fixed: bool = False, see
     return AffineDistortion(**RANGES, num_images=num_images, versions=versions, fixed=fixed, seeds=[seed])
 
 
-def resident(num_images: int = 40, **options: Any) -> DigitsInMemory:
-    return DigitsInMemory(noise(num_images), torch.arange(num_images) % 10, 32, distortion(num_images, **options))
+def labelled(num_images: int) -> LoadedImages:
+    return LoadedImages(noise(num_images)[:, None], torch.arange(num_images) % 10)
+
+
+def resident(num_images: int = 40, **options: Any) -> DistortedImages:
+    return DistortedImages(labelled(num_images), 32, distortion(num_images, **options))
 
 
 def padded_by_numpy(image: Tensor) -> np.ndarray:
@@ -177,14 +183,14 @@ def test_fixed_copies_begin_with_the_original_and_stay() -> None:
     digits = resident(versions=4, fixed=True)
     everything = torch.arange(160)
     images = digits[0, everything][0]
-    torch.testing.assert_close(images[:40], pad(digits.images, 32), atol=1e-5, rtol=0)
+    torch.testing.assert_close(images[:40], pad(digits.images.pixels[:, 0], 32), atol=1e-5, rtol=0)
     assert len(images.flatten(1).unique(dim=0)) == 160
     for epoch in (1, 5):
         assert torch.equal(digits[epoch, everything][0], images)
 
 
 def test_an_original_and_its_copies_are_each_shown_once_in_as_many_epochs() -> None:
-    data = HandwrittenDigits(distortion="affine1998", distortion_copies=3, batch_size=100)
+    data = SmallImages(distortion="affine1998", distortion_copies=3, batch_size=100)
     data.setup()
     loader = data.train_dataloader()
     images = []
@@ -193,7 +199,7 @@ def test_an_original_and_its_copies_are_each_shown_once_in_as_many_epochs() -> N
         images += [images for images, _ in loader]
         assert sum(map(len, images)) == 1437 * (epoch + 1)
     drawn = AffineDistortion(**RANGES, num_images=1437, versions=4, fixed=True, seeds=[0])
-    everything = DigitsInMemory(*data._splits["train"], 32, drawn)[0, torch.arange(4 * 1437)][0]
+    everything = DistortedImages(data._splits["train"], 32, drawn)[0, torch.arange(4 * 1437)][0]
     by_ink = [torch.cat(part).flatten(1).double().sum(1).sort().values for part in (images, [everything])]
     assert torch.equal(*by_ink)
 
@@ -255,11 +261,11 @@ def test_a_displaced_image_is_scipys() -> None:
 
 
 def test_elastic_images_are_those_of_their_presentation_in_any_batch() -> None:
-    def elastic(fixed: bool = False) -> DigitsInMemory:
+    def elastic(fixed: bool = False) -> DistortedImages:
         drawn = AffineDistortion(
             **RANGES, num_images=40, versions=2, fixed=fixed, seeds=[0], elastic=ElasticField(34, 4, 32)
         )
-        return DigitsInMemory(noise(40), torch.arange(40) % 10, 32, drawn)
+        return DistortedImages(labelled(40), 32, drawn)
 
     presentations = torch.randperm(80, generator=torch.Generator().manual_seed(2))
     whole, _ = elastic()[4, presentations]
@@ -272,7 +278,7 @@ def test_elastic_images_are_those_of_their_presentation_in_any_batch() -> None:
 
 
 def test_digits_are_distorted_elastically_where_that_is_said() -> None:
-    affine, elastic = (HandwrittenDigits(distortion=kind, batch_size=50) for kind in ("affine1998", "elastic2003"))
+    affine, elastic = (SmallImages(distortion=kind, batch_size=50) for kind in ("affine1998", "elastic2003"))
     batches = []
     for datamodule in (affine, elastic):
         datamodule.setup("fit")

@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cnnlit.data.handwritten import HandwrittenDigits
-from cnnlit.data.sources.digits import read_digits
+from cnnlit.data.small_images import SmallImages
+from cnnlit.data.small_sets.sklearn_digits import read_digits
 from cnnlit.data.transforms.evaluation_crops import Mirrored, Shifted
 
 MNIST_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 
 
-def digits(**options: Any) -> HandwrittenDigits:
-    data = HandwrittenDigits(**options)
+def digits(**options: Any) -> SmallImages:
+    data = SmallImages(**options)
     data.prepare_data()
     data.setup()
     return data
 
 
-def split(data: HandwrittenDigits, name: str) -> tuple[Tensor, Tensor]:
+def split(data: SmallImages, name: str) -> tuple[Tensor, Tensor]:
     """All images and labels that a loader yields."""
     loaders: Any = {
         "train": data.train_dataloader,
@@ -155,10 +155,10 @@ def test_the_largest_sizes_that_fit_are_accepted() -> None:
 def test_mnist_has_55000_5000_and_10000_images(real_mnist: Path) -> None:
     data = digits(source="mnist", root=str(real_mnist), val_split=5000)
     assert data.num_images == {"train": 55_000, "val": 5_000, "test": 10_000}
-    labels = [data._splits[name][1].bincount() for name in ("train", "val")]
+    labels = [data._splits[name].labels.bincount() for name in ("train", "val")]
     assert (labels[0] + labels[1]).tolist() == MNIST_COUNTS
     np.testing.assert_allclose(labels[1], np.array(MNIST_COUNTS) / 12, atol=1)
-    assert not contents(data._splits["train"][0]) & contents(data._splits["val"][0])
+    assert not contents(data._splits["train"].pixels) & contents(data._splits["val"].pixels)
 
 
 def test_a_test_by_shifts_shows_each_digit_in_nine_places() -> None:
@@ -174,6 +174,6 @@ def test_a_test_by_shifts_shows_each_digit_in_nine_places() -> None:
         torch.testing.assert_close(shown[:, down, right], moved)
 
 
-def test_digits_have_no_crops() -> None:
-    with pytest.raises(ValueError, match="digits have no crops"):
-        HandwrittenDigits(views=[Mirrored()])
+def test_views_that_show_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"protocol\.views shows nothing"):
+        SmallImages(views=[Mirrored()])

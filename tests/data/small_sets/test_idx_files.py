@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnnlit.data.sources import mnist
-from cnnlit.data.sources.mnist import FILES, PUBLISHED_ERRORS, IdxFile, find_mnist, obtain_mnist, read_mnist
+from cnnlit.data.small_sets.downloads import obtain
+from cnnlit.data.small_sets.finding import find, locate
+from cnnlit.data.small_sets.published import IDX, PUBLISHED_ERRORS, SETS, File, entry
 
 # Test index:truth>answer, as matched to the paper's Fig. 8.
 FIGURE_8 = """
@@ -32,26 +33,56 @@ FIGURE_8 = """
 Files = dict[str, bytes]
 
 
+def idx(shape: tuple[int, ...], most: int, seed: int = 0) -> bytes:
+    """An idx file of random bytes below `most`."""
+    header = b"".join(number.to_bytes(4, "big") for number in (2048 + len(shape), *shape))
+    return header + np.random.default_rng(seed).integers(0, most, shape, dtype=np.uint8).tobytes()
+
+
+def four(train: int = 30, test: int = 10) -> Files:
+    """A set in MNIST's format, name -> content."""
+    counts = {name: train if name.startswith("train") else test for name in IDX}
+    return {
+        name: idx((count, 28, 28) if "images" in name else (count,), 200 if "images" in name else 10)
+        for name, count in counts.items()
+    }
+
+
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Files:
-    """A set in MNIST's format, 30 training and 10 test images, in place of the published one: name -> content."""
-    random = np.random.default_rng(0)
-    files, described = {}, []
-    for file in FILES:
-        count = 30 if file.name.startswith("train") else 10
-        shape = (count, *file.shape[1:])
-        header = b"".join(number.to_bytes(4, "big") for number in (2048 + len(shape), *shape))
-        files[file.name] = header + random.integers(0, 10, shape, dtype=np.uint8).tobytes()
-        described.append(IdxFile(file.name, hashlib.md5(files[file.name]).hexdigest(), shape))
-    monkeypatch.setattr(mnist, "FILES", tuple(described))
+    """A set in MNIST's format, 30 training and 10 test images, in place of the published one."""
+    files = four()
+    described = tuple(
+        File(f"{name}.gz", md5(gzip.compress(content, mtime=0)), md5(content)) for name, content in files.items()
+    )
+    monkeypatch.setitem(SETS, "mnist", SETS["mnist"]._replace(files=described, counts=(30, 10)))
     return files
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def find_mnist(root: Path) -> Path:
+    """The folder that it is found in."""
+    return locate(entry("mnist"), root)[0].path
+
+
+def read_mnist(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    found = find(entry("mnist"), root).contents
+    assert found.test
+    return found.train.pixels[:, 0], found.train.labels, found.test.pixels[:, 0], found.test.labels
+
+
+def obtain_mnist(root: Path, mirrors: list[str]) -> None:
+    obtain(entry("mnist")._replace(mirrors=tuple(mirrors)), root)
 
 
 def lay(files: Files, folder: Path, form: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         if form == "packed":
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
         else:
             (folder / (name.replace("-idx", ".idx") if form == "dotted" else name)).write_bytes(content)
 
@@ -68,14 +99,14 @@ def assert_read(root: Path, files: Files) -> None:
 @pytest.mark.parametrize("form", ["unpacked", "packed", "dotted"])
 def test_files_are_found_in_every_usual_form(tmp_path: Path, made: Files, folder: str, form: str) -> None:
     lay(made, tmp_path / folder, form)
-    assert [path.parent for path in find_mnist(tmp_path)] == [tmp_path / folder] * 4
+    assert find_mnist(tmp_path) == tmp_path / folder
     assert_read(tmp_path, made)
 
 
 def test_a_folder_that_holds_all_is_preferred_to_one_that_holds_some(tmp_path: Path, made: Files) -> None:
     lay(dict(list(made.items())[:2]), tmp_path, "unpacked")
     lay(made, tmp_path / "raw", "packed")
-    assert {path.parent for path in find_mnist(tmp_path)} == {tmp_path / "raw"}
+    assert find_mnist(tmp_path) == tmp_path / "raw"
 
 
 def test_a_missing_file_is_named(tmp_path: Path, made: Files) -> None:
@@ -83,7 +114,7 @@ def test_a_missing_file_is_named(tmp_path: Path, made: Files) -> None:
     with pytest.raises(
         FileNotFoundError, match=f"t10k-labels-idx1-ubyte .* not in {re.escape(str(tmp_path))}"
     ) as missing:
-        find_mnist(tmp_path)
+        find(entry("mnist"), tmp_path)
     assert "train-images" not in str(missing.value)
 
 
@@ -161,7 +192,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[str],
 
 
 def packed(files: Files, name: str) -> Answer:
-    body = gzip.compress(files[name.removesuffix(".gz")])
+    body = gzip.compress(files[name.removesuffix(".gz")], mtime=0)
     return 200, body, len(body)
 
 
@@ -229,18 +260,24 @@ def not_packed(body: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("damage", [cut_off, cut_off_in_a_chunk, short, garbled, another, not_packed])
-def test_a_damaged_download_leaves_no_file(
+def test_a_damaged_download_leaves_no_file_and_the_next_try_needs_no_more_than_was_missing(
     tmp_path: Path, made: Files, serve: Any, damage: Callable[[bytes], Answer]
 ) -> None:
+    asked = []
+
     def answer(name: str) -> Answer:
+        asked.append(name)
         whole = packed(made, name)
-        return damage(whole[1]) if "t10k-images" in name else whole
+        return damage(whole[1]) if asked.count(name) == 1 and "t10k-images" in name else whole
 
     mirror = serve(answer)
     with pytest.raises(FileNotFoundError, match=re.escape(mirror)) as missing:
         obtain_mnist(tmp_path / "data", [mirror])
     assert "\n" not in str(missing.value)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(".")] == []
+    obtain_mnist(tmp_path / "data", [mirror])
+    assert_read(tmp_path / "data", made)
+    assert [name.split("-ubyte")[0] for name in asked[2:]] == ["t10k-images-idx3"] * 2 + ["t10k-labels-idx1"]
 
 
 @pytest.mark.parametrize("damage", [cut_off, garbled])
@@ -285,7 +322,7 @@ def test_the_published_errors_are_errors(read: tuple[Tensor, ...]) -> None:
 
 
 def test_real_files_are_read_unpacked_and_by_link(real_mnist: Path, tmp_path: Path, read: tuple[Tensor, ...]) -> None:
-    for path in find_mnist(real_mnist):
+    for path in sorted(find_mnist(real_mnist).glob("*ubyte*")):
         if "t10k" in path.name:
             (tmp_path / path.name.removesuffix(".gz")).write_bytes(gzip.decompress(path.read_bytes()))
         else:
