@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from benchmarks.timing import Claim, interleaved, ratio, seconds, timed
 from cnnlit.data.small_sets.finding import find
-from cnnlit.data.small_sets.published import entry
+from cnnlit.data.small_sets.published import SETS
 from cnnlit.data.transforms.colours import BACKGROUND, INK
 from cnnlit.data.transforms.distortions import BOTTOM, AffineDistortion, warp
 
@@ -37,7 +37,7 @@ def measure(root: str) -> list[Claim]:
     """The claims on distortions, on the first digits of MNIST below `root`."""
     import kornia  # takes seconds, and nothing else here needs it
 
-    images = find(entry("mnist"), root).contents.train.pixels[:NUM_IMAGES, 0]
+    images = find(SETS["mnist"], root).contents.train.pixels[:NUM_IMAGES, 0]
     distortion = AffineDistortion(**RANGES, num_images=NUM_IMAGES, versions=1, fixed=False, seeds=[0])
     maps = distortion.affine(epoch=0)
     kornia_maps = _forward_matrices(maps)

@@ -47,7 +47,7 @@ from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.small_sets.finding import find, places
 from cnnlit.data.small_sets.idx_files import find_idx, unpack
-from cnnlit.data.small_sets.published import entry
+from cnnlit.data.small_sets.published import SETS
 from cnnlit.data.transforms.distortions import pad
 from cnnlit.models.lenet5 import C3_TABLE, LeNet5, digit_codes
 from cnnlit.parallel.trainer import build_trainer, quieten
@@ -165,7 +165,7 @@ class Epochs:
         self.steps = steps
         self.settings = _settings(root, steps)
         self.recipe: Recipe = config.build(self.settings["recipe"])
-        train = find(entry("mnist"), root).contents.train
+        train = find(SETS["mnist"], root).contents.train
         self.images, self.labels = train.pixels[:, 0], train.labels
         self.unpacked = _unpacked(root, folder / "unpacked")
         seed_everything(self.settings["seed"], verbose=False)
@@ -305,6 +305,6 @@ def _unpacked(root: str, folder: Path) -> Path:
     """A folder with MNIST as torchvision expects it: uncompressed; `root` may be read-only."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for file in find_idx(entry("mnist"), places(entry("mnist"), Path(root))):
+    for file in find_idx(SETS["mnist"], places(SETS["mnist"], Path(root))):
         (raw / file.name).write_bytes(unpack(file.packed()))
     return folder

@@ -18,7 +18,7 @@ from cnnlit.data.small_sets.array_files import npz_in, read_npz
 from cnnlit.data.small_sets.contents import Contents, Located
 from cnnlit.data.small_sets.downloads import obtain
 from cnnlit.data.small_sets.finding import Found, find
-from cnnlit.data.small_sets.published import PUBLISHED_ERRORS, TEN, SmallSet, entry
+from cnnlit.data.small_sets.published import PUBLISHED_ERRORS, SETS, TEN, SmallSet
 from cnnlit.data.small_sets.sklearn_digits import read_digits
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import ColourStep, Normalization, as_channels
@@ -28,9 +28,12 @@ from cnnlit.data.transforms.geometry import Flip, Frame, Geometry
 from cnnlit.data.user_images import as_digit, is_dark_on_bright, render
 
 Range = Annotated[list[float], Len(2, 2)]
+# fmt: off
 Source = Literal[
-    "sklearn", "mnist", "fashion_mnist", "kmnist", "qmnist", "emnist", "cifar10", "cifar100", "svhn", "npz"
+    "sklearn", "mnist", "fashion_mnist", "kmnist", "qmnist", "cifar10", "cifar100", "svhn", "npz",
+    "emnist", "emnist_byclass", "emnist_bymerge", "emnist_letters", "emnist_digits", "emnist_mnist",
 ]
+# fmt: on
 SKLEARN = SmallSet("scikit-learn's digits", "", (1, 28, 28), (1437, 360), TEN, None, (), (), (), characters=True)
 
 
@@ -41,7 +44,6 @@ class SmallImages(InMemoryImageData):
         source: a line of cnnlit.data.small_sets.published.SETS; `sklearn`, 1,797 digits that need no download; `npz`,
             arrays in a file, see cnnlit.data.small_sets.array_files.
         root: the folder that holds the set, or where to put it; of `npz`, the file.
-        emnist_split: which of EMNIST's sets.
         in_channels: 1 for grey images, 3 for colours; a set that has the other is converted.
         val_split: see ImageData; None for the validation images of an npz file, or a tenth if it has none.
         passes_per_epoch: how often an epoch presents each image; a small set needs more steps between validations.
@@ -71,7 +73,6 @@ class SmallImages(InMemoryImageData):
         *,
         source: Source = "sklearn",
         root: str = "data",
-        emnist_split: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] = "balanced",
         batch_size: Count = 64,
         eval_batch_size: Count = 1000,
         image_size: Count = 32,
@@ -106,7 +107,7 @@ class SmallImages(InMemoryImageData):
         if distortion != "none":
             self._check_distortion(bool(augmentation))
         self.source = source
-        self._entry = SKLEARN if source == "sklearn" else None if source == "npz" else entry(source, emnist_split)
+        self._entry = SKLEARN if source == "sklearn" else None if source == "npz" else SETS[source]
         self.published_errors = PUBLISHED_ERRORS if source == "mnist" else None
         self._name_classes()
         self._found: Found | None = None

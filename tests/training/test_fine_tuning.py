@@ -12,7 +12,7 @@ from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from cnnlit.callbacks.averaging import PolyakAveraging
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.compact import CompactNet
 from cnnlit.training.module import ImageClassification
 from cnnlit.training.optimizers import nominal_rate, parameter_groups, scale_rates
@@ -47,7 +47,7 @@ def trained(folder: Path, recipe: Recipe, *callbacks: Any) -> tuple[dict[str, Te
     network = Small()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     task = ImageClassification(network, recipe=recipe, num_classes=10, seed=0)
-    data = HandwrittenDigits(val_split=100, batch_size=recipe.batch_size, image_size=28)
+    data = SmallImages(val_split=100, batch_size=recipe.batch_size, image_size=28)
     off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
     quiet: Any = dict.fromkeys(off, False)
     loop = Trainer(accelerator="cpu", max_epochs=2, default_root_dir=folder, callbacks=list(callbacks), **quiet)

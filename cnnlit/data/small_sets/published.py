@@ -76,28 +76,31 @@ def idx(*sums: str, unpacked: tuple[str, ...] = ("",) * 4) -> tuple[File, ...]:
     return tuple(File(f"{name}.gz", *both) for name, *both in zip(IDX, sums, unpacked, strict=True))
 
 
+def emnist(split: str, counts: tuple[int, int], class_names: tuple[str, ...]) -> SmallSet:
+    """One of the six sets that EMNIST's archive holds. Source: Cohen, Afshar, Tapson, van Schaik 2017, *EMNIST*."""
+    archive = File("gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e")
+    folders, mirrors = ("EMNIST/raw", "EMNIST", "emnist"), ("https://biometrics.nist.gov/cs_links/EMNIST/",)
+    title = f"EMNIST {split}"
+    return SmallSet(title, "idx", (1, 28, 28), counts, class_names, None, folders, (archive,), mirrors, characters=True)
+
+
 # fmt: off
 SETS: dict[str, SmallSet] = {
     "mnist": SmallSet("MNIST", "idx", (1, 28, 28), (60_000, 10_000), TEN, 0.1307, ("MNIST/raw", "MNIST", "mnist"), idx("f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432", "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c", unpacked=("6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624", "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637")), LECUN, characters=True),  # noqa: E501
     "fashion_mnist": SmallSet("Fashion-MNIST", "idx", (1, 28, 28), (60_000, 10_000), FASHION, 0.2860, ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist", "fashion_mnist", "data/fashion"), idx("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe", "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"), ZALANDO),  # noqa: E501
     "kmnist": SmallSet("Kuzushiji-MNIST", "idx", (1, 28, 28), (60_000, 10_000), KUZUSHIJI, 0.1918, ("KMNIST/raw", "KMNIST", "kmnist"), idx("bdb82020997e1d708af4cf47b453dcf7", "e144d726b3acfaa3e44228e80efcd344", "5c965bf0a639b31b8f53240b1b52f4d7", "7320c461ea6c1c855c0b718fb2a4b134"), ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",), characters=True),  # noqa: E501
     "qmnist": SmallSet("QMNIST", "idx", (1, 28, 28), (60_000, 60_000), TEN, 0.1307, ("QMNIST/raw", "QMNIST", "qmnist"), (File("qmnist-train-images-idx3-ubyte.gz", "ed72d4157d28c017586c42bc6afe6370"), File("qmnist-train-labels-idx2-int.gz", "0058f8dd561b90ffdd0f734c6a30e5e4"), File("qmnist-test-images-idx3-ubyte.gz", "1394631089c404de565df7b7aeaf9412"), File("qmnist-test-labels-idx2-int.gz", "5b5b05890a5e13444e108efe57b788aa")), ("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",), characters=True),  # noqa: E501
-    "emnist": SmallSet("EMNIST", "idx", (1, 28, 28), (112_800, 18_800), MERGED, None, ("EMNIST/raw", "EMNIST", "emnist"), (File("gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e"),), ("https://biometrics.nist.gov/cs_links/EMNIST/",), characters=True),  # noqa: E501
+    "emnist": emnist("balanced", (112_800, 18_800), MERGED),
+    "emnist_byclass": emnist("byclass", (697_932, 116_323), ALL_LETTERS),
+    "emnist_bymerge": emnist("bymerge", (697_932, 116_323), MERGED),
+    "emnist_letters": emnist("letters", (124_800, 20_800), tuple(string.ascii_lowercase)),
+    "emnist_digits": emnist("digits", (240_000, 40_000), TEN),
+    "emnist_mnist": emnist("mnist", (60_000, 10_000), TEN),
     "cifar10": SmallSet("CIFAR-10", "cifar", (3, 32, 32), (50_000, 10_000), CIFAR10, 0.4734, ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar10", "cifar-10", "CIFAR10"), (File("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),), TORONTO),  # noqa: E501
     "cifar100": SmallSet("CIFAR-100", "cifar", (3, 32, 32), (50_000, 10_000), CIFAR100, 0.4782, ("cifar-100-python", "cifar-100-binary", "cifar100", "cifar-100", "CIFAR100"), (File("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),), TORONTO),  # noqa: E501
     "svhn": SmallSet("SVHN", "matlab", (3, 32, 32), (73_257, 26_032), TEN, 0.4514, ("SVHN", "svhn", "cropped_digits"), (File("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"), File("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3")), ("http://ufldl.stanford.edu/housenumbers/",), characters=True),  # noqa: E501
 }
 # fmt: on
-
-EMNIST_SPLITS: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
-    "byclass": ((697_932, 116_323), ALL_LETTERS),
-    "bymerge": ((697_932, 116_323), MERGED),
-    "balanced": ((112_800, 18_800), MERGED),
-    "letters": ((124_800, 20_800), tuple(string.ascii_lowercase)),
-    "digits": ((240_000, 40_000), TEN),
-    "mnist": ((60_000, 10_000), TEN),
-}
-"""Training and test images of each of EMNIST's splits, and its classes. Source: Cohen et al. 2017, *EMNIST*."""
 
 # fmt: off
 PUBLISHED_ERRORS = {
@@ -111,12 +114,3 @@ PUBLISHED_ERRORS = {
 }
 # fmt: on
 """MNIST's test index -> answer of LeNet-5, for its 82 errors of 1998. Paper: Fig. 8, matched to the test set."""
-
-
-def entry(name: str, emnist_split: str = "balanced") -> SmallSet:
-    """The line of a set; that of EMNIST for one of its splits."""
-    found = SETS[name]
-    if name != "emnist":
-        return found
-    counts, class_names = EMNIST_SPLITS[emnist_split]
-    return found._replace(title=f"EMNIST {emnist_split}", counts=counts, class_names=class_names)

@@ -132,11 +132,7 @@ class CenterCrop:
 
 
 class Frame:
-    """Put an image in the middle of a square, black around it; a larger one is resized, and its centre cropped.
-
-    Args:
-        pixels: side of the square.
-    """
+    """Put an image in the middle of a square of `pixels`, black around it; resize a larger one, and crop its centre."""
 
     num_draws = 0
 
@@ -144,8 +140,8 @@ class Frame:
         self.crop_pixels = pixels
 
     def __call__(self, windows: Windows, uniform: Tensor, factor: float) -> Windows:
-        if bool((windows.size > round(self.crop_pixels * factor)).any()):
-            windows = ShorterSide(pixels=self.crop_pixels)(windows, uniform[:, :0], factor)
+        larger = bool((windows.size > round(self.crop_pixels * factor)).any())
+        windows = ShorterSide(pixels=self.crop_pixels)(windows, uniform, factor) if larger else windows
         return CenterCrop(pixels=self.crop_pixels)(windows, uniform, factor)
 
     def for_evaluation(self) -> list[Geometry]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cnnlit.data.small_sets.downloads import obtain
 from cnnlit.data.small_sets.finding import find, locate
-from cnnlit.data.small_sets.published import IDX, PUBLISHED_ERRORS, SETS, File, entry
+from cnnlit.data.small_sets.published import IDX, PUBLISHED_ERRORS, SETS, File
 
 # Test index:truth>answer, as matched to the paper's Fig. 8.
 FIGURE_8 = """
@@ -65,17 +65,17 @@ def md5(content: bytes) -> str:
 
 def find_mnist(root: Path) -> Path:
     """The folder that it is found in."""
-    return locate(entry("mnist"), root)[0].path
+    return locate(SETS["mnist"], root)[0].path
 
 
 def read_mnist(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    found = find(entry("mnist"), root).contents
+    found = find(SETS["mnist"], root).contents
     assert found.test
     return found.train.pixels[:, 0], found.train.labels, found.test.pixels[:, 0], found.test.labels
 
 
 def obtain_mnist(root: Path, mirrors: list[str]) -> None:
-    obtain(entry("mnist")._replace(mirrors=tuple(mirrors)), root)
+    obtain(SETS["mnist"]._replace(mirrors=tuple(mirrors)), root)
 
 
 def lay(files: Files, folder: Path, form: str) -> None:
@@ -114,7 +114,7 @@ def test_a_missing_file_is_named(tmp_path: Path, made: Files) -> None:
     with pytest.raises(
         FileNotFoundError, match=f"t10k-labels-idx1-ubyte .* not in {re.escape(str(tmp_path))}"
     ) as missing:
-        find(entry("mnist"), tmp_path)
+        find(SETS["mnist"], tmp_path)
     assert "train-images" not in str(missing.value)
 
 
