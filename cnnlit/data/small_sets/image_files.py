@@ -133,6 +133,7 @@ def _listed(published: SmallSet, folder: Path) -> ImageFiles:
     labels = _labels(published, names)
     if unknown := [name for name in names if name not in labels]:
         raise ValueError(f"{folder} holds {some(unknown)}, which {published.title} has no class of")
+    names = sorted(names, key=lambda name: labels[name])
     files = [(f"{name}/{image}", labels[name]) for name in names for image in images_in(folder / name)]
     if not files:
         raise ValueError(f"{folder} holds no images")
@@ -157,7 +158,7 @@ def _unpacked(published: SmallSet, archive: Path) -> Contents:
                 splits.setdefault(split in TRAINING, []).append((f"{archive}/{name}", content, label))
     sets = []
     for part in (splits[key] for key in (True, False) if key in splits):
-        paths, contents, labels = zip(*sorted(part, key=lambda each: each[0]), strict=True)
+        paths, contents, labels = zip(*sorted(part, key=lambda each: (each[2], each[0])), strict=True)
         sets.append(EncodedImages(archive, paths, contents, torch.tensor(labels)))
     return _decoded(sets, published)
 
