@@ -51,11 +51,11 @@ def test_an_exported_network_answers_as_predict_does(run: Path, tmp_path: Path) 
     picture = run / "pictures" / "errors.png"
     told = cnnlit(run.parent, "predict", "run=a run", f"images={picture}", "format=json", "to=null", "top=10")
     answers = {each["class"]: each["probability"] for each in json.loads(told.stdout)[0]["answers"]}
-    from cnnlit.data.handwritten import HandwrittenDigits
     from cnnlit.data.loading.decoding import open_image
+    from cnnlit.data.small_images import SmallImages
 
     pixels = torch.from_numpy(open_image(str(picture)).rgb()).movedim(-1, 0)
-    images = HandwrittenDigits().as_input([pixels])
+    images = SmallImages().as_input([pixels])
     logits = torch.export.load(tmp_path / "out" / "network.pt2").module()(images)
     probabilities = logits.softmax(1)[0].tolist()
     assert answers == pytest.approx({str(digit): value for digit, value in enumerate(probabilities)}, abs=1e-5)

@@ -256,6 +256,16 @@ class SmallImages(InMemoryImageData):
             return super().as_input(brought)
         return [self._shifts.seen(self._normalize(_shown(brought, self._wide(self._shifts))))]
 
+    def input_form(self) -> dict[str, Any]:
+        """See ResumableData."""
+        entry = self._entry
+        geometry: dict[str, Any] = {"shown_at": 2 * [self.hparams["image_size"]], "by": self.hparams["enlarge"]}
+        if entry:
+            inverted = "bright on dark; dark on bright is inverted"
+            geometry |= {"brought_to": entry.shape[-2:], "ink": inverted if entry.shape[0] == 1 else "as it is"}
+            geometry["centred"] = "fitted into 20x20, its centre of mass in the middle" if entry.characters else "no"
+        return super().input_form() | {"geometry": geometry}
+
     def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
         shown = super().as_seen([self._brought(image) for image in images])

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from cnnlit.callbacks.batch_sizes import BatchSizes, StepSpeed
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.training.losses import MaximumAPosteriori
 from cnnlit.training.module import ImageClassification
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def trained(folder: Path, *callbacks: Callback) -> Tensor:
     seed_everything(3, workers=True, verbose=False)
-    data = HandwrittenDigits(val_split=180, batch_size=200)
+    data = SmallImages(val_split=180, batch_size=200)
     data.setup()
     recipe = Recipe(
         batch_size=200, epochs=1, order="fresh", loss=MaximumAPosteriori(10.0), optimizer=partial(SGD, lr=0.01),

@@ -35,7 +35,9 @@ class Task(LightningModule):
         self.model = model
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        return self.model(batch).square().sum()
+        loss = self.model(batch).square().sum()
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        return loss
 
     def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), lr=0.0)

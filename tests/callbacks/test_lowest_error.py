@@ -14,7 +14,7 @@ from cnnlit.callbacks import lowest_error
 from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.callbacks.checkpoints import Checkpoints
 from cnnlit.callbacks.lowest_error import LowestError
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.parallel.signals import StopSignals
 from cnnlit.runs.checkpoint_io import WholeCheckpoints
@@ -57,7 +57,7 @@ def fit(folder: Path, *callbacks: Callback, averaging: bool = False, resume: boo
         batch_size=200, epochs=MOST, order="fresh", loss=MaximumAPosteriori(10.0), schedule=Constant,
         optimizer=partial(AdamW, lr=0.02), checkpoint="best", early_stopping_patience=3,
     )  # fmt: skip
-    digits = HandwrittenDigits(val_split=180, batch_size=200)
+    digits = SmallImages(val_split=180, batch_size=200)
     digits.setup()
     task = ImageClassification(LeNet5(activation="relu"), recipe=recipe, num_classes=10, seed=2)
     run, signals = Run(folder), StopSignals()

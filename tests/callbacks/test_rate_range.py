@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import SGD
 
 from cnnlit.callbacks.rate_range import RateRangeTest, Tried
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.training.module import ImageClassification
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import RateRange
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def range_of(folder: Path, epochs: int) -> tuple[RateRangeTest, Trainer]:
-    data = HandwrittenDigits(val_split=180, batch_size=20)
+    data = SmallImages(val_split=180, batch_size=20)
     data.setup()
     network = nn.Sequential(nn.Flatten(), nn.Linear(1024, 10))
     recipe = Recipe(
@@ -60,7 +60,7 @@ def test_a_network_learns_at_the_rate_that_was_found(tmp_path: Path) -> None:
     test, _ = range_of(tmp_path, epochs=2)
     rate = test.fastest()
     assert rate is not None
-    data = HandwrittenDigits(val_split=180)
+    data = SmallImages(val_split=180)
     data.setup()
     dataset: Any = data.train_dataloader().dataset
     images, labels = dataset[0, torch.arange(500)]

@@ -65,7 +65,7 @@ def test_every_kind_of_image_gets_the_same_answer(run, digit, tmp_path):
 
 def test_a_network_answers_as_a_test_of_its_run_did(run):
     network = cnnlit.load(run)
-    from cnnlit.data.sources.digits import read_digits
+    from cnnlit.data.small_sets.sklearn_digits import read_digits
 
     _, _, images, labels = read_digits()
     answers = network.predict(list(images), top=1)

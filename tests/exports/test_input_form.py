@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnlit.data.handwritten import HandwrittenDigits
 from cnnlit.data.images_in_memory import SyntheticImages
+from cnnlit.data.small_images import SmallImages
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, ShorterSide
 from cnnlit.exports.input_form import write_input
 
@@ -50,7 +50,7 @@ def test_another_program_makes_the_same_input(normalization: Any, tmp_path: Path
 
 
 def test_digits_say_their_scale_and_their_ink(tmp_path: Path) -> None:
-    write_input(tmp_path, HandwrittenDigits().input_form(), (1, 32, 32), [str(digit) for digit in range(10)], [])
+    write_input(tmp_path, SmallImages().input_form(), (1, 32, 32), [str(digit) for digit in range(10)], [])
     about = json.loads((tmp_path / "input.json").read_text())
     assert about["scale"]["add"] == [pytest.approx(-0.1)]
     assert [255 * each for each in about["scale"]["multiply"]] == [pytest.approx(1.275)]

@@ -14,7 +14,7 @@ from torch.optim import SGD, AdamW
 
 from cnnlit.callbacks.checkpoints import Checkpoints
 from cnnlit.callbacks.finite_loss import FiniteLoss
-from cnnlit.data.handwritten import HandwrittenDigits
+from cnnlit.data.small_images import SmallImages
 from cnnlit.models.lenet5 import LeNet5
 from cnnlit.parallel.signals import StopSignals
 from cnnlit.runs.folder import Run
@@ -60,7 +60,7 @@ class Stopped(Callback):
 
 def fit(folder: Path, recipe: Recipe, *callbacks: Callback, dropout: float = 0.0, resume: bool = False, **options: Any):
     seed_everything(1, workers=True, verbose=False)
-    data = HandwrittenDigits(val_split=437, eval_batch_size=437, batch_size=recipe.batch_size, order=recipe.order)
+    data = SmallImages(val_split=437, eval_batch_size=437, batch_size=recipe.batch_size, order=recipe.order)
     data.setup()
     assert data.num_images["train"] == IMAGES
     task = ImageClassification(LeNet5(dropout=dropout), recipe=recipe, num_classes=10, seed=1)
