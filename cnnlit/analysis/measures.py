@@ -15,6 +15,10 @@ class Reading(NamedTuple):
     reached: bool = True
 
 
+RATES = ("precision", "recall", "_f1")
+"""Fractions that are better when they are larger, as accuracies are."""
+
+
 class Target(NamedTuple):
     """A bound on a curve: `train/error<=0.05`."""
 
@@ -64,7 +68,7 @@ class Measure(NamedTuple):
 
     @property
     def more_is_better(self) -> bool:
-        return "accuracy" in self.metric or "per_second" in self.metric
+        return self.metric.endswith(RATES) or "accuracy" in self.metric or "per_second" in self.metric
 
     @property
     def of_test_images(self) -> bool:
@@ -181,6 +185,6 @@ def _within(low: str, high: str) -> str:
 def kind(metric: str) -> Kind:
     """How a metric is shown: errors and accuracies are fractions."""
     last = metric.rpartition("/")[2]
-    if last.endswith(("error", "accuracy")) or re.search(r"(error|accuracy)@\d+$", last):
+    if last.endswith(("error", "accuracy", *RATES)) or re.search(r"(error|accuracy)@\d+$", last):
         return "fraction"
     return "seconds" if last == "seconds" else "number"

@@ -12,6 +12,7 @@ from cnnlit.reports.charts.dots import MOST_ROWS, NUM_COLORS, color_of, differen
 from cnnlit.reports.charts.layer_curves import layers_chart, moments
 from cnnlit.reports.charts.learning_curves import curve_names, curves_chart
 from cnnlit.reports.charts.lines import Plot
+from cnnlit.reports.class_tables import classes_table, metrics_table
 from cnnlit.reports.gallery import gallery
 from cnnlit.reports.html import render
 from cnnlit.reports.tables import Table
@@ -56,6 +57,8 @@ def html_page(results: Results, verdict: Verdict, *, folder: Path, pictures: Seq
         difference_dots=differences_chart(results),
         differences=report_tables.differences_table(results) if results.comparisons else None,
         settings=report_tables.settings_table(results),
+        of_classes=metrics_table(results),
+        each_class=classes_table(results),
         legend=[ArmColor(each.name, color_of(place)) for place, each in enumerate(measured[:NUM_COLORS])
                 if each.readings],
         only_the_best=f"Of {len(measured)} arms the best {NUM_COLORS}." if len(measured) > NUM_COLORS else "",

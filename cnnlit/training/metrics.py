@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.functional import classification
 
 
 class TopKError(Metric):
@@ -36,6 +37,38 @@ class TopKError(Metric):
 
     def compute(self) -> Tensor:
         return self.errors.double() / self.images
+
+
+CALIBRATION_BINS = 15
+
+
+def of_classes(labels: Tensor, predicted: Tensor, confidence: Tensor, num_classes: int) -> dict[str, float]:
+    """Means over classes, the calibration, and the accuracy of each class that there are images of.
+
+    Args:
+        labels: int64 [N], the true classes.
+        predicted: int64 [N], the classes answered.
+        confidence: float [N], the probability of the class answered.
+        num_classes: K.
+
+    Returns:
+        `macro_accuracy` (the mean accuracy of the classes, which is `macro_recall`), `macro_precision`, `macro_f1`;
+        `calibration_error`, the expected calibration error in 15 bins (Guo et al. 2017); `class_<k>_accuracy`.
+        Classes that are neither shown nor answered are in no mean.
+    """
+    of: dict[str, Any] = {"num_classes": num_classes, "average": "macro"}
+    answers = {
+        "macro_accuracy": classification.multiclass_accuracy(predicted, labels, **of),
+        "macro_precision": classification.multiclass_precision(predicted, labels, **of),
+        "macro_recall": classification.multiclass_recall(predicted, labels, **of),
+        "macro_f1": classification.multiclass_f1_score(predicted, labels, **of),
+        "calibration_error": classification.binary_calibration_error(
+            confidence.float(), (predicted == labels).long(), n_bins=CALIBRATION_BINS
+        ),
+    }
+    each = classification.multiclass_accuracy(predicted, labels, num_classes=num_classes, average=None)
+    of_each = {f"class_{number}_accuracy": each[number] for number in labels.unique().tolist()}
+    return {name: float(value) for name, value in (answers | of_each).items()}
 
 
 class RunningTotals:

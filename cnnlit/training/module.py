@@ -12,7 +12,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 import cnnlit
 from cnnlit.training.fine_tuning import freeze, hold_statistics
 from cnnlit.training.hook_internals import QuickHooks
-from cnnlit.training.metrics import RunningTotals, TopKError
+from cnnlit.training.metrics import RunningTotals, TopKError, of_classes
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, nominal_rate
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
 from cnnlit.training.recipe import Recipe
@@ -249,7 +249,8 @@ class ImageClassification(QuickHooks):
         wrong = (self.test_predictions.predicted != self.test_predictions.labels).sum().item()
         images = len(self.test_predictions.labels)
         counts = {"num_errors": wrong, "num_images": images, "num_views": self.protocol.num_views}
-        return {**result, "test/error": wrong / images, **{f"test/{name}": count for name, count in counts.items()}}
+        more = {**counts, **of_classes(*self.test_predictions, num_classes=self.num_classes)}
+        return {**result, "test/error": wrong / images, **{f"test/{name}": value for name, value in more.items()}}
 
     def _positions(self, loader: Any, batch_idx: int, labels: Tensor) -> Tensor:
         """Positions in the split of the images of a batch that this device accounts for, int64 [at most the batch]."""

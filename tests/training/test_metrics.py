@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import precision_recall_fscore_support
 
-from cnnlit.training.metrics import TopKError
+from cnnlit.training.metrics import TopKError, of_classes
 
 
 def answers(count: int = 1003) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,3 +43,32 @@ def test_an_error_among_many_images_is_not_lost() -> None:
     metric.images += 2**24 - 2
     metric.update(torch.eye(2)[:1], torch.tensor([1]))
     assert metric.compute().item() == 1 / (2**24 + 1)
+
+
+def test_means_over_classes_are_scikit_learns() -> None:
+    logits, labels = answers()
+    labels[labels == 7] = 8  # of class 7 there is no image, though it is answered
+    confidence, predicted = logits.softmax(1).max(1)
+    found = of_classes(labels, predicted, confidence, 20)
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
+    assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == pytest.approx(
+        (precision, recall, f1)
+    )
+    assert found["macro_accuracy"] == found["macro_recall"]
+    each = {f"class_{k}_accuracy": float((predicted == k)[labels == k].float().mean()) for k in range(20) if k != 7}
+    assert {name: value for name, value in found.items() if name.startswith("class_")} == pytest.approx(each)
+
+
+def test_the_calibration_error_is_guos() -> None:
+    random = np.random.default_rng(0)
+    confidence, right = random.uniform(0.1, 1, 2000), random.uniform(0, 1, 2000) < 0.7
+    bins = np.digitize(confidence, np.linspace(0, 1, 16)[1:-1], right=True)
+    expected = sum(
+        (bins == k).mean() * abs(confidence[bins == k].mean() - right[bins == k].mean())
+        for k in range(15)
+        if (bins == k).any()
+    )
+    labels = torch.zeros(2000, dtype=torch.int64)
+    predicted = torch.from_numpy(np.where(right, 0, 1))
+    found = of_classes(labels, predicted, torch.from_numpy(confidence), 2)["calibration_error"]
+    assert found == pytest.approx(expected, rel=1e-4)
