@@ -67,7 +67,9 @@ def of_classes(labels: Tensor, predicted: Tensor, confidence: Tensor, num_classe
         ),
     }
     each = classification.multiclass_accuracy(predicted, labels, num_classes=num_classes, average=None)
-    of_each = {f"class_{number}_accuracy": each[number] for number in labels.unique().tolist()}
+    of_each = {
+        f"class_{number}_accuracy": each[number] for number in torch.bincount(labels).nonzero().flatten().tolist()
+    }
     return {name: float(value) for name, value in (answers | of_each).items()}
 
 
