@@ -103,6 +103,8 @@ class SmallImages(InMemoryImageData):
             colours = [place for place, step in enumerate(steps) if isinstance(step, ColourStep)]
             steps.insert(min([*colours, len(steps)]), Frame(pixels=image_size))
         self._shifts = views[0] if views and len(views) == 1 and isinstance(views[0], Shifted) else None
+        if views and not (self._shifts or flips):
+            raise ValueError("protocol: digits have no crops to be tested by; use protocol=single_crop or shifts")
         super().__init__(augmentation=steps, views=None if self._shifts else views)
         if distortion != "none":
             self._check_distortion(bool(augmentation))
@@ -258,11 +260,9 @@ class SmallImages(InMemoryImageData):
 
     def input_form(self) -> dict[str, Any]:
         """See ResumableData."""
-        entry = self._entry
         geometry: dict[str, Any] = {"shown_at": 2 * [self.hparams["image_size"]], "by": self.hparams["enlarge"]}
-        if entry:
-            inverted = "bright on dark; dark on bright is inverted"
-            geometry |= {"brought_to": entry.shape[-2:], "ink": inverted if entry.shape[0] == 1 else "as it is"}
+        if (entry := self._entry) and entry.shape[0] == 1:
+            geometry |= {"brought_to": entry.shape[-2:], "ink": "bright on dark; dark on bright is inverted"}
             geometry["centred"] = "fitted into 20x20, its centre of mass in the middle" if entry.characters else "no"
         return super().input_form() | {"geometry": geometry}
 
