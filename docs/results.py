@@ -212,7 +212,7 @@ def overview(docs: Path) -> str:
     kept = [
         f"- [{path.read_text().splitlines()[0].removeprefix('# ')}](results/{path.name})"
         for path in sorted((docs / "results").glob("*.md"))
-        if not path.with_suffix(".json").exists()
+        if not path.with_suffix(".json").exists() and path.stem != "plan"
     ]
     return "\n".join([OPENING, *(table if rows else [NOTHING]), "", "## Single runs", "", *kept]) + "\n"
 

@@ -235,9 +235,7 @@ def methods(results: Results) -> list[str]:
     if not results.censored:
         lines.append(_of_means(results))
     if any(each.difference.num_images for each in results.comparisons):
-        lines.append(
-            "Differences are over seeds and test images, both taken as samples (crossed random effects, Satterthwaite)."
-        )
+        lines.append("Differences are over seeds and test images, both taken as samples (crossed random effects, t).")
     if "paired" in known:
         lines.append("Differences: of the runs with the same seed, paired t test.")
     if "unpaired" in known:
