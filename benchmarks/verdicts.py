@@ -188,9 +188,10 @@ def main() -> int:
         for planned in SEEDS:
             times = repeats if images.number < 1000 else repeats // 4
             rate = decided(times, planned, images)
-            missed += rate > MOST_DECIDED
+            good = rate <= MOST_DECIDED + 2 * (MOST_DECIDED * (1 - MOST_DECIDED) / times) ** 0.5  # drawn, not computed
+            missed += not good
             cells = ("equal arms told apart, advice followed", planned, images.number or "-", f"{100 * rate:.1f}")
-            table.add_row(*map(str, cells), "<= 6", "yes" if rate <= MOST_DECIDED else "NO")
+            table.add_row(*map(str, cells), "<= 6", "yes" if good else "NO")
     for number in IMAGES:
         for seeds in SEEDS:
             for images in (
