@@ -11,7 +11,19 @@ from pathlib import Path
 
 from cnnlit import __version__
 
-COMMANDS = ("train", "evaluate", "predict", "report", "describe", "export", "doctor", "prepare", "dashboard", "sweep")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "describe",
+    "export",
+    "doctor",
+    "prepare",
+    "new",
+    "dashboard",
+    "sweep",
+)
 """In the order in which most people need them."""
 
 

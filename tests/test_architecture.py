@@ -16,7 +16,19 @@ import cnnlit.__main__
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnlit"
-COMMANDS = {"dashboard", "describe", "doctor", "evaluate", "export", "predict", "prepare", "report", "sweep", "train"}
+COMMANDS = {
+    "dashboard",
+    "describe",
+    "doctor",
+    "evaluate",
+    "export",
+    "new",
+    "predict",
+    "prepare",
+    "report",
+    "sweep",
+    "train",
+}
 
 KNOWS = {
     "files": set(),
@@ -31,6 +43,7 @@ KNOWS = {
     "drawings": {"files"},
     "attribution": {"files", "drawings"},
     "exports": {"files"},
+    "projects": {"files"},
     "tracking": {"files", "runs"},
     "reports": {"files", "runs", "analysis", "inference", "description"},
     "parallel": {"files", "runs", "models"},
@@ -143,7 +156,8 @@ def test_there_is_no_circle_of_imports() -> None:
 
 
 def test_no_room_has_more_than_twelve_modules() -> None:
-    sizes = {room: len([path for path in room.glob("*.py") if path.stem != "__init__"]) for room in rooms()}
+    doors = {"__init__", "__main__"}  # by which Python enters, and not what is in the room
+    sizes = {room: len([path for path in room.glob("*.py") if path.stem not in doors]) for room in rooms()}
     assert {str(room): size for room, size in sizes.items() if size > MOST_MODULES} == {}
 
 
