@@ -1,5 +1,6 @@
 """replicas= as a user types it, forced to be one process: the folders are those of the seeds alone."""
 
+import gzip
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -160,3 +162,24 @@ def test_a_diverged_replica_is_a_failed_run(tmp_path):
     assert code == 1
     assert out.count("failed: epoch 1: the loss is not finite; seed=") == 2
     assert [read(tmp_path / "stack" / name)["state"] for name in "01"] == ["failed", "failed"]
+
+
+def test_ten_seeds_of_lenet_5_on_files_in_fashion_mnists_form_are_stacked(tmp_path):
+    random = np.random.default_rng(0)
+    for split, count in (("train", 200), ("t10k", 40)):
+        for part, array in (
+            ("images-idx3", random.integers(0, 256, (count, 28, 28), dtype=np.uint8)),
+            ("labels-idx1", (np.arange(count) % 10).astype(np.uint8)),
+        ):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            path = tmp_path / "data" / "FashionMNIST" / "raw" / f"{split}-{part}-ubyte.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gzip.compress(header + array.tobytes()))
+    words = ("data=fashion_mnist", "data.val_split=20", "recipe.epochs=1", "logger=none", "hydra.run.dir=stack")
+    code, out, err = train(tmp_path, *words, "replicas=10", "replicas_as=stack")
+    assert code == 0, err
+    assert [row.split()[2] for row in out.splitlines()[1:11]] == ["finished"] * 10
+    for seed in (0, 9):
+        record = read(tmp_path / "stack" / str(seed))
+        assert "200 training and 40 test images, where Fashion-MNIST has 60,000 and 10,000" in record["data_remarks"][0]
+    assert err.count("not the published set") == 1

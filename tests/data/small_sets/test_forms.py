@@ -278,3 +278,40 @@ def trees(folder: Path, indent: str = "") -> Iterator[str]:
 def test_the_docs_show_the_tree_of_each_form(tmp_path: Path, form: str) -> None:
     CIFAR_FORMS[form](tmp_path, drawn())
     assert "\n".join(trees(tmp_path)) in DOCS.read_text()
+
+
+def test_fashion_mnist_under_mnists_names_is_named_and_nothing_is_to_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = drawn(channels=1, side=28)
+    mean = float(arrays["train"][0].mean()) / 255
+    monkeypatch.setitem(SETS, "fashion_mnist", SETS["fashion_mnist"]._replace(mean=mean))
+    four(tmp_path / "MNIST" / "raw", arrays)
+    with pytest.raises(ValueError, match=r"they look like Fashion-MNIST's: say data=fashion_mnist") as refusal:
+        find(SETS["mnist"], tmp_path)
+    assert "remove" not in str(refusal.value)
+
+
+def test_another_set_of_the_published_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SETS, "kmnist", SETS["kmnist"]._replace(counts=(100, 100)))
+    four(tmp_path, drawn(channels=1, side=28))
+    with pytest.raises(ValueError, match=r"they are of another set \(mean .*, where Kuzushiji-MNIST's is 0.1918\)"):
+        find(SETS["kmnist"], tmp_path)
+
+
+def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
+    python_batches(tmp_path, drawn())
+    (tmp_path / "cifar-10-batches-py" / "test_batch").write_bytes(b"cposix\nsystem\n(S'true'\ntR.")
+    with pytest.raises(ValueError, match=r"test_batch is damaged, or no batch of CIFAR's .*posix\.system"):
+        find(SETS["cifar10"], tmp_path)
+
+
+def test_jpegs_are_said_to_have_other_pixels(tmp_path: Path) -> None:
+    class_folders(tmp_path, drawn())
+    for path in (tmp_path / "cifar10").rglob("*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    _, located, remarks = find(SETS["cifar10"], tmp_path)
+    assert located.lossy
+    assert "CIFAR-10 from JPEG files, 100 training and 100 test images of them" in remarks[0]
+    assert "its pixels are not the published ones" in remarks[0]
