@@ -67,29 +67,14 @@ def _of_each_seed(settings: TrainSettings) -> list[TrainSettings]:
 def _train_one(settings: TrainSettings, launch: str | None) -> float:
     with config.refusing():
         settings.check()
-        from cnnlit.data.loading.decoding import UnreadableError
-        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, note_start, prepare_process
-        from cnnlit.experiment.fitting import fit_and_test
-        from cnnlit.experiment.more_epochs import epochs_before
-        from cnnlit.files import DiskFullError
-        from cnnlit.runs.folder import Run, RunError
+        from cnnlit.experiment.assembly import begin, note_start
+        from cnnlit.experiment.fitting import ENDINGS, fit_and_test
+        from cnnlit.runs.folder import Run
         from cnnlit.runs.summary import saying_how_to_go_on
 
-        prepare_process(settings)
         run = Run(config.run_folder(), launch)
-        assembly = assemble(settings, settings.build_initial_network(run), run)
-        longer_than = epochs_before(settings, assembly.module.model)
-        trainer = assembly.trainer
-        note_emulation(settings, trainer)
-        note_remarks(assembly)
-        run.open(
-            settings.of_one_run(),
-            device=trainer.strategy.root_device,
-            writes=trainer.is_global_zero,
-            resume=bool(settings.resume),
-            longer_than=longer_than,
-        )
-    with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError, UnreadableError), exit_code=1):
+        assembly = begin(settings, run)
+    with saying_how_to_go_on(run), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
         note_start(settings, assembly, run)
         return fit_and_test(run, assembly, settings)
 
@@ -100,10 +85,9 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
         first.check()
         from cnnlit.callbacks import stop_signals
         from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, note_start, prepare_process
+        from cnnlit.experiment.fitting import ENDINGS
         from cnnlit.experiment.lockstep import fit_in_lockstep, test_each, why_not_in_lockstep
-        from cnnlit.files import DiskFullError
         from cnnlit.parallel.trainer import print_note
-        from cnnlit.runs.folder import RunError
         from cnnlit.runs.stack import Stack
         from cnnlit.runs.summary import saying_how_to_go_on
         from cnnlit.training.stacked_seeds import StackedSeeds
@@ -126,7 +110,7 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
             module.compile()
         device = alone.trainer.strategy.root_device
         run.open_all([one.of_one_run() for one in each], device=device, resume=bool(first.resume))
-    with saying_how_to_go_on(run), config.refusing((RunError, DiskFullError), exit_code=1):
+    with saying_how_to_go_on(run), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
         note_start(first, alone, run)
         with stop_signals(alone.trainer), run:
             fit_in_lockstep(run, module, alone)

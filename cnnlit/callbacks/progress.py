@@ -1,4 +1,4 @@
-"""A run's progress on the terminal: one bar, or a line per epoch."""
+"""A run's progress: a line per epoch, and below them one bar on a terminal, or one line in a notebook."""
 
 import time
 from typing import Any
@@ -10,6 +10,39 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 REFRESH_SECONDS = 1.0
 """Drawing takes 10 ms, one percent of this."""
+
+
+class NotebookCell:
+    """One output of a notebook's cell that is written anew, where rich's bar would need ipywidgets."""
+
+    def __init__(self) -> None:
+        from IPython.display import display  # whoever is asked for one of these is in a notebook
+
+        self._lines: list[str] = []
+        self._handle = display(Lines(""), display_id=True)
+
+    def show(self, line: str) -> None:
+        """Show the kept lines and below them another."""
+        self._handle.update(Lines("\n".join([*self._lines, line])))
+
+    def keep(self, line: str) -> None:
+        """Add a line to those that stay."""
+        self._lines.append(line)
+        self._handle.update(Lines("\n".join(self._lines)))
+
+
+class Lines:
+    """Text that IPython shows as it is.
+
+    Args:
+        text: of one or several lines.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 class TrainingProgress(ProgressBar):
@@ -25,6 +58,7 @@ class TrainingProgress(ProgressBar):
         super().__init__()
         self.console = console or Console(stderr=True)
         self._progress: Progress | None = None
+        self._cell: NotebookCell | None = None
         self._bar = TaskID(0)
         self._next_refresh = 0.0
 
@@ -35,7 +69,11 @@ class TrainingProgress(ProgressBar):
         self.console.quiet = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if not trainer.is_global_zero or not self.console.is_terminal or self.console.is_dumb_terminal:
+        if not trainer.is_global_zero:
+            return
+        if self.console.is_jupyter:
+            self._cell = NotebookCell()
+        if not self.console.is_terminal or self.console.is_dumb_terminal:
             return
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -53,14 +91,22 @@ class TrainingProgress(ProgressBar):
         self._progress.start()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self._progress is not None and time.monotonic() > self._next_refresh:
+        shown = self._progress or self._cell
+        if shown is not None and time.monotonic() > self._next_refresh:
             self._next_refresh = time.monotonic() + REFRESH_SECONDS
-            self._draw(self._progress, trainer, pl_module)
+            if self._cell is not None:
+                done = trainer.global_step / int(trainer.estimated_stepping_batches)
+                self._cell.show(f"{self._epoch(trainer)}  {done:.0%}  {self._numbers(trainer, pl_module)}")
+            if self._progress is not None:
+                self._draw(self._progress, trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
             line = f"{self._epoch(trainer)}  {self._numbers(trainer, pl_module)}  {pl_module.seconds:.0f} s"
-            self.console.print(line, highlight=False, soft_wrap=True)
+            if self._cell is not None:
+                self._cell.keep(line)
+            else:
+                self.console.print(line, highlight=False, soft_wrap=True)
         if self._progress is not None:
             self._draw(self._progress, trainer, pl_module)
 
@@ -83,6 +129,7 @@ class TrainingProgress(ProgressBar):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+        self._cell = None
 
     @staticmethod
     def _epoch(trainer: Trainer) -> str:

@@ -1,6 +1,6 @@
 """From Hydra's configuration to checked objects; whatever is wrong with it is one line and exit code 2."""
 
-from cnnlit.config.command import entry_point, quote, refusing
+from cnnlit.config.command import entry_point, mention_unchecked, quote, raising, refusing, showing_own_errors
 from cnnlit.config.compose import (
     as_constructed,
     build,
@@ -10,12 +10,15 @@ from cnnlit.config.compose import (
     conf_dir,
     overridden,
     overrides,
+    refuse_changes,
     run_folder,
+    with_changes,
     without_sources,
 )
 from cnnlit.config.conflicts import check_scale, require_weights
 from cnnlit.config.nodes import Instead, ModelNode, Node, Nodes, Values
 from cnnlit.config.schema import check, named
+from cnnlit.config.typed_words import as_hydra_reads, refuse_misread
 
 __all__ = [
     "Instead",
@@ -24,6 +27,7 @@ __all__ = [
     "Nodes",
     "Values",
     "as_constructed",
+    "as_hydra_reads",
     "build",
     "check",
     "check_scale",
@@ -32,12 +36,18 @@ __all__ = [
     "compose_seeds",
     "conf_dir",
     "entry_point",
+    "mention_unchecked",
     "named",
     "overridden",
     "overrides",
     "quote",
+    "raising",
+    "refuse_changes",
+    "refuse_misread",
     "refusing",
     "require_weights",
     "run_folder",
+    "showing_own_errors",
+    "with_changes",
     "without_sources",
 ]

@@ -77,7 +77,7 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
 
     def task(composed: DictConfig) -> Any:
         begin(wanted)
-        with _showing_own_errors():
+        with showing_own_errors():
             return checked(composed)
 
     def checked(composed: DictConfig) -> Any:
@@ -89,7 +89,7 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
             with _a_word_meanwhile():
                 unchecked = check(node, function)
         if "LOCAL_RANK" not in os.environ:
-            _mention_unchecked(unchecked)
+            mention_unchecked(unchecked)
             if jobs and not is_job:
                 _mention_sweep()
         with _ending_unread():
@@ -190,8 +190,22 @@ def refusing(
         if isinstance(cause, kinds):  # said on purpose, as far as anyone can tell
             _refuse(f"{cause} ({own.place})" if own else str(cause), exit_code)
         if own:
-            raise  # a bug in there; see _showing_own_errors
+            raise  # a bug in there; see showing_own_errors
         _refuse(in_one_line(cause), exit_code)
+
+
+@contextmanager
+def raising(
+    refusal: type[Exception], kinds: type[Exception] | tuple[type[Exception], ...] = WRONG_INPUT
+) -> Iterator[None]:
+    """For Python in place of `refusing`: those errors become a `refusal` with the line that would end a command."""
+    try:
+        yield
+    except kinds as error:
+        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
+        if not isinstance(cause, kinds):
+            raise cause from None  # a bug in the user's own class, which Hydra has wrapped
+        raise refusal(" ".join(str(cause).split())) from cause
 
 
 def _remove_empty_folder() -> None:
@@ -201,7 +215,7 @@ def _remove_empty_folder() -> None:
 
 
 @contextmanager
-def _showing_own_errors() -> Iterator[None]:
+def showing_own_errors() -> Iterator[None]:
     """An error in the user's own code ends the command with one line and the user's own lines that led there."""
     try:
         yield
@@ -235,7 +249,8 @@ def _ending_unread() -> Iterator[None]:
         sys.exit(SIGPIPE_EXIT_CODE)
 
 
-def _mention_unchecked(keys: list[str]) -> None:
+def mention_unchecked(keys: list[str]) -> None:
+    """Say on stderr which keys of a configuration could not be checked."""
     if keys:
         print(f"not checked, for nothing says what they may be: {', '.join(keys)}", file=sys.stderr)  # noqa: T201
 

@@ -17,6 +17,12 @@ from typing import Any, NamedTuple
 from cnnlit.config.nodes import Also, Instead, Node, Nodes, Values
 from cnnlit.config.signatures import read_signature
 
+OBJECT = "object"
+"""The key, in place of `_target_`, that names the class of an object which cnnlit.fit was given."""
+
+OBJECTS = ("model", "data", "data.module")
+"""What that can be."""
+
 MOST_LISTED = 30
 """Options that a refusal lists when none is close to the one that was asked for."""
 
@@ -45,6 +51,8 @@ def check(
         if key.startswith("_") and key.endswith("_"):
             continue
         name = f"{path}.{key}" if path else key
+        if name in OBJECTS and isinstance(value, dict) and OBJECT in value and not _is_node(value):
+            raise ValueError(_was_an_object(name, value))
         if key not in parameters and not takes_any:
             raise ValueError(f"{name}: no such option{nearest(key, parameters)}")
         annotation = parameters.get(key)
@@ -93,6 +101,14 @@ def check_source(node: Node, target: str, path: str = "", *, also: Mapping[str, 
                     check_source(each, each["_target_"], f"{name}[{number}]")
         elif annotation is not inspect.Parameter.empty:
             _check_value(value, annotation, name)
+
+
+def _was_an_object(name: str, value: Node) -> str:
+    given = name.partition(".")[0]
+    return (
+        f"{name}.{OBJECT}={value[OBJECT]}: an object of the Python program that made this run; "
+        f'cnnlit.load(<run>, {given}=...) and cnnlit.fit("resume=<run>", {given}=...) take it again'
+    )
 
 
 def _also(annotation: Any) -> Mapping[str, Any] | None:

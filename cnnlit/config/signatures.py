@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,13 @@ LIGHT = ("typing", "collections.abc", "annotated_types", "pathlib", "cnnlit.conf
 
 
 class Parameter(NamedTuple):
-    """One of a constructor's: its annotation, Parameter.empty where not known, and what the docstring says of it."""
+    """One of a constructor's."""
 
     annotation: Any
+    """inspect.Parameter.empty where it is not known, as is the default."""
     meaning: str
+    """What the docstring says of it."""
+    default: Any
 
 
 @functools.cache
@@ -41,7 +45,7 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
     if source is None or (found := source.definitions.get(name)) is None:
         return None
     try:
-        return {each: Parameter(annotation, meaning) for each, annotation, meaning in _parameters(source, found)}
+        return dict(_parameters(source, found))
     except LookupError:
         return None
 
@@ -118,7 +122,7 @@ def _source(module: str) -> _Source | None:
     return next((_Source(path) for path in files if path.is_file()), None)
 
 
-def _parameters(source: _Source, found: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, Any, str]]:
+def _parameters(source: _Source, found: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, Parameter]]:
     if isinstance(found, ast.FunctionDef):
         yield from _arguments(source, found, _meanings(found))
     elif constructor := next((each for each in found.body if getattr(each, "name", "") == "__init__"), None):
@@ -130,23 +134,34 @@ def _parameters(source: _Source, found: ast.ClassDef | ast.FunctionDef) -> Itera
         yield from _parameters(*source.base_of(found))
 
 
-def _arguments(source: _Source, function: ast.FunctionDef, meanings: dict[str, str]) -> Iterator[tuple[str, Any, str]]:
+def _arguments(source: _Source, function: ast.FunctionDef, meanings: dict[str, str]) -> Iterator[tuple[str, Parameter]]:
     taken = function.args
     if taken.kwarg or taken.posonlyargs:
         raise LookupError(function.name)
-    for each in (*taken.args, *taken.kwonlyargs):
+    without = [None] * (len(taken.args) - len(taken.defaults))
+    defaults = (*without, *taken.defaults, *taken.kw_defaults)
+    for each, default in zip((*taken.args, *taken.kwonlyargs), defaults, strict=True):
         if each.arg != "self":
-            yield each.arg, source.annotation(each.annotation), meanings.get(each.arg, "")
+            annotation = source.annotation(each.annotation)
+            yield each.arg, Parameter(annotation, meanings.get(each.arg, ""), _default(default))
 
 
-def _fields(source: _Source, found: ast.ClassDef) -> Iterator[tuple[str, Any, str]]:
+def _fields(source: _Source, found: ast.ClassDef) -> Iterator[tuple[str, Parameter]]:
     if found.bases:
         yield from _parameters(*source.base_of(found))
     meanings = _meanings(found)
     for each in found.body:
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
             name = each.target.id
-            yield name, source.annotation(each.annotation), meanings.get(name, "")
+            yield name, Parameter(source.annotation(each.annotation), meanings.get(name, ""), _default(each.value))
+
+
+def _default(expression: ast.expr | None) -> Any:
+    """A default that is written out; Parameter.empty for any other, and for none."""
+    with suppress(ValueError):
+        if expression is not None:
+            return ast.literal_eval(expression)
+    return inspect.Parameter.empty
 
 
 def _meanings(found: ast.ClassDef | ast.FunctionDef) -> dict[str, str]:

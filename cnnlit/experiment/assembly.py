@@ -12,6 +12,7 @@ from torch import nn
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.config import Node
+from cnnlit.experiment.more_epochs import epochs_before
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.parallel.devices import emulates_bfloat16, num_devices
 from cnnlit.parallel.processes import end_with_launcher
@@ -53,6 +54,33 @@ def prepare_process(settings: TrainSettings) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning sets it anew where it starts processes
 
 
+def begin(settings: TrainSettings, run: Run) -> Assembly:
+    """All that trains the network of a run, whose folder is then claimed, or taken up again.
+
+    Args:
+        settings: of the run.
+        run: not opened yet.
+
+    Raises:
+        ValueError, OSError: one line about what cannot be trained; nothing has been written then.
+    """
+    settings.check()
+    prepare_process(settings)
+    assembly = assemble(settings, settings.build_initial_network(run), run)
+    longer_than = epochs_before(settings, assembly.module.model)
+    trainer = assembly.trainer
+    note_emulation(settings, trainer)
+    note_remarks(assembly)
+    run.open(
+        settings.of_one_run(),
+        device=trainer.strategy.root_device,
+        writes=trainer.is_global_zero,
+        resume=bool(settings.resume),
+        longer_than=longer_than,
+    )
+    return assembly
+
+
 def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: int = 1) -> Assembly:
     """Build all that trains a network, and refuse what does not fit together.
 
@@ -68,7 +96,7 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
     recipe: Recipe = config.build(settings.recipe)
     recipe.try_on(network)
     protocol = settings.build_protocol(network)
-    datamodule = config.build(_data(settings))
+    datamodule: Any = settings.build_data(_order(settings))
     if getattr(datamodule, "takes_replicas", False):
         datamodule.replicas = seeds
     datamodule.prepare_data()
@@ -107,10 +135,10 @@ def _check_validated(recipe: Recipe, datamodule: Any, chosen: Node) -> None:
             raise ValueError(f"recipe.{key}={value}: there is no validation; data.val_split=0.1 keeps images for it")
 
 
-def _data(settings: TrainSettings) -> Node:
-    """The node of the data; to overfit some batches is to see the same ones in each epoch."""
-    data = settings.data
-    return {**data, "order": "constant"} if settings.trainer.get("overfit_batches") and "order" in data else data
+def _order(settings: TrainSettings) -> Node:
+    """What becomes of the order of presentation: to overfit some batches is to see the same ones in each epoch."""
+    constant = settings.trainer.get("overfit_batches") and "order" in settings.data
+    return {"order": "constant"} if constant else {}
 
 
 def _try_forward(

@@ -12,8 +12,10 @@ from cnnlit.callbacks import lowest_error, stop_signals, without_averaging
 from cnnlit.callbacks.lowest_error import LowestError
 from cnnlit.callbacks.run_figures import RunFigures
 from cnnlit.config import Node
+from cnnlit.data.loading.decoding import UnreadableError
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
+from cnnlit.files import DiskFullError
 from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.folder import Run, RunError
@@ -26,8 +28,18 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 
-def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float:
+ENDINGS = (RunError, DiskFullError, UnreadableError)
+"""Errors that end a run and that its one line explains."""
+
+
+def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings, *, says: bool = True) -> float:
     """Train to the end, test once, draw; the run's record says how that went, whatever happens.
+
+    Args:
+        run: opened.
+        assembly: what trains it.
+        settings: of the run.
+        says: whether to print the results and what comes next.
 
     Returns:
         The validation error of the network that is tested, or without a validation set the test error.
@@ -44,7 +56,7 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings) -> float
         kept = [checkpoint_of(run.folder), run.folder / "config.yaml", run.folder / "test.json"]
         if assembly.trainer.is_global_zero:
             loggers.keep_network(assembly.trainer.loggers, kept, test)
-        if assembly.trainer.is_global_zero and not run.is_of_a_stack:
+        if says and assembly.trainer.is_global_zero and not run.is_of_a_stack:
             print_summary(
                 run,
                 test,

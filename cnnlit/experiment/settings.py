@@ -78,11 +78,15 @@ class NetworkSettings:
         protocol.try_on(network, self.data)
         return protocol
 
+    def build_data(self, changes: Node) -> "ResumableData":
+        """The data, with changes to their node."""
+        datamodule: ResumableData = config.build({**self.data, **changes})
+        return datamodule
+
     def build_test_data(self) -> "ResumableData":
         """The data with the protocol's views; their batch size is the one of tests."""
         views = {"views": self.protocol["views"]} if "views" in self.data else {}
-        datamodule: ResumableData = config.build({**self.data, **views, "batch_size": 1})
-        return datamodule
+        return self.build_data({**views, "batch_size": 1})
 
     def check_scale(self) -> None:
         """Refuse published weights on images of another scale than theirs."""

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from cnnlit import config
 from cnnlit.data.loading.decoding import open_image
+from cnnlit.experiment.given_objects import WithObjects, check_objects, check_same
 from cnnlit.experiment.prediction import Predictor
 from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.parallel.devices import as_it_was
 from cnnlit.runs.checkpoint_io import read_checkpoint
 from cnnlit.runs.reading import read_config
 
@@ -95,21 +97,28 @@ class TrainedNetwork(nn.Module):
         return answers
 
 
-def load(run: str | Path) -> TrainedNetwork:
+def load(run: str | Path, *, model: nn.Module | None = None, data: Any = None) -> TrainedNetwork:
     """The network of a run, as it was saved last. Its training data are not needed.
 
     Args:
         run: its folder.
+        model: an object of the class that `cnnlit.fit` was given, if it was given one; it is copied.
+        data: likewise.
 
     Raises:
         FileNotFoundError: if the folder holds no run, or none that has saved its network yet.
+        ValueError: one line, if an object is missing, or of another class.
     """
     folder = Path(run)
     kept = read_config(folder)
     parts = {key: kept[key] for key in ("model", "data", "recipe", "seed")}
-    settings = NetworkSettings(**parts, protocol=SINGLE_VIEW)
-    config.check({key: parts[key] for key in ("model", "data", "recipe")}, NetworkSettings)
-    return TrainedNetwork(Predictor(settings, folder), settings)
+    check_objects(model, data)
+    check_same(kept, model, data)
+    given = {"seed", *(key for key, value in (("model", model), ("data", data)) if value is not None)}
+    config.check({key: parts[key] for key in parts.keys() - given}, NetworkSettings)
+    settings = WithObjects(**parts, protocol=SINGLE_VIEW, network=model, datamodule=data)
+    with as_it_was():  # building a network seeds the process
+        return TrainedNetwork(Predictor(settings, folder), settings)
 
 
 def module_arguments(checkpoint: str | Path) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import ctypes
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -71,3 +72,27 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(M_TRIM_THRESHOLD, 1 << 30)
         mallopt(M_MMAP_MAX, 0)
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """After the block, the process has the random numbers, threads, warnings and settings of torch from before."""
+    from lightning.pytorch.utilities.seed import isolate_rng
+
+    threads, environment = torch.get_num_threads(), dict(os.environ)
+    backends = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    exact = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        with isolate_rng(), warnings.catch_warnings():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        _restore(environment)
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = backends
+        torch.use_deterministic_algorithms(exact[0], warn_only=exact[1])
+
+
+def _restore(environment: dict[str, str]) -> None:
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)

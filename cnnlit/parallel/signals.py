@@ -112,11 +112,13 @@ class StopSignals:
     Attributes:
         received: the number of the last signal; None before there was one.
         training: whether the network is being trained.
+        ends_process: whether Ctrl-C again ends it without waiting for what is being saved; a notebook must live on.
     """
 
     def __init__(self, *, requeue: bool = False) -> None:
         self.received: int | None = None
         self.training = False
+        self.ends_process = True
         self.requeue = requeue
         self._former: dict[int, Any] = {}
         self._owner = os.getpid()
@@ -170,7 +172,9 @@ class StopSignals:
             self._receive_in_fork(number)
             return
         if number == signal.SIGINT and self.received == signal.SIGINT:
-            os._exit(128 + number)  # whoever presses Ctrl-C again does not want to wait for what it saves
+            if self.ends_process:
+                os._exit(128 + number)  # whoever presses Ctrl-C again does not want to wait for what it saves
+            raise KeyboardInterrupt
         self.received = number
         if not self.training and not self._leaving:  # a second one must not disturb what is being recorded
             self._leaving = True

@@ -44,6 +44,7 @@ class Run:
     Args:
         folder: where the run keeps its files.
         launch: which start of torchrun trains it, for that one to go on with it; None without torchrun.
+        command: that makes it; None for the command line of this process.
 
     Attributes:
         config: the resolved configuration, plain containers.
@@ -51,9 +52,10 @@ class Run:
         error_before: the error of the run that is resumed, if it failed.
     """
 
-    def __init__(self, folder: Path, launch: str | None = None) -> None:
+    def __init__(self, folder: Path, launch: str | None = None, command: str | None = None) -> None:
         self.folder = folder
         self.launch = launch
+        self.command = command
         self.config: dict[str, Any] = {}
         self.record: dict[str, Any] = {}
         self.error_before = ""
@@ -183,7 +185,8 @@ class Run:
                 f"{self.folder} holds a run already: resume={self.folder} goes on with it, "
                 "hydra.run.dir names another folder"
             )
-        self.record = {**self._this_process(), **origin(), "seed": config["seed"], "device": describe_device(device)}
+        made = origin(self.command)
+        self.record = {**self._this_process(), **made, "seed": config["seed"], "device": describe_device(device)}
         if self._writes:
             write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 

@@ -7,6 +7,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,15 +22,24 @@ if TYPE_CHECKING:  # runs are read back without torch
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy")
 
 
-def origin() -> dict[str, Any]:
-    """How a new run is made, for run.json."""
+def origin(command: str | None = None) -> dict[str, Any]:
+    """How a new run is made, for run.json.
+
+    Args:
+        command: that makes it; None for the command line of this process.
+    """
     return {
         "id": secrets.token_hex(4),
-        "command": shlex.join(["python", "-m", "cnnlit.train", *sys.argv[1:]]),
+        "command": command or command_line(sys.argv[1:]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "versions": dict(_versions()),
     }
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The command that trains with these words, for a shell."""
+    return shlex.join(["python", "-m", "cnnlit.train", *words])
 
 
 def describe_device(device: "torch.device") -> str:

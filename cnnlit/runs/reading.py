@@ -63,10 +63,15 @@ def read_launched(folder: Path, launch: str | None) -> dict[str, Any] | None:
     return record if launch and record.get("launch") == launch else None
 
 
+def read_test(folder: Path) -> dict[str, Any]:
+    """The contents of a finished run's test.json."""
+    test: dict[str, Any] = json.loads((folder / "test.json").read_text())
+    return test
+
+
 def read_objective(folder: Path, record: dict[str, Any]) -> float:
     """The last validation error of a finished run, or without a validation set the test error."""
-    test: dict[str, float] = json.loads((folder / "test.json").read_text())
-    return float(record.get("val/error", test["test/error"]))
+    return float(record.get("val/error", read_test(folder)["test/error"]))
 
 
 def _at_work(folder: Path, record: dict[str, Any]) -> bool:

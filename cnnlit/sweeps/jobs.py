@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import Parameter
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from cnnlit.config.command import Failure
+from cnnlit.config.signatures import read_signature
 from cnnlit.runs import reading
 from cnnlit.sweeps.command_line import quoted
 
@@ -107,7 +109,7 @@ class Job:
             before = _kept_by(first)
         except FileNotFoundError:
             return [*self.overrides, f"hydra.run.dir={quoted(self.folder)}"]
-        if difference := _difference(_without_nothing(before), _without_nothing(self._kept)):
+        if difference := _difference(_comparable(before), _comparable(self._kept)):
             raise ValueError(f"{first} holds a run with {difference}; hydra.sweep.dir names another folder")
         records = self._records()
         for folder, record in records.items():
@@ -163,15 +165,20 @@ def _kept_by(folder: Path) -> dict[str, Any]:
 
 
 def _key(config: dict[str, Any]) -> str:
-    return json.dumps(_without_nothing(config), sort_keys=True)
+    return json.dumps(_comparable(config), sort_keys=True)
 
 
-def _without_nothing(value: Any) -> Any:
-    """A configuration without keys that are null or empty: one that a later version has added changes no job."""
+def _comparable(value: Any) -> Any:
+    """A configuration with the defaults of our own classes, and without keys that are null or empty.
+
+    A key that a later version has added thus changes no job, unless it is set.
+    """
     if not isinstance(value, dict):
         return value
-    kept = {key: _without_nothing(each) for key, each in value.items()}
-    return {key: each for key, each in kept.items() if each not in (None, [], {})}
+    signature = read_signature(str(value.get("_target_"))) or {}
+    defaults = {key: each.default for key, each in signature.items() if each.default is not Parameter.empty}
+    kept = {key: _comparable(each) for key, each in (defaults | value).items()}
+    return {key: each for key, each in kept.items() if each not in (None, [], {}, ())}
 
 
 def print_line(line: str) -> None:

@@ -19,10 +19,6 @@ from cnnlit.sweeps.process_pool import become
 from cnnlit.sweeps.resources import most_at_once, visible_cores, visible_gpus
 
 LAUNCHER = ("hydra.launcher", "hydra/launcher")
-EPOCHS = "recipe.epochs"
-"""May become more when a run is resumed; cnnlit.experiment.more_epochs says whether."""
-HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
-"""Keys of the trainer that may change when a run is resumed: the result does not depend on them."""
 
 
 def configurations(function: Callable[..., Any], settings: Node, replicas: int, replicas_as: str) -> list[Node]:
@@ -54,18 +50,12 @@ def configurations_before(function: Callable[..., Any], settings: Node, folder: 
         FileNotFoundError: if the folder holds none of them.
         ValueError: if the command line changes anything else, or this version no longer accepts the configuration.
     """
-    said = {word.partition("=")[0]: word for word in config.overrides()}
     alone = (folder / "run.json").exists()
-    may_change = [*(f"trainer.{key}" for key in HARDWARE), EPOCHS] if alone else []
-    if others := [word for key, word in said.items() if key not in ("resume", *may_change)]:
-        but = f", but for {', '.join(may_change)}" if alone else ""
-        raise ValueError(f"resume={folder}: a run goes on as it was configured{but}; leave out {' '.join(others)}")
+    config.refuse_changes(config.overrides(), folder, alone=alone)
     if is_sweep(folder) and not alone:
         resume_sweep(function, folder)
     before = read_configs(folder) if is_stack(folder) else [read_config(folder)]
-    hardware = {key: settings["trainer"][key] for key in HARDWARE if f"trainer.{key}" in said}
-    longer = {"epochs": settings["recipe"]["epochs"]} if EPOCHS in said else {}
-    before = [{**each, "trainer": each["trainer"] | hardware, "recipe": each["recipe"] | longer} for each in before]
+    before = [config.with_changes(each, settings, config.overrides()) for each in before]
     config.check({**before[0], "resume": str(folder)}, function)
     return [settings | each for each in before]
 

@@ -65,6 +65,8 @@ class LateLoss(nn.Module):
         return {}["missing"] if self.calls > 3 else nn.functional.cross_entropy(logits, labels)
 '''
 
+GOES_ON = "this goes on with the run"
+
 QUICK = ("recipe.epochs=1", "logger=csv", "recipe.batch_size=500", "data.passes_per_epoch=1")
 
 
@@ -76,8 +78,8 @@ class Ended:
 
     @property
     def line(self) -> str:
-        """Its refusal."""
-        lines = [line for line in self.err.splitlines() if line.startswith("cnnlit: ")]
+        """Its refusal, or the error that ended it."""
+        lines = [line for line in self.err.splitlines() if line.startswith("cnnlit: ") and GOES_ON not in line]
         assert len(lines) == 1, self.err
         return lines[0]
 
@@ -124,6 +126,7 @@ def test_an_error_in_an_own_loss_shows_its_line_before_training_and_in_it(train:
     late = train("recipe.loss._target_=own_nets.LateLoss", "recipe.batch_size=100")
     assert late.code == 1
     assert "KeyError: 'missing' (own_nets.py, line 54, in forward)" in late.line
+    assert GOES_ON in late.err.splitlines()[-1]
 
 
 def test_an_error_while_an_own_module_is_imported_shows_its_line(train: Any, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_what_is_not_ours_or_not_there_is_left_open(target: str) -> None:
 def test_a_parameter_says_what_its_docstring_says() -> None:
     told = read_signature("cnnlit.models.lenet5.LeNet5")
     assert told
-    assert told["num_classes"] == (Annotated[int, Ge(2)], 'number of outputs; `head="rbf"` has codes for ten only.')
+    assert told["num_classes"] == (Annotated[int, Ge(2)], 'number of outputs; `head="rbf"` has codes for ten only.', 10)
 
 
 def test_reading_imports_nothing_heavy() -> None:
