@@ -128,7 +128,7 @@ def test_fits_in_one_process_have_the_bits_of_the_command_and_leave_the_process_
         (("model.pooling=max",), {"model": Net()}, r"^model\.pooling=max: the network is an object; leave it out$"),
         (("data=digits",), {"data": Stripes()}, r"^data=digits: the data are an object; leave it out$"),
         (("recipe.batch_size=50", *SIZES[:3]), {"data": Stripes()}, r"^recipe\.batch_size=50: Stripes"),
-        (("data.num_classes=7", *SIZES[1:]), {"model": Net(), "data": Stripes()}, "^(model|data): "),
+        (("data.num_classes=7", *SIZES[1:]), {"model": Net(), "data": Stripes()}, r"=7: Stripes has a label 9$"),
     ],
 )
 def test_what_cannot_be_trained_is_a_value_error_of_one_line(here, words, objects, said):
