@@ -29,8 +29,7 @@ def test_every_group_has_its_choices_and_every_key_its_value_choices_and_comment
     assert "experiment (none) activation, activation_photographs" in text
     assert "model.pooling=subsample max, average or subsample; the paper's: sum, trainable coefficient" in text
     assert "recipe.epochs=20 an integer >= 1; passes over the training set" in text
-    assert "data.batch_size=64 an integer >= 1; images per training step" in text
-    assert "follows recipe.batch_size" in text
+    assert "data.batch_size=64 an integer >= 1; follows recipe.batch_size" in text
     assert "checkpoint_minutes=30 a number > 0 or null; between two checkpoints" in text
     assert "recipe.optimizer.lr=0.005" in text
 
