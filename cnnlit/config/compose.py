@@ -216,7 +216,7 @@ def composition_message(error: Exception, name: str, line: Sequence[str] | None 
     if unknown and "not in struct" in " ".join(parts):
         key = unknown[1].strip(".")
         if "/" in key:
-            return f"{key}: no such group{nearest(key, _groups(_own_dir(line)))}"
+            return f"{key}: no such group{nearest(key, groups(_own_dir(line)))}"
         return f"{key}: no such option{_nearest_key(key, name, line)}"
     return " ".join(" ".join(parts).split())
 
@@ -230,7 +230,8 @@ def _own_dir(line: Sequence[str]) -> Path | None:
     return None
 
 
-def _groups(own: Path | None) -> list[str]:
+def groups(own: Path | None) -> list[str]:
+    """All groups that there are files of, in our folder and in one's own: `recipe/optimizer`."""
     roots = [conf_dir(), *([own] if own else [])]
     return sorted({str(path.parent.relative_to(root)) for root in roots for path in root.glob("*/**/*.yaml")})
 
@@ -238,13 +239,13 @@ def _groups(own: Path | None) -> list[str]:
 def _nearest_key(key: str, name: str, line: Sequence[str]) -> str:
     """The nearest of all keys that the command has with the groups that were chosen."""
     own = _own_dir(line)
-    groups = _groups(own)
-    chosen = [word for word in line if word.partition("=")[0] in groups]
+    known_groups = groups(own)
+    chosen = [word for word in line if word.partition("=")[0] in known_groups]
     at_work = GlobalHydra.instance().is_initialized()  # as when a command composes another's configuration
     here = nullcontext() if at_work else searching(conf_dir(), own)
     with suppress(Exception), here:
         composed: Node = OmegaConf.to_container(hydra.compose(name, overrides=chosen))  # type: ignore[assignment]
-        known = list(_paths(composed))
+        known = list(paths(composed))
         last = {path.rpartition(".")[2]: path for path in known}
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
         leaf = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)
@@ -252,12 +253,13 @@ def _nearest_key(key: str, name: str, line: Sequence[str]) -> str:
     return ""
 
 
-def _paths(node: Node, above: str = "") -> Iterator[str]:
+def paths(node: Node, above: str = "") -> Iterator[str]:
+    """The dotted keys of a configuration."""
     for key, value in node.items():
         path = f"{above}.{key}" if above else str(key)
         yield path
         if isinstance(value, dict):
-            yield from _paths(value, path)
+            yield from paths(value, path)
 
 
 def _matched(value: Any, choices: Node) -> Any:

@@ -15,7 +15,7 @@ from cnnlit import __version__
 from cnnlit.config.compose import conf_dir
 from cnnlit.config.hydra_internals import Composition, parts_and_others
 from cnnlit.config.provenance import Origin, file_of, headline, origins
-from cnnlit.config.schema import nearest, settings_of
+from cnnlit.config.schema import below, nearest, settings_of
 from cnnlit.config.signatures import Parameter, name_of, read_signature
 
 NARROWEST, WIDEST, WITHOUT_TERMINAL = 60, 120, 100
@@ -80,7 +80,7 @@ class _Page:
         if group in self.composition.choices:
             yield from self._alternatives(group)
         key = part.replace("/", ".")
-        if isinstance(node := select(self.config, key), dict):
+        if isinstance(node := below(self.config, key), dict):
             yield from ("", *self._keys(key, list(node), deep=True))
         elif key in self.origins:
             yield from self._key(key)
@@ -118,10 +118,10 @@ class _Page:
             key = f"{above}.{name}" if above else str(name)
             if str(name).startswith("_"):
                 continue
-            below = select(self.config, key)
-            if isinstance(below, dict) and deep and below:
+            value = below(self.config, key)
+            if isinstance(value, dict) and deep and value:
                 yield from self._key(key, shown="")
-                yield from self._keys(key, list(below), deep=True)
+                yield from self._keys(key, list(value), deep=True)
             else:
                 yield from self._key(key)
 
@@ -135,17 +135,17 @@ class _Page:
         yield from self._columns(f"  {key}{value}", "; ".join(each for each in [*texts, follows] if each))
 
     def _value(self, key: str) -> str:
-        value = select(self.config, key)
+        value = below(self.config, key)
         return value if isinstance(value, str) else json.dumps(value)
 
     def _follows(self, key: str) -> str:
-        text = str(select(self.raw, key))
+        text = str(below(self.raw, key))
         followed = text.removeprefix("${").removesuffix("}")
         return f"follows {followed}" if text == f"${{{followed}}}" and ":" not in followed else ""
 
     def _parameter(self, key: str) -> Parameter | None:
         above, _, name = key.rpartition(".")
-        target = select(self.config, f"{above}._target_") if above else name_of(settings_of(self.command))
+        target = below(self.config, f"{above}._target_") if above else name_of(settings_of(self.command))
         return (read_signature(target or "") or {}).get(name)
 
     def _headline(self, group: str) -> str:
@@ -175,13 +175,6 @@ class _Page:
 
     def _wrapped(self, text: str, width: int = 0) -> list[str]:
         return textwrap.wrap(text, width or self.width, break_on_hyphens=False, break_long_words=False)
-
-
-def select(node: Any, key: str) -> Any:
-    """The value of a dotted key in plain containers; None if there is none."""
-    for name in key.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
-    return node
 
 
 def describe(annotation: Any) -> str:

@@ -10,7 +10,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -45,17 +45,8 @@ def check(
         ValueError: one line that names the key, the value, what is allowed, and the nearest match.
     """
     known, takes_any = options_of(settings_of(target))
-    parameters = {**known, **(also or {})}
     unchecked: list[str] = []
-    for key, value in node.items():
-        if key.startswith("_") and key.endswith("_"):
-            continue
-        name = f"{path}.{key}" if path else key
-        if name in OBJECTS and isinstance(value, dict) and OBJECT in value and not _is_node(value):
-            raise ValueError(_was_an_object(name, value))
-        if key not in parameters and not takes_any:
-            raise ValueError(f"{name}: no such option{nearest(key, parameters)}")
-        annotation = parameters.get(key)
+    for name, value, annotation in _options_in(node, {**known, **(also or {})}, path, takes_any=takes_any):
         if _is_node(value) and annotation != Values:
             _refuse_replaced(value, annotation, name)
             unchecked += check(value, _import(value["_target_"], name), name, also=_also(annotation))
@@ -86,21 +77,32 @@ def check_source(node: Node, target: str, path: str = "", *, also: Mapping[str, 
     """
     signature = read_signature(target)
     known = {name: each.annotation for name, each in (signature or {}).items()} | dict(also or {})
-    for key, value in node.items():
-        if key.startswith("_") and key.endswith("_"):
-            continue
-        name = f"{path}.{key}" if path else key
-        if key not in known and signature is not None:
-            raise ValueError(f"{name}: no such option{nearest(key, known)}")
-        annotation = known.get(key, inspect.Parameter.empty)
+    for name, value, annotation in _options_in(node, known, path, takes_any=signature is None):
         if _is_node(value) and annotation != Values:
             check_source(value, value["_target_"], name, also=_also(annotation))
         elif isinstance(value, list) and any(map(_is_node, value)):
             for number, each in enumerate(value):
                 if _is_node(each):
                     check_source(each, each["_target_"], f"{name}[{number}]")
-        elif annotation is not inspect.Parameter.empty:
+        elif annotation is not None and annotation is not inspect.Parameter.empty:
             _check_value(value, annotation, name)
+
+
+def _options_in(node: Node, known: Mapping[str, Any], path: str, *, takes_any: bool) -> Iterator[tuple[str, Any, Any]]:
+    """The name, the value and the annotation of each key of a node; None for keys that nothing is known about.
+
+    Raises:
+        ValueError: for a key that there is not, and for what was an object.
+    """
+    for key, value in node.items():
+        if key.startswith("_") and key.endswith("_"):
+            continue
+        name = f"{path}.{key}" if path else key
+        if name in OBJECTS and isinstance(value, dict) and OBJECT in value and not _is_node(value):
+            raise ValueError(_was_an_object(name, value))
+        if key not in known and not takes_any:
+            raise ValueError(f"{name}: no such option{nearest(key, known)}")
+        yield name, value, known.get(key)
 
 
 def _was_an_object(name: str, value: Node) -> str:
@@ -136,7 +138,7 @@ def with_new_targets(node: Node, words: Iterable[str]) -> Node:
     """
     given = [word.lstrip("+").partition("=")[0] for word in words]
     for path in (key.removesuffix("._target_") for key in given if key.endswith("._target_")):
-        own = _below(node, path)
+        own = below(node, path)
         if path == "data" or not _is_node(own):  # the sizes of data are read by others too
             continue
         with suppress(ImportError, AttributeError, ValueError):  # which check tells
@@ -147,7 +149,8 @@ def with_new_targets(node: Node, words: Iterable[str]) -> Node:
     return node
 
 
-def _below(node: Any, path: str) -> Any:
+def below(node: Any, path: str) -> Any:
+    """The value of a dotted key in plain containers; None if there is none."""
     for key in path.split("."):
         node = node.get(key) if isinstance(node, dict) else None
     return node

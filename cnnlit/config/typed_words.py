@@ -3,11 +3,12 @@
 import difflib
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from cnnlit.config.compose import conf_dir
+from cnnlit.config.compose import conf_dir, groups, paths
 from cnnlit.config.hydra_internals import Composition, hydra_options, is_readable, parts_and_others, unknown_options
+from cnnlit.config.schema import below
 
 PLAIN = re.compile(r"[\w./:*+-]*", re.ASCII)
 """Values that Hydra's grammar reads as they are."""
@@ -75,7 +76,8 @@ def _ways(word: str, value: str = "<value>", *, command: str) -> list[str]:
     groups = [group for group in composition.choices if word in composition.options_of(group)]
     if groups:
         return [f"{group}={word}" for group in groups]
-    known = list(_keys(composition.unresolved()))
+    configuration = composition.unresolved()
+    known = [key for key in paths(configuration) if _is_set_by_itself(key, below(configuration, key))]
     if word in composition.choices:
         return [f"{word}=<choice>, of which --help {word} lists all"]
     leaves = [key for key in known if key == word or key.rpartition(".")[2] == word]
@@ -92,6 +94,8 @@ def _whole_group(word: str, command: str) -> str | None:
     group = key.lstrip("+").replace(".", "/")
     if "." not in key or not re.fullmatch(r"\w+", value) or value == "null":
         return None
+    if group not in groups(None):  # as nearly always; composing takes as long as all else before a run
+        return None
     return f"{group}={value}" if group in _composition(command).choices else None
 
 
@@ -100,11 +104,6 @@ def _composition(command: str) -> Composition:
     return Composition(command, conf_dir(), [])
 
 
-def _keys(node: dict[str, Any], above: str = "") -> Iterator[str]:
-    """The dotted keys of a configuration but those that follow others."""
-    for name, value in node.items():
-        key = f"{above}.{name}" if above else str(name)
-        if not str(name).startswith("_") and not str(value).startswith("${"):
-            yield key
-        if isinstance(value, dict):
-            yield from _keys(value, key)
+def _is_set_by_itself(key: str, value: Any) -> bool:
+    """Whether a key is neither one of Hydra's (`_target_`) nor follows another."""
+    return not key.rpartition(".")[2].startswith("_") and not str(value).startswith("${")
