@@ -63,19 +63,16 @@ def evaluate(settings: EvaluateSettings) -> None:
 
 def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | None]:
     """The settings with the run's model, recipe and data, and its checkpoint; or with published weights, and None."""
-    checkpoint = None
-    if settings.run:
-        from cnnlit.parallel.trainer import print_note
-        from cnnlit.runs.reading import BEST, checkpoint_of, network_of
+    settings = settings.of_run_or_weights(settings.run, evaluate, OWN)
+    if not settings.run:
+        return settings, None
+    from cnnlit.parallel.trainer import print_note
+    from cnnlit.runs.reading import BEST, checkpoint_of, network_of
 
-        run = Path(settings.run)
-        settings = settings.of_run(run, evaluate, OWN)
-        checkpoint = str(checkpoint_of(run))
-        if checkpoint.endswith(BEST):
-            print_note(f"run={run}: {network_of(run)}")
-    else:
-        config.require_weights(settings.model)
-    settings.check_scale()
+    run = Path(settings.run)
+    checkpoint = str(checkpoint_of(run))
+    if checkpoint.endswith(BEST):
+        print_note(f"run={run}: {network_of(run)}")
     return settings, checkpoint
 
 

@@ -51,7 +51,10 @@ def export(settings: ExportSettings) -> None:
 
         folder = settings.folder
         require(settings.format)
-        predictor, settings = _open(settings)
+        settings = settings.of_run_or_weights(settings.run, export, OWN)
+        from cnnlit.experiment.prediction import Predictor
+
+        predictor = Predictor(settings, Path(settings.run) if settings.run else None)
         aside = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -62,18 +65,6 @@ def export(settings: ExportSettings) -> None:
             shutil.rmtree(aside, ignore_errors=True)
     for path in sorted(folder.iterdir()):
         print(path)  # noqa: T201
-
-
-def _open(settings: ExportSettings) -> "tuple[Predictor, ExportSettings]":
-    run = Path(settings.run) if settings.run else None
-    if run:
-        settings = settings.of_run(run, export, OWN)
-    else:
-        config.require_weights(settings.model)
-    settings.check_scale()
-    from cnnlit.experiment.prediction import Predictor
-
-    return Predictor(settings, run), settings
 
 
 def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> None:

@@ -27,6 +27,11 @@ class DiskFullError(OSError):
     """There is no room left for a file."""
 
 
+def shown(path: Path) -> Path:
+    """A path as one would type it: from here, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def write_whole(path: Path, content: str | bytes | memoryview, *, previous: Path | None = None) -> None:
     """Write a file whole or not at all: a reader sees the old content or the new one, never half of it.
 

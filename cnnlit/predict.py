@@ -3,7 +3,6 @@
 What can be configured is in conf/predict.yaml; --help lists it.
 """
 
-import io
 import json
 import os
 import sys
@@ -96,19 +95,14 @@ def predict(settings: PredictSettings) -> None:
 
 
 def _open(settings: PredictSettings) -> "Predictor":
-    run = Path(settings.run) if settings.run else None
-    if run:
-        settings = settings.of_run(run, predict, OWN)
-    else:
-        config.require_weights(settings.model)
-    settings.check_scale()
+    settings = settings.of_run_or_weights(settings.run, predict, OWN)
     import torch
 
     from cnnlit.experiment.prediction import Predictor
 
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
-    return Predictor(settings, run)
+    return Predictor(settings, Path(settings.run) if settings.run else None)
 
 
 def _draw(settings: PredictSettings, predictor: "Predictor", predictions: "Sequence[Prediction]") -> list[Path]:
@@ -128,11 +122,10 @@ def _draw(settings: PredictSettings, predictor: "Predictor", predictions: "Seque
 
 
 def _write(path: Path, figure: "Figure") -> None:
+    from cnnlit.drawings.tiled_figure import encoded
     from cnnlit.files import write_whole
 
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix.removeprefix("."))
-    write_whole(path, content.getvalue())
+    write_whole(path, encoded(figure, path.suffix.removeprefix(".")))
 
 
 def _named(predictor: "Predictor", prediction: "Prediction") -> list[tuple[str, float]]:

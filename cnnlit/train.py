@@ -74,7 +74,7 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
 
         run = Run(config.run_folder(), launch)
         assembly = begin(settings, run)
-    with saying_how_to_go_on(run), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
+    with saying_how_to_go_on(run, signals.NAMES), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
         note_start(settings, assembly, run)
         return fit_and_test(run, assembly, settings)
 
@@ -110,7 +110,7 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
             module.compile()
         device = alone.trainer.strategy.root_device
         run.open_all([one.of_one_run() for one in each], device=device, resume=bool(first.resume))
-    with saying_how_to_go_on(run), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
+    with saying_how_to_go_on(run, signals.NAMES), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
         note_start(first, alone, run)
         with stop_signals(alone.trainer), run:
             fit_in_lockstep(run, module, alone)

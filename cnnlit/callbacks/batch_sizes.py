@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from cnnlit.drawings.learning_rates import png
 from cnnlit.drawings.step_speeds import draw_speeds
+from cnnlit.drawings.tiled_figure import encoded
 from cnnlit.files import write_whole
 from cnnlit.parallel.trainer import print_note
 from cnnlit.runs.folder import RunError
@@ -97,7 +97,7 @@ class BatchSizes(Callback):
         csv.writer(table, lineterminator="\n").writerows([StepSpeed._fields, *self.speeds])
         write_whole(folder / "batch_sizes.csv", table.getvalue())
         enough, picture = self.enough(), folder / "pictures" / "batch_sizes.png"
-        write_whole(picture, png(draw_speeds(self.speeds, enough.batch_size)))
+        write_whole(picture, encoded(draw_speeds(self.speeds, enough.batch_size)))
         end = "" if fits else f"; {self.speeds[-1].batch_size} is the largest that was tried with success"
         print_note(
             f"batch sizes: {enough.batch_size} images at once are nearly as fast as any number, "

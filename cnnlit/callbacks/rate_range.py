@@ -9,7 +9,8 @@ from typing import Annotated, Any, NamedTuple
 from annotated_types import Ge, Gt, Lt
 from lightning import Callback, LightningModule, Trainer
 
-from cnnlit.drawings.learning_rates import draw_rates, png
+from cnnlit.drawings.learning_rates import draw_rates
+from cnnlit.drawings.tiled_figure import encoded
 from cnnlit.files import write_whole
 from cnnlit.parallel.trainer import print_note
 
@@ -86,6 +87,6 @@ class RateRangeTest(Callback):
         write_whole(folder / "learning_rates.csv", table.getvalue())
         picture = folder / "pictures" / "learning_rates.png"
         rates, losses, smoothed = zip(*self.tried, strict=True)
-        write_whole(picture, png(draw_rates(rates, losses, smoothed, fastest)))
+        write_whole(picture, encoded(draw_rates(rates, losses, smoothed, fastest)))
         found = f"the loss fell fastest at recipe.optimizer.lr={fastest:.2g}" if fastest else self._nothing_found()
         print_note(f"learning rates {rates[0]:.2g} to {rates[-1]:.2g}: {found} ({picture})")

@@ -1,6 +1,5 @@
 """A run's figures, drawn when it is tested."""
 
-import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from cnnlit.drawings.confusion_matrix import draw_confusion_matrix
 from cnnlit.drawings.first_filters import draw_filters
 from cnnlit.drawings.layer_profiles import draw_layers, measured_layers
+from cnnlit.drawings.tiled_figure import encoded
 from cnnlit.drawings.training_curves import draw_learning_curves
 from cnnlit.drawings.wrong_images import draw_errors
 from cnnlit.files import write_whole
@@ -111,7 +111,7 @@ class RunFigures(Callback):
             self.comparison = compare_with_1998(predicted, labels, data.published_errors)
 
     def _draw(self, trainer: Trainer, name: str, draw: Callable[[], "Figure"]) -> None:
-        self._write(name, f"pictures/{name}.png", lambda: _png(draw()))
+        self._write(name, f"pictures/{name}.png", lambda: encoded(draw()))
         if name in self.paths:
             for logger in trainer.loggers:
                 with _or_warn(f"{name} in {type(logger).__name__}"):
@@ -143,12 +143,6 @@ def _first_filters(model: nn.Module) -> Callable[[], Tensor]:
         raise ValueError("the model has no Conv2d")
 
     return missing
-
-
-def _png(figure: "Figure") -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
 
 
 def _log_picture(logger: Any, key: str, path: Path, step: int) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from traceback import FrameSummary
 from typing import NamedTuple
 
+from cnnlit.files import shown
+
 LIBRARIES = {"site-packages", "dist-packages"}
 
 WORKERS_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+), in (?P<name>.+)$', re.MULTILINE)
@@ -26,7 +28,7 @@ class OwnError(NamedTuple):
     def place(self) -> str:
         """Where it happened."""
         last = self.frames[-1]
-        return f"{_shortened(last.filename)}, line {last.lineno}, in {last.name}"
+        return f"{shown(Path(last.filename))}, line {last.lineno}, in {last.name}"
 
     def __str__(self) -> str:
         return f"{self.what} ({self.place})\n" + "".join(traceback.format_list(self.frames)).rstrip()
@@ -73,9 +75,3 @@ def _is_own(file: str) -> bool:
     python = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
     ours = Path(__file__).resolve().parents[1]
     return not (LIBRARIES & set(path.parts) or any(path.is_relative_to(root) for root in (*python, ours)))
-
-
-def _shortened(file: str) -> str:
-    """A path relative to the current folder, if it is in there."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file

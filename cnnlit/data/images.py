@@ -209,8 +209,12 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         return self._only_view(images)[0].round().clamp(0, 255).to(torch.uint8)
 
     def _only_view(self, images: Sequence[Tensor]) -> ViewGroup:
+        return self._shown_by(self._evaluation, images)
+
+    def _shown_by(self, augmentation: Augmentation, images: Sequence[Tensor]) -> ViewGroup:
+        """Images [C, H, W], each of any size, as an augmentation without chance shows them, 0 to 255."""
         first = torch.zeros(1, dtype=torch.int64)
-        windows = [self._evaluation.windows(torch.tensor([image.shape[1:]]), 0, first) for image in images]
+        windows = [augmentation.windows(torch.tensor([image.shape[1:]]), 0, first) for image in images]
         (view,) = render(images, windows, exactly=self._in_memory)
         return view
 

@@ -25,7 +25,7 @@ from cnnlit.data.transforms.colours import ColourStep, Normalization, as_channel
 from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField
 from cnnlit.data.transforms.evaluation_crops import Shifted
 from cnnlit.data.transforms.geometry import Flip, Frame, Geometry
-from cnnlit.data.user_images import as_digit, is_dark_on_bright, render
+from cnnlit.data.user_images import as_digit, is_dark_on_bright
 
 Range = Annotated[list[float], Len(2, 2)]
 # fmt: off
@@ -256,7 +256,7 @@ class SmallImages(InMemoryImageData):
         brought = [self._brought(image) for image in images]
         if self._shifts is None:
             return super().as_input(brought)
-        return [self._shifts.seen(self._normalize(_shown(brought, self._wide(self._shifts))))]
+        return [self._shifts.seen(self._normalize(self._shown_by(self._wide(self._shifts), brought)[0]))]
 
     def input_form(self) -> dict[str, Any]:
         """See ResumableData."""
@@ -288,13 +288,5 @@ class SmallImages(InMemoryImageData):
             return as_channels(as_digit(image)[None, None], channels)[0]
         image = 255 - image if self._is_inverted(image) else image
         whole = Augmentation((), image_size=self._entry.shape[-1], normalize=self._normalize, seed=0)
-        small = _shown([image], whole).round().clamp(0, 255).to(torch.uint8)
+        small = self._shown_by(whole, [image])[0].round().clamp(0, 255).to(torch.uint8)
         return as_channels(small, channels)[0]
-
-
-def _shown(images: Sequence[Tensor], augmentation: Augmentation) -> Tensor:
-    """Images of any size [C, H, W] as an augmentation without chance shows them: [N, C, size, size], 0 to 255."""
-    first = torch.zeros(1, dtype=torch.int64)
-    windows = [augmentation.windows(torch.tensor([image.shape[1:]]), 0, first) for image in images]
-    ((pixels, _),) = render(images, windows, exactly=True)
-    return pixels

@@ -1,6 +1,5 @@
 """A learning-rate range test: the loss over the rate."""
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,10 +39,3 @@ def draw_rates(
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e4", linewidth=0.7)
     return figure
-
-
-def png(figure: "Figure") -> bytes:
-    """A figure as the content of a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()

@@ -1,13 +1,30 @@
 """A figure made of tiles, and what all figures share."""
 
+import io
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 150
 
 FAINT = "#767676"
+
+
+def encoded(figure: "Figure", form: str = "png") -> bytes:
+    """A figure as the content of a file.
+
+    Args:
+        figure: Matplotlib's.
+        form: `png`, `svg` or `pdf`.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format=form)
+    return content.getvalue()
 
 
 def shortened(names: Sequence[str], length: int) -> list[str]:

@@ -58,13 +58,12 @@ def begin(settings: TrainSettings, run: Run) -> Assembly:
     """All that trains the network of a run, whose folder is then claimed, or taken up again.
 
     Args:
-        settings: of the run.
+        settings: of the run, checked.
         run: not opened yet.
 
     Raises:
         ValueError, OSError: one line about what cannot be trained; nothing has been written then.
     """
-    settings.check()
     prepare_process(settings)
     assembly = assemble(settings, settings.build_initial_network(run), run)
     longer_than = epochs_before(settings, assembly.module.model)

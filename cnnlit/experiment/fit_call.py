@@ -17,12 +17,12 @@ from cnnlit.experiment.configuration import compose_for, read_words
 from cnnlit.experiment.fitting import ENDINGS, fit_and_test
 from cnnlit.experiment.given_objects import FitSettings, check_objects, check_same, named_class, with_objects
 from cnnlit.experiment.trained_network import TrainedNetwork, load
+from cnnlit.files import shown
 from cnnlit.parallel.devices import as_it_was, num_devices
 from cnnlit.parallel.worlds import new_run_folder, started_elsewhere
 from cnnlit.runs.folder import Run
 from cnnlit.runs.origin import command_line
 from cnnlit.runs.reading import read_config, read_test
-from cnnlit.runs.summary import shown
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule
@@ -161,6 +161,7 @@ def _run_here(settings: FitSettings, place: Path, words: Sequence[str], config_d
     run = Run(place, command=_command(settings, words, config_dir))
     with as_it_was():
         with config.raising(RefusedError):
+            settings.check()
             assembly = begin(settings, run)
         stop_signals(assembly.trainer).ends_process = False
         try:

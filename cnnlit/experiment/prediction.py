@@ -37,6 +37,26 @@ class Prediction(NamedTuple):
     """What was done to the image that its owner may not expect."""
 
 
+def read_pixels(path: str) -> Tensor:
+    """An image file as uint8 [3, H, W].
+
+    Raises:
+        ValueError: one line about what cannot be read.
+    """
+    return torch.from_numpy(open_image(path).rgb()).movedim(-1, 0)
+
+
+def most_probable(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """The highest probabilities, float32 [N, top], and their classes, int64; fewer if there are fewer classes.
+
+    Args:
+        logits: [N, K].
+        top: classes for each.
+    """
+    probabilities, classes = logits.float().softmax(dim=1).topk(min(top, logits.shape[1]))
+    return probabilities, classes
+
+
 class Predictor:
     """A trained network that predicts for image files as its test would.
 
@@ -102,7 +122,7 @@ class Predictor:
     def _read(files: Sequence[str], refusals: list[str]) -> Iterator[tuple[str, Tensor]]:
         for path in files:
             try:
-                yield path, torch.from_numpy(open_image(path).rgb()).movedim(-1, 0)
+                yield path, read_pixels(path)
             except ValueError as error:
                 refusals.append(str(error))
 
@@ -110,7 +130,7 @@ class Predictor:
     def _predict_batch(self, images: Sequence[tuple[str, Tensor]], top: int) -> list[Prediction]:
         inputs = self.datamodule.as_input([image for _, image in images])
         logits = self.protocol.answer(self.network, inputs, len(images))
-        probabilities, classes = logits.softmax(dim=1).topk(min(top, logits.shape[1]))
+        probabilities, classes = most_probable(logits, top)
         return [
             Prediction(path, image, probable, its_classes, self.datamodule.remark(image))
             for (path, image), probable, its_classes in zip(images, probabilities, classes, strict=True)

@@ -51,6 +51,25 @@ class NetworkSettings:
         before = config.overridden(read_config(run), self.data, command, own, run)
         return replace(self, **{key: before[key] for key in ("model", "data", "recipe", "seed")})
 
+    def of_run_or_weights(self, run: str | None, command: Callable[..., Any], own: tuple[str, ...]) -> Self:
+        """The settings of a run, see `of_run`; without one these, whose network has to name its weights.
+
+        Args:
+            run: its folder, or None.
+            command: that is running.
+            own: as of `of_run`.
+
+        Raises:
+            FileNotFoundError, ValueError: one line.
+        """
+        if run:
+            settings = self.of_run(Path(run), command, own)
+        else:
+            config.require_weights(self.model)
+            settings = self
+        settings.check_scale()
+        return settings
+
     def build_network(self, *, from_checkpoint: bool = False) -> "nn.Module":
         """The network with its initial weights, which the seed decides.
 

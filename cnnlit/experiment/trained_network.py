@@ -8,16 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from cnnlit import config
-from cnnlit.data.loading.decoding import open_image
 from cnnlit.experiment.given_objects import WithObjects, check_objects, check_same
-from cnnlit.experiment.prediction import Predictor
+from cnnlit.experiment.prediction import BATCH, Predictor, most_probable, read_pixels
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.parallel.devices import as_it_was
 from cnnlit.runs.checkpoint_io import read_checkpoint
 from cnnlit.runs.reading import read_config
 
 SINGLE_VIEW = {"_target_": "cnnlit.training.protocol.EvaluationProtocol", "views": None}
-BATCH = 32
 
 
 class NamedClasses(NamedTuple):
@@ -91,7 +89,7 @@ class TrainedNetwork(nn.Module):
         answers = []
         for first in range(0, len(several), BATCH):
             logits = self(self.transform(list(several[first : first + BATCH])))
-            probable, classes = logits.float().softmax(dim=1).topk(min(top, logits.shape[1]))
+            probable, classes = most_probable(logits, top)
             for numbers, values in zip(classes.tolist(), probable.tolist(), strict=True):
                 answers.append(NamedClasses([self.class_names[number] for number in numbers], values))
         return answers
@@ -138,7 +136,7 @@ def module_arguments(checkpoint: str | Path) -> dict[str, Any]:
 def as_pixels(image: Any) -> Tensor:
     """An image of any kind as uint8 [3, H, W]; see TrainedNetwork.transform."""
     if isinstance(image, str | Path):
-        return torch.from_numpy(open_image(str(image)).rgb()).movedim(-1, 0)
+        return read_pixels(str(image))
     if hasattr(image, "convert"):  # PIL's
         from torchvision.transforms.v2.functional import pil_to_tensor
 

@@ -16,10 +16,10 @@ from typing import Any, Self
 
 from cnnlit.parallel.worlds import is_first_process
 
-TO_STOP = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-"""What ends a run; SIGUSR1 is SLURM's early warning, SIGINT is Ctrl-C."""
+NAMES: dict[int, str] = {signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1", signal.SIGINT: "Ctrl-C"}
+"""What ends a run, as it is told; SIGUSR1 is SLURM's early warning."""
 
-NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1", signal.SIGINT: "Ctrl-C"}
+TO_STOP = tuple(NAMES)
 
 SWEEP_QUEUES_AGAIN = "CNNLIT_SWEEP_QUEUES_AGAIN"
 """The environment variable that tells a job of a sweep that its sweep, and not it, asks SLURM to be queued again."""
@@ -49,7 +49,7 @@ def _leave_at_once(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGUSR1 and _is_asked_for(sys.argv[1:]):
         queue_again()
     elif is_first_process():
-        print(f"cnnlit: {NAMES[signal.Signals(number)]}, before there was anything to save", file=sys.stderr)  # noqa: T201
+        print(f"cnnlit: {NAMES[number]}, before there was anything to save", file=sys.stderr)  # noqa: T201
     sys.stderr.flush()
     os._exit(128 + number)  # an exception may be caught, in the middle of an import
 

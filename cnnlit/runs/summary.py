@@ -1,7 +1,6 @@
 """What a run says on the terminal when it starts, when it is cut off, and when it is done."""
 
 import shlex
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cnnlit.files import shown
 from cnnlit.runs.folder import Run, UnresumableError
 
 NOTABLE_WAIT = 0.1
 """Fraction of a run's time; a longer wait for data is mentioned."""
-
-SIGNALS = {128 + signal.SIGINT: "Ctrl-C", 128 + signal.SIGTERM: "SIGTERM", 128 + signal.SIGUSR1: "SIGUSR1"}
 
 
 def print_start(folder: Path, parts: Sequence[str], *, resumed: bool) -> None:
@@ -34,14 +32,19 @@ def print_start(folder: Path, parts: Sequence[str], *, resumed: bool) -> None:
 
 
 @contextmanager
-def saying_how_to_go_on(run: Run) -> Iterator[None]:
-    """A run that is cut off within this block, or fails, ends with a line that has the command to go on with it."""
+def saying_how_to_go_on(run: Run, signals: Mapping[int, str]) -> Iterator[None]:
+    """A run that is cut off within this block, or fails, ends with a line that has the command to go on with it.
+
+    Args:
+        run: to be trained.
+        signals: the name of each that cuts it off, which ends it with 128 and the signal's number.
+    """
     try:
         yield
     except BaseException as error:
         code = error.code if isinstance(error, SystemExit) else None
         if not isinstance(error.__context__, UnresumableError):
-            print_how_to_go_on(run, SIGNALS.get(code, "failed") if isinstance(code, int) else "failed")
+            print_how_to_go_on(run, signals.get(code - 128, "failed") if isinstance(code, int) else "failed")
         raise
 
 
@@ -56,11 +59,6 @@ def print_how_to_go_on(run: Run, how: str) -> None:
         words = shlex.quote(f"resume={shown(run.folder)}")
         line = f"cnnlit: {how}; this goes on with the run: python -m cnnlit.train {words}"
         print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def shown(folder: Path) -> Path:
-    """A folder as one would type it: from here, if it is below."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def print_summary(
