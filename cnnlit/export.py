@@ -34,8 +34,10 @@ class ExportSettings(NetworkSettings):
         """The folder to write.
 
         Raises:
-            ValueError: if nothing says where, or something is there.
+            ValueError: if nothing says where, or something is there; and for a protocol, which has no effect here.
         """
+        if self.protocol["views"]:
+            raise ValueError("protocol: an exported network answers views one by one; leave the protocol out")
         if not self.to and not self.run:
             raise ValueError("to=null: name a folder to write, or run=<folder of a run>")
         folder = Path(self.to) if self.to else Path(str(self.run)) / "exports" / self.format
@@ -87,11 +89,12 @@ def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> No
         "parameters": sum(each.numel() for each in network.parameters()),
         "images": ["N", *image],
         "classes": predictor.class_names,
-        "recipe": yaml.safe_dump(settings.recipe, sort_keys=False).strip(),
+        "data": settings.data.get("source", settings.data["_target_"]) if settings.run else None,
+        "weights": settings.model.get("weights"),
+        # Published weights were not trained by the recipe that the command line happens to have.
+        "recipe": yaml.safe_dump(settings.recipe, sort_keys=False).strip() if settings.run else None,
     }
-    about = {"model": settings.model, "data": settings.data, "recipe": settings.recipe}
-    record, results = _known(settings)
-    write_whole(folder / "card.md", render_card(record, about, results, facts))
+    write_whole(folder / "card.md", render_card(*_known(settings), facts))
 
 
 def _known(settings: ExportSettings) -> tuple[dict[str, Any], dict[str, Any]]:

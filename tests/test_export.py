@@ -68,6 +68,8 @@ def test_an_exported_network_answers_as_predict_does(run: Path, tmp_path: Path) 
         (["model=lenet5"], "to=null: name a folder"),
         (["model=lenet5", "to=x"], "weights"),
         (["run=a run", "format=tflite"], "format=tflite: must be one of onnx, torch_export, safetensors"),
+        (["run=a run", "protocol=shifts", "to=x"], "protocol"),
+        (["model=lenet5", "model.weights=w.safetensors", "protocol=shifts", "to=x"], "protocol: an exported network"),
         (["run=a run", "model.pooling=max", "to=x"], "leave out model.pooling=max"),
     ],
 )
@@ -78,3 +80,16 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(run: Path, words
     assert len(outcome.stderr.splitlines()) == 1
     assert says in outcome.stderr
     assert sorted(run.parent.rglob("*")) == before
+
+
+def test_weights_from_a_file_are_exported_without_a_run(run: Path, tmp_path: Path) -> None:
+    """Their card must not have a recipe that did not train them."""
+    done = cnnlit(run.parent, "export", "run=a run", "format=safetensors", f"to={tmp_path}/first")
+    assert done.returncode == 0, done.stderr
+    weights = f"model.weights={tmp_path}/first/network.safetensors"
+    words = ["model=lenet5", "data=digits", weights, "format=safetensors", f"to={tmp_path}/second"]
+    again = cnnlit(run.parent, "export", *words)
+    assert again.returncode == 0, again.stderr
+    card = (tmp_path / "second" / "card.md").read_text()
+    assert "## Training" not in card
+    assert "weights taken from" in card
