@@ -1,23 +1,13 @@
 """python -m cnnlit.export as a user types it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from as_typed import cnnlit
 
 ROOT = Path(__file__).parents[1]
-
-
-def cnnlit(folder: Path, command: str, *words: str) -> "subprocess.CompletedProcess[str]":
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
-    line = [sys.executable, "-m", f"cnnlit.{command}", *words]
-    return subprocess.run(
-        line, cwd=folder, env=clean | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240
-    )
 
 
 @pytest.fixture(scope="module")

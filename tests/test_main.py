@@ -1,18 +1,16 @@
 """python -m cnnlit: the front door."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from as_typed import python
 
 ROOT = Path(__file__).parents[1]
 
 
 def cnnlit(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "HOME": str(folder)}
-    line = [sys.executable, "-m", "cnnlit", *words]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    return python(folder, "cnnlit", *words, COLUMNS="100", HOME=str(folder))
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["help"]])

@@ -1,23 +1,14 @@
 """python -m cnnlit.new: what it lays out works at once, in a folder outside the repository."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from as_typed import python
 
 from cnnlit.projects.layout import check_name
 
 ROOT = Path(__file__).parents[1]
-
-
-def python(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
-    environment = {**clean, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", *words]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture(scope="module")

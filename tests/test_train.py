@@ -15,16 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from as_typed import environment
 
 from cnnlit.runs.reading import read, read_metrics
 
 ROOT = Path(__file__).parents[1]
 SHORT = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002")
-
-
-def environment(**extra):
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
-    return {**clean, "PYTHONPATH": str(ROOT), **extra}
 
 
 def command(*arguments):

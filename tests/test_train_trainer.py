@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from as_typed import cnnlit
 
 from cnnlit.runs.reading import read_metrics
 
@@ -56,15 +57,7 @@ class NoCallback:
 
 
 def train(folder, *words):
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
-    return subprocess.run(
-        [sys.executable, "-m", "cnnlit.train", *SHORT, *words],
-        cwd=folder,
-        env={**clean, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    return cnnlit(folder, "train", *SHORT, *words, PYTHONPATH=f"{ROOT}{os.pathsep}{folder}")
 
 
 def made(folder, *words):

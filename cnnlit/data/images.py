@@ -15,7 +15,7 @@ from cnnlit.data.loading.image_set import LabelledImages
 from cnnlit.data.loading.multi_view import ViewBatch, ViewGroup
 from cnnlit.data.loading.pixel_statistics import pixel_statistics
 from cnnlit.data.sources.folders import Listing
-from cnnlit.data.sources.layouts import find_images
+from cnnlit.data.sources.layouts import SOUGHT, find_images
 from cnnlit.data.splits import hold_out
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize, PCAColour
@@ -101,6 +101,10 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
 
     def find(self) -> Listing:
         """All files of the set. See find_images for errors."""
+        if self.source not in SOUGHT:
+            raise ValueError(
+                "data: these images are in no files that could be prepared; use data=imagenet or data=folder"
+            )
         if self._listing is None:
             self._listing = find_images(self._root, self.source)
         return self._listing

@@ -9,7 +9,19 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-LEFT = {"layer", "operation", "output", "kind", "quantity", "arm", "arms", "run", "state", "reason", "test"} | {
+LEFT = {
+    "layer",
+    "operation",
+    "output",
+    "kind",
+    "quantity",
+    "setting",
+    "arm",
+    "arms",
+    "run",
+    "state",
+    "reason",
+    "test",
     "image",
     "answer",
     "next",

@@ -1,13 +1,11 @@
 """More epochs for a run, and what it may be tracked with; as a user types it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from as_typed import cnnlit
 
 from cnnlit.runs.reading import read_metrics
 
@@ -15,20 +13,8 @@ ROOT = Path(__file__).parents[2]
 SHORT = ("data.passes_per_epoch=1", "recipe.optimizer.lr=0.002", "data.distortion=none", "data.eval_batch_size=360")
 
 
-def train(folder, *words):
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
-    return subprocess.run(
-        [sys.executable, "-m", "cnnlit.train", *words],
-        cwd=folder,
-        env={**clean, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-
-
 def made(folder, name, *words):
-    outcome = train(folder, *SHORT, *words, f"hydra.run.dir={folder / name}")
+    outcome = cnnlit(folder, "train", *SHORT, *words, f"hydra.run.dir={folder / name}")
     assert outcome.returncode == 0, outcome.stderr
     return folder / name
 
@@ -41,7 +27,7 @@ def test_a_finished_run_goes_on_to_the_bits_of_the_longer_one(tmp_path):
     constant = ("recipe/schedule=constant", "logger=none")
     run = made(tmp_path, "run", *constant, "recipe.epochs=1")
     first = json.loads((run / "test.json").read_text())
-    outcome = train(tmp_path, f"resume={run}", "recipe.epochs=2")
+    outcome = cnnlit(tmp_path, "train", f"resume={run}", "recipe.epochs=2")
     assert outcome.returncode == 0, outcome.stderr
     longer = made(tmp_path, "longer", *constant, "recipe.epochs=2")
     assert all(torch.equal(value, weights(longer)[name]) for name, value in weights(run).items())
@@ -50,7 +36,7 @@ def test_a_finished_run_goes_on_to_the_bits_of_the_longer_one(tmp_path):
     assert json.loads((run / "test.json").read_text()) == json.loads((longer / "test.json").read_text())
     assert json.loads((run / "run.json").read_text())["epochs_before"] == [1]
     assert [row["epoch"] for row in read_metrics(run)] == ["0", "1"]
-    fewer = train(tmp_path, f"resume={run}", "recipe.epochs=1")
+    fewer = cnnlit(tmp_path, "train", f"resume={run}", "recipe.epochs=1")
     assert fewer.returncode == 2
     assert "it can only have more" in fewer.stderr
 
@@ -64,7 +50,7 @@ def test_a_schedule_that_looks_ahead_cannot_have_more_epochs_and_lightnings_logg
     assert "val/error" in (run / "lightning_logs" / "version_0" / "metrics.csv").read_text()
     assert list((run / "board").rglob("events.out.tfevents*"))
     before = (run / "run.json").read_text()
-    outcome = train(tmp_path, f"resume={run}", "recipe.epochs=2")
+    outcome = cnnlit(tmp_path, "train", f"resume={run}", "recipe.epochs=2")
     assert outcome.returncode == 2
     assert "the schedule would have had other rates in the first 1 epochs" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
@@ -80,7 +66,7 @@ def test_an_image_that_would_be_alone_is_refused_where_batch_normalisation_is(tm
         "model=resnet18",
         "logger=none",
     )
-    outcome = train(tmp_path, *words, "recipe.batch_size=16", "recipe.epochs=1", "recipe.augmentation=[]")
+    outcome = cnnlit(tmp_path, "train", *words, "recipe.batch_size=16", "recipe.epochs=1", "recipe.augmentation=[]")
     assert outcome.returncode == 2
     (line,) = outcome.stderr.splitlines()
     assert line.startswith("cnnlit: recipe.batch_size=16: of the 33 images of an epoch, one passes")

@@ -113,7 +113,7 @@ def test_a_sweep_is_given_more_seeds_and_arms_in_its_folder(sweep, tmp_path):
     write_json(tmp_path / "mine" / "jobs.json", {"jobs": told + left})
     assert sweep("model.pooling=max,subsample", "seed=2", *words)[0] == 0
     assert read_jobs(tmp_path / "mine") == told
-    assert places(tmp_path / "mine")["0"] == (1, 1), "that plans were cut short is noted"
+    assert places(tmp_path / "mine")["0"] == (1, 1, None), "that plans were cut short is noted"
     # A sweep that shares no job with the folder is a different one, and must not mix with it.
     code, _, err = sweep("model.pooling=max,average", "seed=0,1", "hydra.sweep.dir=mine", "recipe.epochs=4")
     assert code == 2

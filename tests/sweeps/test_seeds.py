@@ -1,13 +1,11 @@
 """Several seeds of one configuration as processes: the keys of a stack, run as a sweep."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from as_typed import cnnlit
 from runs.made_runs import made_config, made_run
 
 from cnnlit.runs.records import find
@@ -18,23 +16,11 @@ ROOT = Path(__file__).parents[2]
 WORDS = ("trainer=debug", "logger=none", "replicas=2", "seed=5", "replicas_as=processes")
 
 
-def train(folder, *words):
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
-    return subprocess.run(
-        [sys.executable, "-m", "cnnlit.train", *words],
-        cwd=folder,
-        env={**clean, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Two seeds of an experiment whose file holds a sweep of its own, which must be ignored."""
     folder = tmp_path_factory.mktemp("replicas")
-    outcome = train(folder, *WORDS, "experiment=pooling", "data=digits", "recipe.epochs=1")
+    outcome = cnnlit(folder, "train", *WORDS, "experiment=pooling", "data=digits", "recipe.epochs=1")
     assert outcome.returncode == 0, outcome.stderr
     return outcome, next(folder.glob("runs/*/*"))
 
@@ -60,12 +46,12 @@ def test_replicas_are_resumed_by_their_folder(trained):
     (folder / "1" / "test.json").unlink()
     record = json.loads((folder / "1" / "run.json").read_text())
     (folder / "1" / "run.json").write_text(json.dumps({**record, "state": "interrupted"}))
-    outcome = train(folder, f"resume={folder}")
+    outcome = cnnlit(folder, "train", f"resume={folder}")
     assert outcome.returncode == 0, outcome.stderr
     assert "job 0 was finished before" in outcome.stderr
     assert "job 1 goes on" in outcome.stderr
     assert (folder / "1" / "test.json").is_file()
-    refused = train(folder, f"resume={folder}", "seed=7")
+    refused = cnnlit(folder, "train", f"resume={folder}", "seed=7")
     assert refused.returncode == 2
     assert "leave out seed=7" in refused.stderr
 
@@ -120,12 +106,12 @@ def test_as_many_replicas_run_at_once_as_can_have_a_device_each():
 @pytest.mark.slow
 def test_arms_times_seeds_are_one_report(tmp_path):
     words = [*WORDS, "model.pooling=max,average", "hydra.sweep.dir=sweep", "recipe.epochs=1"]
-    outcome = train(tmp_path, "-m", *words)
+    outcome = cnnlit(tmp_path, "train", "-m", *words)
     assert outcome.returncode == 0, outcome.stderr
     runs = find([str(tmp_path / "sweep")])
     assert [record.name for record in runs.records] == ["0/0", "0/1", "1/0", "1/1"]
     jobs = json.loads((tmp_path / "sweep" / "jobs.json").read_text())["jobs"]
     assert [job["state"] for job in jobs] == ["finished", "finished"]
-    again = train(tmp_path, "-m", *words)
+    again = cnnlit(tmp_path, "train", "-m", *words)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("was finished before") == 2

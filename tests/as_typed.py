@@ -1,0 +1,28 @@
+"""Commands as a user types them, in processes of their own, from folders outside the repository."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT_SECONDS = 240
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's, without what other programs told it of W&B, Hydra and cnnlit."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "CNNLIT", "HYDRA"))}
+    return {**clean, "PYTHONPATH": str(ROOT), **extra}
+
+
+def python(folder: Path, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m <words>` in a folder, with more environment variables."""
+    line = [sys.executable, "-m", *words]
+    return subprocess.run(
+        line, cwd=folder, env=environment(**extra), capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+    )
+
+
+def cnnlit(folder: Path, command: str, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m cnnlit.<command> <words>` in a folder."""
+    return python(folder, f"cnnlit.{command}", *words, **extra)
