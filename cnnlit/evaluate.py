@@ -51,14 +51,15 @@ def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
         settings, checkpoint = _what_to_test(settings)
-        module, datamodule = _build(settings)
+        module, datamodule = _build(settings, checkpoint)
         trainer = _build_trainer(settings.trainer)
+        _note_remarks(trainer, datamodule)
         began = time.perf_counter()
         # What an image or the network refuses on the way is the user's to know too.
         trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:
-        _report(settings, module, _record(settings, module, seconds))
+        _report(settings, module, _record(settings, module, datamodule, seconds))
 
 
 def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | None]:
@@ -76,7 +77,7 @@ def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | N
     return settings, checkpoint
 
 
-def _build(settings: EvaluateSettings) -> "tuple[ImageClassification, ResumableData]":
+def _build(settings: EvaluateSettings, checkpoint: str | None) -> "tuple[ImageClassification, ResumableData]":
     import torch
 
     from cnnlit.parallel.trainer import quieten
@@ -89,13 +90,26 @@ def _build(settings: EvaluateSettings) -> "tuple[ImageClassification, ResumableD
     protocol = settings.build_protocol(network)
     datamodule = settings.build_test_data()
     datamodule.tested = settings.split
+    settings.tell_classes(datamodule, Path(checkpoint) if checkpoint else None)
     datamodule.prepare_data()
     datamodule.setup("test")
+    datamodule.check_classes()
     if not datamodule.num_images[settings.split]:
         raise ValueError(f"split={settings.split}: there are no such images; data.val_split=... holds some out")
     recipe, classes = config.build(settings.recipe), settings.data["num_classes"]
     module = ImageClassification(network, recipe=recipe, num_classes=classes, seed=settings.seed, protocol=protocol)
+    if datamodule.absent_classes and settings.data.get("mask_absent"):
+        absent = set(datamodule.absent_classes)
+        module.restrict_answers(torch.tensor([label for label in range(classes) if label not in absent]))
     return module, datamodule
+
+
+def _note_remarks(trainer: "Trainer", datamodule: "ResumableData") -> None:
+    """Say what the result has to be read with."""
+    from cnnlit.parallel.trainer import print_note
+
+    for remark in datamodule.remarks if trainer.is_global_zero else ():
+        print_note(remark)
 
 
 def _build_trainer(trainer: Node) -> "Trainer":
@@ -127,21 +141,28 @@ def _build_trainer(trainer: Node) -> "Trainer":
     return built
 
 
-def _record(settings: EvaluateSettings, module: "ImageClassification", seconds: float) -> dict[str, Any]:
+def _record(
+    settings: EvaluateSettings, module: "ImageClassification", datamodule: "ResumableData", seconds: float
+) -> dict[str, Any]:
     """What is written about a test: its result, and what it was taken of."""
+    from cnnlit.runs.evaluations import tested_set
     from cnnlit.runs.origin import describe_device
-    from cnnlit.runs.reading import network_of
+    from cnnlit.runs.reading import network_of, read_config
 
     split = settings.split
     result = {f"{split}/{name.removeprefix('test/')}": value for name, value in module.test_result().items()}
+    run = Path(settings.run) if settings.run else None
+    tested = tested_set(settings.data, read_config(run)["data"] if run else None, datamodule.source)
     return {
         **result,
         f"{split}/seconds": round(seconds, 3),
         "device": describe_device(module.trainer.strategy.root_device),
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
-        **({"tested": network_of(Path(settings.run))} if settings.run else {}),
+        **({"tested": network_of(run)} if run else {}),
         "protocol": settings.protocol["views"],
+        "set": tested._asdict(),
         "data": settings.data,
+        "data_remarks": list(datamodule.remarks),
     }
 
 
@@ -151,14 +172,17 @@ def _report(settings: EvaluateSettings, module: "ImageClassification", record: d
 
     from cnnlit.reports.evaluation_table import compared
     from cnnlit.reports.tables import print_page
-    from cnnlit.runs.evaluations import predictions_table, write_evaluation
+    from cnnlit.runs.evaluations import TestedSet, evaluation_name, predictions_table, write_evaluation
 
     changed = any(override.startswith("protocol.") for override in config.overrides())
-    name = config.choice("protocol") + ("_changed" if changed else "")
-    page = compared(settings.split, name, record, Path(settings.run) if settings.run else None)
+    protocol = config.choice("protocol") + ("_changed" if changed else "")
+    tested = TestedSet(**record["set"])
+    own = Path(settings.run) if settings.run and not tested.name else None
+    page = compared(settings.split, " ".join(filter(None, (tested.name, protocol))), record, own)
     if settings.folder:
         assert module.test_predictions is not None
-        file = f"{name}_val" if settings.split == "val" else name
+        parts = (protocol, "val" if settings.split == "val" else "", "masked" if module.answerable is not None else "")
+        file = evaluation_name(settings.folder, tested, *parts)
         predictions = predictions_table(*module.test_predictions)
         page.append(str(write_evaluation(settings.folder, file, record, predictions)))
     print_page(page, Console())

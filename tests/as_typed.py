@@ -1,9 +1,13 @@
 """Commands as a user types them, in processes of their own, from folders outside the repository."""
 
+import contextlib
+import importlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 240
@@ -26,3 +30,26 @@ def python(folder: Path, *words: str, **extra: str) -> "subprocess.CompletedProc
 def cnnlit(folder: Path, command: str, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
     """`python -m cnnlit.<command> <words>` in a folder."""
     return python(folder, f"cnnlit.{command}", *words, **extra)
+
+
+class Typed(NamedTuple):
+    """What a command did in this process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def here(folder: Path, command: str, *words: str) -> Typed:
+    """As `cnnlit`, but in this process, which has imported PyTorch already: seconds less."""
+    main = importlib.import_module(f"cnnlit.{command}").main
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = [f"{command}.py", *words]
+    try:
+        with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as stop:
+        return Typed(int(stop.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        sys.argv = before
+    return Typed(0, out.getvalue(), err.getvalue())

@@ -121,7 +121,7 @@ def test_one_view_is_the_test_at_the_end_of_training_again(trained):
 
 def test_a_key_of_the_runs_own_kind_of_data_can_be_changed(trained, tmp_path):
     evaluated(trained, "data=synthetic", "data.drawn_images=40", "data.val_split=0", f"output={tmp_path}")
-    record = json.loads((tmp_path / "single_crop.json").read_text())
+    record = json.loads((tmp_path / "synthetic_single_crop.json").read_text())
     assert record["test/num_images"] == 8
 
 

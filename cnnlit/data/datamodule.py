@@ -1,6 +1,6 @@
 """The base of every data set: what a DataModule offers so that runs resume, seeds train in lock-step, figures draw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader
 
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.items import PresentedItems
+from cnnlit.data.sources.class_ids import KnownClasses
+from cnnlit.data.sources.folders import some
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.data.user_images import DrawnItems, as_drawn, transformed
 
@@ -47,7 +49,9 @@ class ResumableData(LightningDataModule):
         takes_replicas: whether it can serve several seeds at once.
         source: what the set is called.
         class_names: what each class is called; empty if its number has to do.
-        class_folders: the folder that holds each class's images, by which cnnlit.predict recognises a label; or empty.
+        class_folders: the id of each class, which is the folder of its images; or empty.
+        known_classes: those of the trained network that is tested, see `answer_for`; None while one is trained.
+        absent_classes: after `setup`, labels of those of which there are no images.
         published_errors: test index -> answer of each error of a published network, to be compared with; or None.
         datasets: of each split, for the loaders that are inherited.
         eval_transform: PIL image -> float [C, image_size, image_size], as a test presents it; for cnnlit.predict.
@@ -57,6 +61,8 @@ class ResumableData(LightningDataModule):
     source: str = ""
     class_names: Sequence[str] = ()
     class_folders: Sequence[str] = ()
+    known_classes: KnownClasses | None = None
+    absent_classes: Sequence[int] = ()
     published_errors: dict[int, int] | None = None
     eval_transform: Callable[[Any], Tensor] | None = None
 
@@ -66,6 +72,29 @@ class ResumableData(LightningDataModule):
         self.tested: Literal["test", "val"] = "test"
         self.replicas = 1
         self._batches_to_skip = 0
+
+    def answer_for(self, state: Mapping[str, Any]) -> None:
+        """Give images the labels of a trained network, whose classes are matched by id; before `setup`.
+
+        Args:
+            state: of the data that it was trained on, from a checkpoint. Early ones have no names of classes.
+        """
+        names = list(state.get("class_names", ()))
+        ids = list(state.get("class_folders", ())) or names
+        if ids:
+            self.known_classes = KnownClasses(ids, names)
+
+    def check_classes(self) -> None:
+        """Refuse images of other classes than the trained network's, after `setup`.
+
+        Raises:
+            ValueError: one line that names some.
+        """
+        known = list(self.known_classes.names) if self.known_classes else []
+        if known and self.class_names and list(self.class_names) != known:
+            others = [each for each in self.class_names if each not in known]
+            differ = f"classes that it does not know ({some(others)})" if others else "them in another order"
+            raise ValueError(f"data: the network's classes are {some(known)}, and these images have {differ}")
 
     @property
     def seeds(self) -> list[int]:

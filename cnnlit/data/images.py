@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.image_set import LabelledImages
 from cnnlit.data.loading.multi_view import ViewBatch, ViewGroup
 from cnnlit.data.loading.pixel_statistics import pixel_statistics
+from cnnlit.data.sources.class_ids import matched, renamed
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import SOUGHT, find_images
 from cnnlit.data.splits import hold_out
@@ -28,6 +30,8 @@ Seed = Annotated[int, Ge(0)]
 Order = Literal["fresh", "constant"]
 ValSplit = Annotated[int, Ge(0)] | Annotated[float, Ge(0), Lt(1)]
 TestSplit = Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)]
+
+ABSENT_IN_TRAINING = "a run is tested on all of its classes; leave it out, and say it to cnnlit.evaluate"
 
 ImagesT = TypeVar("ImagesT", bound=LabelledImages)
 
@@ -52,6 +56,8 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
     - `test_split`, where images are found in a folder: likewise, images held out for the test where the set has no
       validation set of its own.
     - `split_seed`: which ones; the same for every `seed`.
+    - `class_map`, where images are found in a folder: a file that tells the class of each folder, see read_class_map.
+    - `mask_absent`, likewise: whether a test on a part of a network's classes lets it answer with these alone.
     - `order`: a new random order each epoch (`fresh`) or the same random order each epoch (`constant`).
     - `seed`: of the order and the augmentation.
     - `normalization`: the scale of the input. See Normalize.
@@ -77,6 +83,7 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         self.class_names: Sequence[str] = []
         self.class_folders: Sequence[str] = []
         self._listing: Listing | None = None
+        self._remarks: list[str] = []
         self._splits: dict[str, ImagesT] = {}
 
     @abstractmethod
@@ -106,7 +113,9 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
                 "data: these images are in no files that could be prepared; use data=imagenet or data=folder"
             )
         if self._listing is None:
-            self._listing = find_images(self._root, self.source)
+            found = find_images(self._root, self.source)
+            class_map = self.hparams.get("class_map")
+            self._listing = renamed(found, class_map) if class_map else found
         return self._listing
 
     @property
@@ -114,17 +123,35 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         return self.hparams["root"]
 
     def _find_classes(self) -> Listing:
-        """All files of the set, once their classes are known to be as many as the network expects."""
+        """All files of the set, once their classes are known to be those that the network expects."""
         listing = self.find()
+        folder = Path(listing.train.folder if len(listing.train) or listing.test is None else listing.test.folder)
         found, expected = len(listing.classes), self.hparams["num_classes"]
-        if found != expected:
+        if self.known_classes:
+            listing = self._matched(listing, folder)
+        elif found != expected:
             raise ValueError(
-                f"found {found} classes in {listing.train.folder}, data.num_classes={expected}; "
-                f"say data.num_classes={found}"
+                f"found {found} classes in {folder}, data.num_classes={expected}; say data.num_classes={found}"
             )
         self.class_names = listing.class_names
         self.class_folders = listing.classes
         return listing
+
+    def _matched(self, listing: Listing, folder: Path) -> Listing:
+        """The files under the labels of the network that is tested."""
+        assert self.known_classes
+        if (said := self.hparams["num_classes"]) != (has := len(self.known_classes.ids)):
+            raise ValueError(f"data.num_classes={said}: the network has {has}, matched by their ids; leave it out")
+        chosen, masked = bool(self.hparams.get("class_map")), bool(self.hparams.get("mask_absent"))
+        found = matched(listing, self.known_classes, chosen=chosen, masked=masked, folder=folder)
+        self.absent_classes = found.absent
+        self._remarks += found.remarks
+        return found.listing
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """See ResumableData."""
+        return tuple(self._remarks)
 
     def setup(self, stage: str = "fit") -> None:
         """Find, read or draw the set, and split it, once.
@@ -135,6 +162,8 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         """
         if self._splits:
             return
+        if stage == "fit" and self.hparams.get("mask_absent"):
+            raise ValueError(f"data.mask_absent=true: {ABSENT_IN_TRAINING}")
         training, test = self._read()
         seed, size = self.hparams["split_seed"], self.hparams["batch_size"]
         if test is None:

@@ -106,6 +106,8 @@ class TinyImageNet(InMemoryImageData):
         val_split: ValSplit = 0,
         test_split: TestSplit = 0.1,
         split_seed: Seed = 0,
+        class_map: str | None = None,
+        mask_absent: bool = False,
         order: Order = "fresh",
         seed: Seed = 0,
         augmentation: Sequence[Any] = (),

@@ -23,6 +23,8 @@ class Source(NamedTuple):
     state: "State"
     config: dict[str, Any]
     """The configuration of the run that they are of; empty if that is not known."""
+    classes: dict[str, Any]
+    """What the run's data said of their classes, see ResumableData.answer_for; likewise."""
 
 
 def is_file(weights: str | None) -> bool:
@@ -69,7 +71,7 @@ def load(network: "nn.Module", model: Node, num_classes: int | None, data: Node)
 
     weights: str = model["weights"]
     said = f"model.weights={weights}"
-    source = read(weights) if is_file(weights) else Source(_published_by_torchvision(model), {})
+    source = read(weights) if is_file(weights) else Source(_published_by_torchvision(model), {}, {})
     _check_scale(said, source.config, data)
     fill(network, source.state, said, heads_of(network, source.state, num_classes), exactly=True)
 
@@ -93,7 +95,25 @@ def read(weights: str) -> Source:
     if not tensors:
         raise ValueError(f"{said}: {path} holds no weights")
     config = content.get("config")
-    return Source(_without_prefix(tensors), config if isinstance(config, dict) else {})
+    of_data = (each for each in content.values() if isinstance(each, dict) and "class_names" in each)
+    return Source(_without_prefix(tensors), config if isinstance(config, dict) else {}, next(of_data, {}))
+
+
+def classes_of(model: Node, num_classes: int) -> dict[str, Any]:
+    """The classes that the weights of a model stand for, see ResumableData.answer_for; empty if they are not known.
+
+    Args:
+        model: its node, which names its weights.
+        num_classes: how many classes the network has.
+    """
+    if is_file(model["weights"]):
+        return read(model["weights"]).classes
+    if num_classes != 1000:
+        return {}
+    from cnnlit.data.sources.class_ids import imagenet_ids
+    from cnnlit.data.sources.class_names import imagenet_names
+
+    return {"class_folders": imagenet_ids(), "class_names": imagenet_names()}  # of all of torchvision's weights
 
 
 def _content(path: Path, said: str) -> dict[str, Any]:

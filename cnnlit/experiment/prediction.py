@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.loading.decoding import open_image
+from cnnlit.data.sources.class_ids import KnownClasses, name_by_word, read_class_map
 from cnnlit.drawings.top_predictions import thumbnail
+from cnnlit.experiment.initial_weights import classes_of
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.files import progress
 from cnnlit.parallel.trainer import print_note
@@ -80,7 +82,7 @@ class Predictor:
             if checkpoint.name == BEST:
                 print_note(f"run={run}: {network_of(run)}")
         self.network.eval()
-        self.class_names = self._names(settings.data["num_classes"], published=run is None)
+        self._name_classes(settings, known=run is not None)
 
     def _load(self, checkpoint: dict[str, Any]) -> None:
         state = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
@@ -88,13 +90,15 @@ class Predictor:
         self.network.load_state_dict({key: value for key, value in state.items() if key in known})
         self.datamodule.load_state_dict(checkpoint[type(self.datamodule).__qualname__])
 
-    def _names(self, num_classes: int, *, published: bool) -> list[str]:
-        names: list[str] = list(getattr(self.datamodule, "class_names", ()))
-        if not names and published and num_classes == 1000:
-            from torchvision.models import ResNet50_Weights
-
-            names = ResNet50_Weights.IMAGENET1K_V1.meta["categories"]  # the same for all of torchvision's weights
-        return names or [str(number) for number in range(num_classes)]
+    def _name_classes(self, settings: NetworkSettings, *, known: bool) -> None:
+        count = settings.data["num_classes"]
+        state = {} if known else classes_of(settings.model, count)
+        names: list[str] = list(getattr(self.datamodule, "class_names", ()) or state.get("class_names", ()))
+        self.class_names = names or [str(number) for number in range(count)]
+        folders = list(getattr(self.datamodule, "class_folders", ()) or state.get("class_folders", ()))
+        self._name_of = name_by_word(KnownClasses(folders or names, names))
+        class_map = settings.data.get("class_map")
+        self._class_of = read_class_map(class_map) if class_map else None
 
     def predict(self, files: Sequence[str], top: int) -> tuple[list[Prediction], list[str]]:
         """Predict for all images that can be read.
@@ -140,7 +144,5 @@ class Predictor:
         """The class whose folder an image lies in; Tiny ImageNet has another folder, `images`, between."""
         folder = Path(path).absolute().parent
         folder = folder.parent if folder.name == "images" else folder
-        folders = list(getattr(self.datamodule, "class_folders", ()))
-        if folder.name in folders:
-            return self.class_names[folders.index(folder.name)]
-        return folder.name if folder.name in self.class_names else None
+        word = folder.name if self._class_of is None else self._class_of.get(folder.name)
+        return self._name_of.get(word or "")

@@ -107,6 +107,20 @@ class NetworkSettings:
         views = {"views": self.protocol["views"]} if "views" in self.data else {}
         return self.build_data({**views, "batch_size": 1})
 
+    def tell_classes(self, datamodule: "ResumableData", checkpoint: Path | None) -> None:
+        """Let images to test with have the labels of the network.
+
+        Args:
+            datamodule: before `setup`.
+            checkpoint: of the run; None for weights that the model names.
+        """
+        from cnnlit.runs.checkpoint_io import read_state_of_data
+
+        if checkpoint:
+            datamodule.answer_for(read_state_of_data(checkpoint, type(datamodule).__qualname__))
+        else:
+            datamodule.answer_for(initial_weights.classes_of(self.model, self.data["num_classes"]))
+
     def check_scale(self) -> None:
         """Refuse published weights on images of another scale than theirs."""
         if initial_weights.is_file(self.model.get("weights")):

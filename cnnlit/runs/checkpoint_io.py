@@ -34,3 +34,15 @@ class WholeCheckpoints(TorchCheckpointIO):
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint on the CPU: plain containers and tensors."""
     return update_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def read_state_of_data(path: Path, name: str) -> dict[str, Any]:
+    """What a checkpoint keeps of a data module, without reading the network's weights; empty if it keeps nothing.
+
+    Args:
+        path: of the checkpoint.
+        name: of the data module's class.
+    """
+    checkpoint = update_checkpoint(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    state: dict[str, Any] = checkpoint.get(name, {})
+    return state

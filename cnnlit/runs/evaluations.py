@@ -1,7 +1,12 @@
 """The files that a test leaves in a folder: its numbers as JSON, its predictions as CSV."""
 
 import csv
+import hashlib
 import io
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +19,60 @@ if TYPE_CHECKING:  # a report reads such files without torch
     from torch import Tensor
 
 ANSWERS = "test_predictions.csv"
+
+
+LOADING = {"batch_size", "eval_batch_size", "num_workers", "on_unreadable", "block_images", "order", "seed", "views"}
+"""Options of data that do not say which images are tested, nor how one is shown."""
+
+DIGITS_OF_ID = 6
+
+
+class TestedSet(NamedTuple):
+    """Which images were tested: those that its run is tested on at the end of training, or others."""
+
+    name: str
+    """For its files; empty for the run's own."""
+    id: str
+    """Differs where the images do: another folder, or other options."""
+
+
+def tested_set(data: Mapping[str, Any], own: Mapping[str, Any] | None, source: str) -> TestedSet:
+    """The set that options of data name.
+
+    Args:
+        data: that are tested.
+        own: of the run; None without a run.
+        source: what data without a folder are called.
+    """
+    identity = _identity(data)
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:DIGITS_OF_ID]
+    if own is not None and identity == _identity(own):
+        return TestedSet("", digest)
+    name = "-".join(part for part in (Path(identity.get("root") or source).name, data.get("test") or "") if part)
+    return TestedSet(re.sub(r"[^\w.]+", "-", name).strip("-.") or "set", digest)
+
+
+def _identity(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that decide on the images; those that say nothing are not told from those that are missing."""
+    told = {key: value for key, value in data.items() if key not in LOADING and value not in (None, False)}
+    return told | ({"root": str(Path(told["root"]).expanduser().resolve())} if "root" in told else {})
+
+
+def evaluation_name(folder: Path, tested: TestedSet, *parts: str) -> str:
+    """The name of an evaluation, for `write_evaluation`: two sets never have the same, also if their folders do.
+
+    Args:
+        folder: where it goes.
+        tested: the set.
+        parts: what else tells it from others, such as the protocol.
+    """
+    rest = "_".join(part for part in parts if part)
+    if not tested.name:
+        return rest
+    before: Any = None
+    with suppress(OSError, ValueError):
+        before = json.loads((folder / f"{tested.name}_{rest}.json").read_text()).get("set", {}).get("id")
+    return f"{tested.name}{'' if before in (None, tested.id) else f'-{tested.id}'}_{rest}"
 
 
 class Answers(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.functional import classification
 
 
@@ -37,6 +37,14 @@ class TopKError(Metric):
 
     def compute(self) -> Tensor:
         return self.errors.double() / self.images
+
+
+def split_metrics(num_classes: int) -> MetricCollection:
+    """Loss weighted by image, top-1 error and, where five guesses cover less than half of the classes, top-5 error."""
+    metrics: dict[str, Metric | MetricCollection] = {"loss": MeanMetric(), "error": TopKError(1)}
+    if num_classes > 10:
+        metrics["top5_error"] = TopKError(5)
+    return MetricCollection(metrics)
 
 
 CALIBRATION_BINS = 15

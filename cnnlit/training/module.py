@@ -6,13 +6,13 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 import cnnlit
 from cnnlit.training.fine_tuning import freeze, hold_statistics
 from cnnlit.training.hook_internals import QuickHooks
-from cnnlit.training.metrics import RunningTotals, TopKError, of_classes
+from cnnlit.training.metrics import RunningTotals, of_classes, split_metrics
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, nominal_rate
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
 from cnnlit.training.recipe import Recipe
@@ -73,9 +73,11 @@ class ImageClassification(QuickHooks):
         self.num_classes = num_classes
         self.seed = seed
         self.protocol = protocol or EvaluationProtocol()
-        self.val_metrics = _metrics(num_classes)
-        self.test_metrics = _metrics(num_classes)
+        self.val_metrics = split_metrics(num_classes)
+        self.test_metrics = split_metrics(num_classes)
         self.test_predictions: Predictions | None = None
+        self.answerable: Tensor | None
+        self.register_buffer("answerable", None, persistent=False)
         self._answers: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self.running = RunningTotals()
         self._seconds_before = 0.0
@@ -224,9 +226,12 @@ class ImageClassification(QuickHooks):
             return
         positions = self._positions(self.trainer.test_dataloaders, batch_idx, labels)
         logits = self.protocol.answer(self.model, views, len(labels))
-        self._measure(self.test_metrics, logits, labels, positions)
+        among = self.answerable
+        logits, own = (logits, labels) if among is None else (logits[:, among], torch.searchsorted(among, labels))
+        self._measure(self.test_metrics, logits, own, positions)
         counted = len(positions)
         confidence, predicted = logits[:counted].softmax(dim=1).max(dim=1)
+        predicted = predicted if among is None else among[predicted]
         self._answers.append((positions.to(self.device), labels[:counted], predicted, confidence))
 
     def on_test_epoch_end(self) -> None:
@@ -241,6 +246,11 @@ class ImageClassification(QuickHooks):
         first[1:] = positions[1:] != positions[:-1]
         self.test_predictions = Predictions(labels[first], predicted[first], confidence[first])
         self._answers.clear()
+
+    def restrict_answers(self, classes: Tensor) -> None:
+        """Let a test answer with some of the classes alone, int64 [at least 1], sorted; the images are of no others."""
+        self.answerable = classes
+        self.test_metrics = split_metrics(len(classes))
 
     def test_result(self) -> dict[str, float]:
         """The results of the test: `test/error`, `test/loss`, `test/num_images` and so on; errors are exact."""
@@ -285,11 +295,3 @@ class ImageClassification(QuickHooks):
         # The sums are those of all devices, so only one of them continues from them.
         self.running.load_state_dict(running if self.global_rank == 0 else RunningTotals().state_dict())
         self._seconds_before = checkpoint["seconds"]
-
-
-def _metrics(num_classes: int) -> MetricCollection:
-    """Loss weighted by image, top-1 error and, where five guesses cover less than half of the classes, top-5 error."""
-    metrics: dict[str, Metric | MetricCollection] = {"loss": MeanMetric(), "error": TopKError(1)}
-    if num_classes > 10:
-        metrics["top5_error"] = TopKError(5)
-    return MetricCollection(metrics)

@@ -60,6 +60,40 @@ class ImageSet(LabelledImages, Protocol):
 
 
 @dataclass(frozen=True)
+class Relabelled:
+    """The images of a set under other labels. See ImageSet."""
+
+    images: ImageSet
+    labels: Tensor
+    """int64 [N]."""
+
+    @property
+    def folder(self) -> Path:
+        """See ImageSet."""
+        return self.images.folder
+
+    @property
+    def names(self) -> NDArray[np.bytes_]:
+        """See ImageSet."""
+        return self.images.names
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, index: int) -> str:
+        """See ImageSet."""
+        return self.images.path(index)
+
+    def open(self, index: int) -> DecodableImage:
+        """See ImageSet."""
+        return self.images.open(index)
+
+    def subset(self, indices: Tensor) -> "Relabelled":
+        """See LabelledImages."""
+        return Relabelled(self.images.subset(indices), self.labels[indices])
+
+
+@dataclass(frozen=True)
 class LoadedImages:
     """Images of one size in the memory of one device."""
 

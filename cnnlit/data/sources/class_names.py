@@ -55,7 +55,12 @@ def _thousand(classes: list[str]) -> dict[str, str]:
     """The names of the challenge's classes, if these are they: then Imagenette's ten are in their places."""
     if len(classes) != 1000:
         return {}
+    names = dict(zip(classes, imagenet_names(), strict=True))
+    return names if IMAGENETTE.items() <= names.items() else {}
+
+
+def imagenet_names() -> list[str]:
+    """What ImageNet's thousand classes are called, in the order of their WordNet ids."""
     from torchvision.models import AlexNet_Weights
 
-    names = dict(zip(classes, AlexNet_Weights.IMAGENET1K_V1.meta["categories"], strict=True))
-    return names if IMAGENETTE.items() <= names.items() else {}
+    return list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])

@@ -59,6 +59,10 @@ class Listing(NamedTuple):
     """The id of each class, sorted: a label is an index into this list."""
     class_names: list[str]
     """What each class is called."""
+    val: ImageSet | None = None
+    """Images to validate with, where the set names some beside those to test with; None to hold some out of `train`."""
+    remarks: tuple[str, ...] = ()
+    """What was found and is not used, or not as its name says; a sentence each."""
 
 
 def folders_in(folder: Path) -> list[str]:
