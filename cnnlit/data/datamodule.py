@@ -1,6 +1,7 @@
 """The base of every data set: what a DataModule offers so that runs resume, seeds train in lock-step, figures draw."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -8,8 +9,9 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cnnlit.data.loading.balance import most_shown
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
-from cnnlit.data.loading.items import PresentedItems
+from cnnlit.data.loading.items import PresentedItems, labels_of
 from cnnlit.data.sources.class_ids import KnownClasses
 from cnnlit.data.sources.folders import some
 from cnnlit.data.transforms.random_numbers import generator
@@ -30,7 +32,7 @@ class ResumableData(LightningDataModule):
 
     - its options are keyword-only, annotated parameters of its constructor, the schema of conf/data/<name>.yaml, kept
       with `save_hyperparameters(logger=False)`. `batch_size` has to be one of them. `eval_batch_size`, `seed`, `order`
-      (`fresh` or `constant`, see BatchSampler), `num_workers` and `eval_transform` are used where they are;
+      (`fresh`, `constant` or `balanced`, see BatchSampler), `num_workers` and `eval_transform` are used where they are;
     - `datasets["train"]`, `["val"]` and `["test"]` are map-style data sets of (float image [C, H, W], class). Random
       transforms may draw from torch's, NumPy's or Python's global random numbers: what they draw is a function of seed,
       epoch and presentation, so a resumed run draws the same. `setup` may be called twice; `val` may be missing.
@@ -105,6 +107,11 @@ class ResumableData(LightningDataModule):
     def num_images(self) -> dict[str, int]:
         """Images per split, after `setup`."""
         return {split: len(self.datasets.get(split, ())) for split in ("train", "val", "test")}
+
+    @cached_property
+    def training_labels(self) -> Tensor:
+        """The classes of all training images, int64 [N], after `setup`."""
+        return labels_of(self.datasets["train"])
 
     @property
     def test_images(self) -> Any:
@@ -203,6 +210,8 @@ class ResumableData(LightningDataModule):
         """
         hparams = self.hparams
         presentations |= {"order": hparams.get("order", "fresh")}
+        if presentations["order"] == "balanced":
+            presentations = {"labels": self.training_labels, "versions": self._balanced_versions} | presentations
         each = [self._batches("train", hparams["batch_size"], seed=seed, **presentations) for seed in self.seeds]
         batches = each[0] if len(each) == 1 else LockstepSampler(each)
         batches.skip(self._batches_to_skip)
@@ -210,6 +219,15 @@ class ResumableData(LightningDataModule):
             # Lightning sets the epoch too, but only after the workers have begun to fetch the first epoch's batches.
             batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return batches
+
+    @property
+    def _balanced_versions(self) -> int:
+        """How many presentations of an image differ in an epoch that shows all classes equally often."""
+        return self._most_shown(passes=1)
+
+    def _most_shown(self, passes: int) -> int:
+        classes = self.hparams.get("num_classes", 0)
+        return most_shown(self.training_labels, passes * self.num_images["train"], classes)
 
     def eval_batches(self, split: str, batch_size: int | None = None) -> BatchSampler:
         """The sampler of validation or test: every image once, in order, by default `eval_batch_size` at a time."""

@@ -88,6 +88,11 @@ class DecodedImageData(ImageData[ImageSet]):
         """See ResumableData; blocks of neighbours, if these are asked for."""
         train = self._splits["train"]
         if self.hparams["block_images"] > 1 and isinstance(train, StoredImages):
+            if self.hparams["order"] == "balanced":
+                raise ValueError(
+                    f"data.block_images={self.hparams['block_images']}: a balanced order reads no neighbours; "
+                    "add data.block_images=1"
+                )
             presentations |= {"block_images": self.hparams["block_images"], "places": train.places}
         return super().training_batches(**presentations)
 

@@ -27,7 +27,7 @@ from cnnlit.data.user_images import render
 Count = Annotated[int, Ge(1)]
 NumClasses = Annotated[int, Ge(2)]
 Seed = Annotated[int, Ge(0)]
-Order = Literal["fresh", "constant"]
+Order = Literal["fresh", "constant", "balanced"]
 ValSplit = Annotated[int, Ge(0)] | Annotated[float, Ge(0), Lt(1)]
 TestSplit = Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)]
 
@@ -58,7 +58,8 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
     - `split_seed`: which ones; the same for every `seed`.
     - `class_map`, where images are found in a folder: a file that tells the class of each folder, see read_class_map.
     - `mask_absent`, likewise: whether a test on a part of a network's classes lets it answer with these alone.
-    - `order`: a new random order each epoch (`fresh`) or the same random order each epoch (`constant`).
+    - `order`: a new random order each epoch (`fresh`), the same random order each epoch (`constant`), or a new one in
+      which each class is shown equally often (`balanced`).
     - `seed`: of the order and the augmentation.
     - `normalization`: the scale of the input. See Normalize.
 
@@ -183,6 +184,11 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
     def num_images(self) -> dict[str, int]:
         """Images per split, after `setup`."""
         return {name: len(images) for name, images in self._splits.items()}
+
+    @property
+    def training_labels(self) -> Tensor:
+        """See ResumableData."""
+        return self._splits["train"].labels
 
     def train_dataloader(self) -> DataLoader[Any]:
         return self.loader(self._augmented("train", self._augmentation), self.training_batches())

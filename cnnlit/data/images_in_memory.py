@@ -20,6 +20,9 @@ from cnnlit.data.transforms.evaluation_crops import ViewPlan
 
 STATISTICS_BATCH = 250
 
+MOST_VERSIONS = 64
+"""An image of a rare class that a balanced epoch shows more often is augmented in one of so many ways each time."""
+
 
 class InMemoryImageData(ImageData[LoadedImages]):
     """Images of one size, all of them in the memory of the device that trains. See ImageData."""
@@ -45,7 +48,12 @@ class InMemoryImageData(ImageData[LoadedImages]):
     @property
     def _versions(self) -> int:
         """How many presentations of an image differ before a sweep begins anew. See BatchSampler."""
-        return self._passes
+        return self._balanced_versions if self.hparams["order"] == "balanced" else self._passes
+
+    @property
+    def _balanced_versions(self) -> int:
+        """See ResumableData; what all versions draw at random is a table in memory, so there is a limit."""
+        return min(self._most_shown(self._passes), MOST_VERSIONS)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # it is there already
@@ -70,7 +78,7 @@ class InMemoryImageData(ImageData[LoadedImages]):
         return DataLoader(dataset, batch_size=None, sampler=batches)
 
     def _single_view(self, images: LoadedImages, augmentation: Augmentation) -> ImagesInMemory:
-        return ImagesInMemory(images.to(self._device), augmentation, self._versions)
+        return ImagesInMemory(images.to(self._device), augmentation, self._versions if augmentation.is_random else 1)
 
     def _several_views(self, images: LoadedImages, views: ViewPlan) -> Dataset[ViewBatch]:
         return ViewsInMemory(images.to(self._device), views)

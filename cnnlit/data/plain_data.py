@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from cnnlit.data.datamodule import ResumableData
-from cnnlit.data.loading.items import LoaderBatches, PresentedItems, drawing
+from cnnlit.data.loading.items import LoaderBatches, PresentedItems, drawing, labels_of
 from cnnlit.data.loading.own_batches import (
     Key,
     Stream,
@@ -46,11 +47,11 @@ class PlainData(ResumableData):
         image_key: where in a batch the images are, a position or a key; None for the first, or a usual name.
         label_key: likewise the labels; None for the second.
         split_seed: of what `setup` draws, such as a random split; the same for every `seed`.
-        order: a new order each epoch, or the first epoch's.
+        order: a new order each epoch, or the first epoch's; `balanced` is refused, as the module's sampler decides.
         seed: of the order and of what transforms draw.
 
     Raises:
-        ValueError: one line, if it is no LightningDataModule.
+        ValueError: one line, if it is no LightningDataModule, or asked for what its sampler decides.
     """
 
     def __init__(
@@ -64,13 +65,18 @@ class PlainData(ResumableData):
         image_key: Key = None,
         label_key: Key = None,
         split_seed: Annotated[int, Ge(0)] = 0,
-        order: Literal["fresh", "constant"] = "fresh",
+        order: Literal["fresh", "constant", "balanced"] = "fresh",
         seed: Annotated[int, Ge(0)] = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False, ignore=["module"])
         if not isinstance(module, LightningDataModule):
             raise ValueError(f"data.module: {type(module).__name__} is no LightningDataModule")
+        if order == "balanced":
+            raise ValueError(
+                f"data.order=balanced: the batches of {type(module).__name__} are those of its sampler; "
+                "let that be a torch.utils.data.WeightedRandomSampler, with recipe.order=fresh"
+            )
         self.module = module
         self.source = type(module).__name__
         self.class_names = list(getattr(module, "class_names", None) or getattr(module, "classes", None) or ())
@@ -223,6 +229,18 @@ class PlainData(ResumableData):
 
     def _keys(self, batch: Any) -> tuple[Any, Any]:
         return keys_of(batch, self.hparams["image_key"], self.hparams["label_key"], self.source)
+
+    @cached_property
+    def training_labels(self) -> Tensor:
+        """See ResumableData.
+
+        Raises:
+            ValueError: one line, for a stream.
+        """
+        loader = self._loaders["train"]
+        if not is_planned(loader):
+            raise ValueError(f"{self.source}'s training images come as a stream and cannot be counted; give a list")
+        return labels_of(loader.dataset, self._keys(loader.dataset[0])[1])
 
     @property
     def test_images(self) -> Any:

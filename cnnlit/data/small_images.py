@@ -231,7 +231,7 @@ class SmallImages(InMemoryImageData):
     def _versions(self) -> int:
         """The original and its distortions, where these are drawn once."""
         copies = self.hparams["distortion_copies"]
-        return self._passes if self.hparams["distortion"] == "none" or copies is None else 1 + int(copies)
+        return super()._versions if self.hparams["distortion"] == "none" or copies is None else 1 + int(copies)
 
     def _training_set(self) -> Dataset[Any]:
         if self._distortion is None:

@@ -100,6 +100,9 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
         datamodule.replicas = seeds
     datamodule.prepare_data()
     datamodule.setup("fit")
+    recipe.weigh_classes(settings.data["num_classes"], lambda: datamodule.training_labels)
+    if recipe.order == "balanced" and not settings.trainer.get("overfit_batches"):
+        _check_balanced(datamodule)
     chosen = settings.build_trainer_arguments()
     _check_validated(recipe, datamodule, chosen)
     callbacks = callbacks_of_a_run(
@@ -132,6 +135,17 @@ def _check_validated(recipe: Recipe, datamodule: Any, chosen: Node) -> None:
     }.items():
         if value not in ("last", None):
             raise ValueError(f"recipe.{key}={value}: there is no validation; data.val_split=0.1 keeps images for it")
+
+
+def _check_balanced(datamodule: Any) -> None:
+    """Refuse a balanced order of data that have another one, or a class without an image."""
+    order = datamodule.hparams.get("order", "fresh")
+    if order != "balanced":
+        raise ValueError(
+            f"recipe.order=balanced: the data have order={order}; data.order has to be ${{recipe.order}}, "
+            f"and {type(datamodule).__name__} needs an argument order"
+        )
+    datamodule.training_batches()
 
 
 def _order(settings: TrainSettings) -> Node:

@@ -12,6 +12,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 import cnnlit
 from cnnlit.training.fine_tuning import freeze, hold_statistics
 from cnnlit.training.hook_internals import QuickHooks
+from cnnlit.training.losses import ClassWeighted
 from cnnlit.training.metrics import RunningTotals, of_classes, split_metrics
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, nominal_rate
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
@@ -67,6 +68,7 @@ class ImageClassification(QuickHooks):
     ) -> None:
         super().__init__()
         freeze(model, recipe.freeze)
+        recipe.weigh_classes(num_classes)
         self.model = model
         self.loss = recipe.loss
         self.recipe = recipe
@@ -113,6 +115,8 @@ class ImageClassification(QuickHooks):
             raise ValueError(
                 "accumulate_grad_batches: the micro_batch_size of the recipe does that, with exact weights"
             )
+        if self.recipe.class_weights and not isinstance(self.loss, ClassWeighted):
+            raise ValueError("class_weights=balanced: the recipe's weigh_classes(num_classes, labels) was not called")
         _ = self.trainer.estimated_stepping_batches  # counts the batches of an epoch
         steps = int(self.trainer.num_training_batches)
         schedule = self.recipe.schedule(optimizer, steps_per_epoch=steps, epochs=self.recipe.epochs)
@@ -289,8 +293,12 @@ class ImageClassification(QuickHooks):
         running = self.running.over_all(self.trainer.strategy.reduce) if several else self.running
         checkpoint["running"] = running.state_dict()
         checkpoint["seconds"] = self.seconds
+        if isinstance(self.loss, ClassWeighted):
+            checkpoint["class_weights"] = self.loss.weight
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "class_weights" in checkpoint and not isinstance(self.loss, ClassWeighted):
+            self.loss = ClassWeighted(self.loss, checkpoint["class_weights"]).to(self.device)  # type: ignore[arg-type]
         running = checkpoint["running"]
         # The sums are those of all devices, so only one of them continues from them.
         self.running.load_state_dict(running if self.global_rank == 0 else RunningTotals().state_dict())

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Ge, Gt, Lt
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cnnlit.training.fine_tuning import check_rates, freeze
+from cnnlit.training.losses import ClassWeighted, balanced_weights
 from cnnlit.training.optimizers import Exempt, parameter_groups, scale_rates
 
 
@@ -23,8 +25,11 @@ class Recipe:
         micro_batch_size: images that a device takes through the network at once; the gradients of a step's
             micro-batches are added, so that a step is the same with less memory. Null for all at once.
         epochs: passes over the training set.
-        order: a new random order each epoch, or a constant one.
+        order: a new random order each epoch, a constant one, or a new one each epoch in which all classes are equally
+            frequent, whatever their numbers of images.
         loss: (logits float [N, K], labels int64 [N]) -> the mean over the batch, a scalar.
+        class_weights: how much an image counts in the loss, by its class, see losses.ClassWeighted: a number for each
+            class; `balanced` for numbers with which all classes count the same; null for one each.
         optimizer: parameters -> optimizer.
         schedule: (optimizer, steps_per_epoch, epochs) -> schedule, stepped once per batch.
         decay_exempt: parameters that are exempt from the optimizer's weight decay.
@@ -48,11 +53,12 @@ class Recipe:
 
     batch_size: Annotated[int, Ge(1)]
     epochs: Annotated[int, Ge(1)]
-    order: Literal["fresh", "constant"]
+    order: Literal["fresh", "constant", "balanced"]
     loss: nn.Module
     optimizer: Callable[..., Optimizer]
     schedule: Callable[..., LRScheduler]
     micro_batch_size: Annotated[int, Ge(1)] | None = None
+    class_weights: list[Annotated[float, Gt(0)]] | Literal["balanced"] | None = None
     decay_exempt: list[Exempt] = field(default_factory=list)
     gradient_clip_norm: Annotated[float, Gt(0)] | None = None
     max_filter_rms: Annotated[float, Gt(0)] | None = None
@@ -76,6 +82,37 @@ class Recipe:
         batches = {min(images, self.batch_size), images % self.batch_size or self.batch_size}
         shares = [max(1, batch // replicas) for batch in batches]
         return min(share // -(-share // (self.micro_batch_size or share)) for share in shares)
+
+    def weigh_classes(self, num_classes: int, labels: Callable[[], Tensor] | None = None) -> None:
+        """Put the weights of the classes into the loss, once.
+
+        Args:
+            num_classes: K.
+            labels: of all training images, int64 [N]; None where they are not at hand, and the weights that are
+                balanced come with a checkpoint.
+
+        Raises:
+            ValueError: one line, for a loss that takes none, and for another number of them.
+        """
+        given = self.class_weights
+        if given is None or isinstance(self.loss, ClassWeighted):
+            return
+        if not isinstance(self.loss, nn.CrossEntropyLoss):
+            raise ValueError(
+                f"recipe.class_weights: {type(self.loss).__name__} takes none; add recipe/loss=cross_entropy"
+            )
+        if given == "balanced":
+            if labels is None:
+                return
+            try:
+                weights = balanced_weights(labels(), num_classes)
+            except ValueError as error:
+                raise ValueError(f"recipe.class_weights=balanced: {error}") from None
+        elif len(given) != num_classes:
+            raise ValueError(f"recipe.class_weights={given}: {len(given)} weights for data.num_classes={num_classes}")
+        else:
+            weights = torch.tensor(given)
+        self.loss = ClassWeighted(self.loss, weights)
 
     def optimizer_for(self, network: nn.Module) -> Optimizer:
         """An optimizer of the network's parameters that learn; see parameter_groups."""

@@ -296,3 +296,11 @@ def test_micro_batches_the_best_network_and_early_stopping_are_those_of_one_devi
     assert_same_run(two, one, tolerance=1e-4)
     assert record_of(two)["tested"] == record_of(one)["tested"]
     assert record_of(two).get("ended") == record_of(one).get("ended")
+
+
+def test_weights_of_classes_and_a_balanced_order_are_those_of_one_device(tmp_path: Path) -> None:
+    words = (
+        *DIGITS, *RAGGED, "recipe/loss=cross_entropy", "recipe.order=balanced", "recipe.micro_batch_size=50",
+        "recipe.class_weights=[9, 1, 1, 1, 1, 1, 1, 1, 1, 0.1]", "recipe/optimizer=sgd",
+    )  # fmt: skip
+    assert_same_run(finished(tmp_path / "two", *words, "trainer.devices=2"), finished(tmp_path / "one", *words))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnlit.training.losses import MaximumAPosteriori, MeanSquaredDistance
+from cnnlit.training.losses import ClassWeighted, MaximumAPosteriori, MeanSquaredDistance, balanced_weights
 
 
 def distances(count: int = 6, low: float = 0, high: float = 30) -> tuple[Tensor, Tensor]:
@@ -83,3 +83,29 @@ def test_cross_entropy_is_stable_at_large_logits(right: float, wrong: float, exp
     logits = torch.full((1, 10), wrong)
     logits[0, 2] = right
     assert nn.CrossEntropyLoss()(logits, torch.tensor([2])).item() == pytest.approx(expected)
+
+
+def test_weights_of_classes_multiply_each_image_and_the_mean_is_over_images() -> None:
+    y, labels = distances()
+    weights = torch.arange(1.0, 11.0).double()
+    weighted = ClassWeighted(nn.CrossEntropyLoss(), weights).double()
+    each = nn.CrossEntropyLoss(reduction="none")(-y, labels)
+    assert weighted(-y, labels).item() == pytest.approx((weights[labels] * each).mean().item())
+    shares = torch.nn.functional.one_hot(labels, 10).double()
+    assert weighted(-y, shares).item() == pytest.approx(weighted(-y, labels).item())
+
+
+def test_a_batch_in_parts_is_the_whole_batch_whichever_classes_are_in_them() -> None:
+    y, labels = distances()
+    weighted = ClassWeighted(nn.CrossEntropyLoss(label_smoothing=0.1), torch.tensor([1.0] * 5 + [20.0] * 5)).double()
+    parts = [weighted(-y[part], labels[part]).item() * len(labels[part]) / 6 for part in (slice(0, 2), slice(2, 6))]
+    assert sum(parts) == pytest.approx(weighted(-y, labels).item())
+
+
+def test_balanced_weights_give_every_class_the_same_say_and_images_one_on_average() -> None:
+    labels = torch.tensor([0] * 6 + [1] * 3 + [2])
+    weights = balanced_weights(labels, 3)
+    assert (weights * torch.bincount(labels)).tolist() == pytest.approx([10 / 3] * 3)
+    assert weights[labels].mean().item() == pytest.approx(1)
+    with pytest.raises(ValueError, match="no training images of class 3"):
+        balanced_weights(labels, 4)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, Trainer, seed_everything
+from torch.nn import CrossEntropyLoss
 from torch.optim import AdamW
 
 from cnnlit.callbacks.averaging import PolyakAveraging
@@ -105,6 +106,20 @@ def fine_tuned() -> Recipe:
         averaging_decay=0.9,
         freeze=["c1", "s2"],
         layer_rates={"c3": 0.5},
+    )
+
+
+def balanced() -> Recipe:
+    """Classes that are shown equally often, and count differently."""
+    return Recipe(
+        batch_size=200,
+        epochs=EPOCHS,
+        order="balanced",
+        loss=CrossEntropyLoss(),
+        class_weights=[1.0, 5.0, *[1.0] * 8],
+        optimizer=partial(AdamW, lr=0.005),
+        schedule=WarmupCosine,
+        averaging_decay=0.9,
     )
 
 
@@ -219,6 +234,17 @@ def test_a_run_that_is_killed_before_it_wrote_an_epochs_row_writes_it_when_it_is
     resumed = fit(tmp_path, recipe(), resume=True)
     state, rows = whole(recipe)
     assert_same_state(resumed, state)
+    assert curves(tmp_path) == rows
+
+
+@pytest.mark.parametrize("step", [3, 2 * STEPS + 1])
+def test_a_run_with_balanced_classes_resumes_in_its_epoch(tmp_path: Path, whole: Any, step: int) -> None:
+    with pytest.raises(SystemExit):
+        fit(tmp_path, balanced(), CutOff(step))
+    resumed = fit(tmp_path, balanced(), resume=True)
+    state, rows = whole(balanced)
+    assert_same_state(resumed, state)
+    assert torch.equal(state["class_weights"], torch.tensor([1.0, 5.0, *[1.0] * 8]))
     assert curves(tmp_path) == rows
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from cnnlit.data.loading.balance import balanced
 from cnnlit.data.transforms.random_numbers import generator
 
-Order = Literal["fresh", "constant", "sequential"]
+Order = Literal["fresh", "constant", "balanced", "sequential"]
 Presentations = tuple[int, Tensor]
 
 MIXED_BLOCKS = 16
@@ -23,13 +24,18 @@ class BatchSampler(Sampler[Presentations]):
     make up a sweep; sweep follows sweep, and each epoch takes the next presentations. With one version and one pass per
     epoch, a sweep is an epoch.
 
+    In a `balanced` order an epoch shows each class equally often, up to one presentation: those of rare classes several
+    times, in versions that follow one another, and not all of common ones. See cnnlit.data.loading.balance.
+
     The order depends on seed and epoch alone, so an interrupted run finds its place again with `skip`, whatever the
     number of workers. The last batch holds the remainder.
 
     Args:
         num_images: number of images.
         batch_size: presentations per batch, over all replicas.
-        order: a new random order each sweep, the same random order each sweep, or the order of the images.
+        order: a new random order each sweep, the same random order each sweep, a new random order each epoch in
+            which all classes are equally frequent, or the order of the images.
+        labels: of the images, int64 [num_images], for a balanced order.
         block_images: 1 to shuffle single images. More shuffles blocks of so many neighbours on the disk, and then the
             images of MIXED_BLOCKS blocks at a time: the disk reads in long strides, and a batch is as diverse as so
             many blocks.
@@ -49,6 +55,7 @@ class BatchSampler(Sampler[Presentations]):
         batch_size: int,
         *,
         order: Order,
+        labels: Tensor | None = None,
         seed: int = 0,
         versions: int = 1,
         passes_per_epoch: int = 1,
@@ -61,6 +68,7 @@ class BatchSampler(Sampler[Presentations]):
         self.epoch_length = num_images * passes_per_epoch
         self.batch_size = batch_size
         self.order = order
+        self.labels = labels
         self.block_images = block_images
         self.places = places
         self.num_images = num_images
@@ -93,6 +101,10 @@ class BatchSampler(Sampler[Presentations]):
 
     def presentations(self, epoch: int) -> Tensor:
         """All presentations of an epoch in order, int64 [num_images * passes_per_epoch]."""
+        if self.order == "balanced":
+            assert self.labels is not None
+            images, times = balanced(self.labels, self.epoch_length, generator(self.seed, epoch))
+            return images + self.num_images * (times % (self.sweep_length // self.num_images))
         first, offset = divmod(epoch * self.epoch_length, self.sweep_length)
         last = (offset + self.epoch_length - 1) // self.sweep_length + first
         sweeps = torch.cat([self._sweep(number) for number in range(first, last + 1)])

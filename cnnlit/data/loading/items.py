@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+from torchvision.datasets import VisionDataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
 
@@ -68,6 +69,29 @@ class PresentedItems(Dataset[Any]):
                 moving_on(1 + presentation)
                 items.append(self.items[number])
         return self.collate(items)
+
+
+def labels_of(items: Any, key: Any = 1) -> Tensor:
+    """The classes of the items of a map-style data set, int64 [N].
+
+    torchvision's data sets, and Subsets of them, have a list of them; each item of any other set is made once.
+
+    Args:
+        items: number -> an item.
+        key: where in an item the class is.
+    """
+    listed = _listed(items.dataset) if isinstance(items, Subset) else _listed(items)
+    if listed is not None:
+        return listed[torch.as_tensor(items.indices)] if isinstance(items, Subset) else listed
+    with drawing(0):
+        return torch.tensor([int(items[number][key]) for number in range(len(items))])
+
+
+def _listed(items: Any) -> Tensor | None:
+    changed = getattr(items, "target_transform", None) or not getattr(items, "transform", None)
+    if not isinstance(items, VisionDataset) or changed or not hasattr(items, "targets"):
+        return None
+    return torch.as_tensor(items.targets, dtype=torch.int64)
 
 
 class LoaderBatches(Sampler[Presentations]):
