@@ -1,12 +1,13 @@
 """Counts that stay exact however a test is split into batches and spread over devices."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.functional import classification
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 
 class TopKError(Metric):
@@ -149,3 +150,32 @@ class RunningTotals:
 
     def load_state_dict(self, state: dict[str, Tensor | float]) -> None:
         vars(self).update(state)
+
+
+class Predictions(NamedTuple):
+    """A network's predictions, image by image in the order of the test set."""
+
+    labels: Tensor
+    """int64 [N], the true classes."""
+    predicted: Tensor
+    """int64 [N], the class with the largest logit."""
+    confidence: Tensor
+    """float32 [N], the softmax probability of that class."""
+
+
+def predictions_of_all(answers: Sequence[tuple[Tensor, ...]], *, several: bool) -> Predictions:
+    """The answers to all batches, in the order of the test set.
+
+    Args:
+        answers: to each batch: positions in the test set, labels, predicted classes, confidence, each [N].
+        several: whether there are several devices, all of which have to call this at once; an image that two of them
+            have seen is counted once.
+    """
+    parts = [torch.cat(each) for each in zip(*answers, strict=True)]
+    if several:
+        parts = [torch.cat(gather_all_tensors(each)) for each in parts]
+    order = parts[0].argsort(stable=True)
+    positions, labels, predicted, confidence = (part[order] for part in parts)
+    first = torch.ones_like(positions, dtype=torch.bool)
+    first[1:] = positions[1:] != positions[:-1]
+    return Predictions(labels[first], predicted[first], confidence[first])

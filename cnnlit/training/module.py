@@ -2,33 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.utilities.distributed import gather_all_tensors
 
 import cnnlit
 from cnnlit.training.fine_tuning import freeze, hold_statistics
-from cnnlit.training.hook_internals import QuickHooks
 from cnnlit.training.losses import ClassWeighted
-from cnnlit.training.metrics import RunningTotals, of_classes, split_metrics
+from cnnlit.training.metrics import Predictions, RunningTotals, of_classes, predictions_of_all, split_metrics
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, nominal_rate
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Plateau
-
-
-class Predictions(NamedTuple):
-    """A network's predictions, image by image in the order of the test set."""
-
-    labels: Tensor
-    """int64 [N], the true classes."""
-    predicted: Tensor
-    """int64 [N], the class with the largest logit."""
-    confidence: Tensor
-    """float32 [N], the softmax probability of that class."""
+from cnnlit.training.step_internals import QuickHooks
 
 
 class ImageClassification(QuickHooks):
@@ -240,20 +228,14 @@ class ImageClassification(QuickHooks):
 
     def on_test_epoch_end(self) -> None:
         self._report("test", self.test_metrics)
-        answers = [torch.cat(parts) for parts in zip(*self._answers, strict=True)]
-        if self.trainer.world_size > 1:
-            answers = [torch.cat(gather_all_tensors(part)) for part in answers]
-        # In the order of the test set, without repeating images that two devices have both seen.
-        order = answers[0].argsort(stable=True)
-        positions, labels, predicted, confidence = (part[order] for part in answers)
-        first = torch.ones_like(positions, dtype=torch.bool)
-        first[1:] = positions[1:] != positions[:-1]
-        self.test_predictions = Predictions(labels[first], predicted[first], confidence[first])
+        self.test_predictions = predictions_of_all(self._answers, several=self.trainer.world_size > 1)
         self._answers.clear()
 
     def restrict_answers(self, classes: Tensor) -> None:
         """Let a test answer with some of the classes alone, int64 [at least 1], sorted; the images are of no others."""
         self.answerable = classes
+        if isinstance(self.loss, ClassWeighted):
+            self.loss = ClassWeighted(self.loss, self.loss.weight[classes])  # type: ignore[index]
         self.test_metrics = split_metrics(len(classes))
 
     def test_result(self) -> dict[str, float]:
@@ -298,7 +280,9 @@ class ImageClassification(QuickHooks):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "class_weights" in checkpoint and not isinstance(self.loss, ClassWeighted):
-            self.loss = ClassWeighted(self.loss, checkpoint["class_weights"]).to(self.device)  # type: ignore[arg-type]
+            weights = checkpoint["class_weights"].to(self.device)
+            among = slice(None) if self.answerable is None else self.answerable
+            self.loss = ClassWeighted(self.loss, weights[among])  # type: ignore[arg-type]
         running = checkpoint["running"]
         # The sums are those of all devices, so only one of them continues from them.
         self.running.load_state_dict(running if self.global_rank == 0 else RunningTotals().state_dict())

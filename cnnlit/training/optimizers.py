@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from cnnlit.training.foreach_internals import damped_step
+from cnnlit.training.step_internals import damped_step
 
 Exempt = Literal["biases", "normalization"]
 

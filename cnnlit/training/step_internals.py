@@ -1,8 +1,13 @@
-"""What makes Lightning's hooks cheap."""
+"""What makes a small network's steps cheap: Lightning's hooks, and torch's arithmetic on whole lists of tensors.
+
+torch.optim is written in the latter, which has no public names.
+"""
 
 from typing import Any
 
+import torch
 from lightning import LightningModule
+from torch import Tensor
 
 
 class QuickHooks(LightningModule):
@@ -18,3 +23,14 @@ class QuickHooks(LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+
+def damped_step(
+    parameters: list[Tensor], gradients: list[Tensor], curvatures: list[Tensor], *, lr: float, mu: float
+) -> None:
+    """parameter -= lr * gradient / (curvature + mu), in place and for all of them at once.
+
+    On a GPU this is two kernels for the whole network instead of two for each parameter.
+    """
+    damped = torch._foreach_add(curvatures, mu)
+    torch._foreach_addcdiv_(parameters, gradients, damped, -lr)
