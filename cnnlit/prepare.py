@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
 IMAGENET = 1_281_167
 """Training images of ILSVRC 2012."""
 
-WORDS = {"train": "training", "val": "validation"}
+WORDS = {"train": "training", "val": "validation", "dev": "development"}
 
 
 def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, Ge(0)]) -> None:

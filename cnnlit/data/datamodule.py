@@ -54,6 +54,7 @@ class ResumableData(LightningDataModule):
         class_folders: the id of each class, which is the folder of its images; or empty.
         known_classes: those of the trained network that is tested, see `answer_for`; None while one is trained.
         absent_classes: after `setup`, labels of those of which there are no images.
+        as_0_1: whether sets are taken apart as version 0.1.0 did, whose runs go on so.
         published_errors: test index -> answer of each error of a published network, to be compared with; or None.
         datasets: of each split, for the loaders that are inherited.
         eval_transform: PIL image -> float [C, image_size, image_size], as a test presents it; for cnnlit.predict.
@@ -65,6 +66,7 @@ class ResumableData(LightningDataModule):
     class_folders: Sequence[str] = ()
     known_classes: KnownClasses | None = None
     absent_classes: Sequence[int] = ()
+    as_0_1 = False
     published_errors: dict[int, int] | None = None
     eval_transform: Callable[[Any], Tensor] | None = None
 

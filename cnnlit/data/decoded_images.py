@@ -33,6 +33,7 @@ class DecodedImageData(ImageData[ImageSet]):
     Beside the options of ImageData, every subclass has:
 
     - `root`: the folder that holds the set. How its files are laid out is recognised, see cnnlit.data.sources.layouts.
+    - `train`, `val`, `test`: its folders to train, validate and test with, where they are not called so, see Named.
     - `block_images`: 1 for any order; more, for a prepared store on a slow disk, reads so many neighbours at a time.
       See BatchSampler.
     - `num_workers`: processes that decode images; if it is one, a thread. None for one per core.
@@ -53,6 +54,7 @@ class DecodedImageData(ImageData[ImageSet]):
                 f"data.block_images={self.hparams['block_images']}: these images are stored class by class; "
                 "python -m cnnlit.prepare stores images so that neighbours are of different classes"
             )
+        self._own_val = listing.val
         return listing.train, listing.test
 
     @property

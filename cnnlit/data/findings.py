@@ -14,7 +14,8 @@ class Finding:
     class_names: list[str]
     train: Counter[str]
     val: Counter[str]
-    """The official validation set, which serves as the test set."""
+    """What is called a validation set; where there is no test set, it is tested."""
+    test: Counter[str] = field(default_factory=Counter)
     scanned: int = 0
     """Number of files that were read and decoded."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -33,7 +34,8 @@ class Finding:
             "class_names": self.class_names,
             "train": self.train.total(),
             "val": self.val.total(),
-            "extremes": {"train": _extremes(self.train), "val": _extremes(self.val)},
+            "test": self.test.total(),
+            "extremes": {part: _extremes(getattr(self, part)) for part in ("train", "val", "test")},
             "scanned": self.scanned,
             "unreadable": list(self.unreadable),
             "reasons": list(self.unreadable.values()),

@@ -18,6 +18,7 @@ from cnnlit.data.loading.pixel_statistics import pixel_statistics
 from cnnlit.data.sources.class_ids import matched, renamed
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import SOUGHT, find_images
+from cnnlit.data.sources.named_splits import Named
 from cnnlit.data.splits import hold_out
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize, PCAColour
@@ -84,12 +85,13 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         self.class_names: Sequence[str] = []
         self.class_folders: Sequence[str] = []
         self._listing: Listing | None = None
+        self._own_val: ImagesT | None = None
         self._remarks: list[str] = []
         self._splits: dict[str, ImagesT] = {}
 
     @abstractmethod
     def _read(self) -> tuple[ImagesT, ImagesT | None]:
-        """All training images, and the test images if the set has any; sets `class_names`."""
+        """All training images, and the test images if the set has any; sets `class_names`, and `_own_val` likewise."""
 
     @abstractmethod
     def _single_view(self, images: ImagesT, augmentation: Augmentation) -> Dataset[Any]:
@@ -114,7 +116,8 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
                 "data: these images are in no files that could be prepared; use data=imagenet or data=folder"
             )
         if self._listing is None:
-            found = find_images(self._root, self.source)
+            named = Named(*(self.hparams.get(part) for part in Named._fields))
+            found = find_images(self._root, self.source, named, as_0_1=self.as_0_1)
             class_map = self.hparams.get("class_map")
             self._listing = renamed(found, class_map) if class_map else found
         return self._listing
@@ -136,6 +139,7 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
             )
         self.class_names = listing.class_names
         self.class_folders = listing.classes
+        self._remarks += listing.remarks
         return listing
 
     def _matched(self, listing: Listing, folder: Path) -> Listing:
@@ -173,12 +177,12 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         if not len(training):
             if stage == "fit":
                 raise ValueError(f"{self.hparams['root']} holds only images to test with, none to train on")
-            self._splits = {"train": training, "val": training, "test": test}
+            self._splits = {"train": training, "val": self._own_val or training, "test": test}
             return
-        train, val = hold_out(training.labels, self.hparams["val_split"], seed)
+        train, val = hold_out(training.labels, 0 if self._own_val else self.hparams["val_split"], seed)
         if size > len(train):
             raise ValueError(f"recipe.batch_size={size} is more than the {len(train)} training images")
-        self._splits = {"train": training.subset(train), "val": training.subset(val), "test": test}
+        self._splits = {"train": training.subset(train), "val": self._own_val or training.subset(val), "test": test}
 
     @property
     def num_images(self) -> dict[str, int]:

@@ -126,8 +126,10 @@ class TinyImageNet(InMemoryImageData):
 
     def _read(self) -> tuple[LoadedImages, LoadedImages | None]:
         listing = self._find_classes()
-        training, *test = load([listing.train, *([listing.test] if listing.test else [])])
-        return training, test[0] if test else None
+        sets = {part: images for part in ("train", "test", "val") if (images := getattr(listing, part)) is not None}
+        loaded = dict(zip(sets, load(list(sets.values())), strict=True))
+        self._own_val = loaded.get("val")
+        return loaded["train"], loaded.get("test")
 
 
 class SyntheticImages(InMemoryImageData):

@@ -27,6 +27,7 @@ from cnnlit.data.sources.archives import Split, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
 from cnnlit.data.sources.folders import class_folders, images_in
 from cnnlit.data.sources.layouts import places
+from cnnlit.data.sources.named_splits import is_called_test
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import progress
 
@@ -87,17 +88,21 @@ class Inspection:
                 if archives := unextracted(folder):
                     return _archived(folder, archives)
             raise
-        splits = [listing.train, *([listing.test] if listing.test else [])]
+        splits = [part for part in (listing.train, listing.val, listing.test) if part is not None]
+        tested = "test" if listing.val or data.hparams.get("test") or _is_called_test(listing.test) else "val"
+        parts = {"val": listing.val, "test": None, tested: listing.test}
         finding = Finding(
             listing.layout,
             os.path.commonpath([files.folder for files in splits]),
             listing.class_names,
             train=_counts(listing.train, listing.classes),
-            val=_counts(listing.test, listing.classes),
+            val=_counts(parts["val"], listing.classes),
+            test=_counts(parts["test"], listing.classes),
+            notes=list(listing.remarks),
         )
         if listing.test is None:
             share = data.hparams["test_split"]
-            finding.notes.append(f"There is no validation set: data.test_split={share} of the images is for the test.")
+            finding.notes.append(f"There is no test set: data.test_split={share} of the images is for the test.")
         if self.scan == "none":
             finding.notes.append("Unreadable files were not looked for: doctor.scan=none.")
         sound = [self._scan(files, finding) for files in splits]
@@ -197,6 +202,10 @@ def _counts(files: ImageSet | None, classes: list[str]) -> Counter[str]:
     if not files:
         return Counter()
     return Counter(dict(zip(classes, files.labels.bincount(minlength=len(classes)).tolist(), strict=True)))
+
+
+def _is_called_test(files: ImageSet | None) -> bool:
+    return files is not None and is_called_test(Path(files.folder))
 
 
 def _reason(files: ImageSet, index: int) -> str | None:

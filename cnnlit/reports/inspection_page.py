@@ -31,7 +31,7 @@ def page(finding: dict[str, Any]) -> Page:
 
 def _splits(finding: dict[str, Any]) -> Table:
     rows = []
-    for split in ("train", "val"):
+    for split in ("train", "val", "test") if finding["test"] else ("train", "val"):
         extremes = finding["extremes"][split] or {}
         cells = (
             f"{count:,} ({name})" for name, count in (extremes.get(end, ("", 0)) for end in ("smallest", "largest"))
@@ -42,7 +42,7 @@ def _splits(finding: dict[str, Any]) -> Table:
 
 def _unreadable(finding: dict[str, Any]) -> str:
     count, scanned = len(finding["unreadable"]), finding["scanned"]
-    total = finding["train"] + finding["val"]
+    total = finding["train"] + finding["val"] + finding["test"]
     hint = "" if scanned == total else "; doctor.scan=all reads everything"
     lines = [f"Unreadable: {count:,} of {scanned:,} that were read{hint}."]
     pairs = list(zip(finding["unreadable"], finding["reasons"], strict=True))

@@ -134,6 +134,20 @@ def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> 
     return ImageFiles(folder, np.array([os.fsencode(name) for name in names], np.bytes_), labels)
 
 
+def held_in(folder: Path) -> str:
+    """What a folder holds, in words."""
+    if not folder.is_dir():
+        return f"there is no folder {folder.absolute()}"
+    folders = folders_in(folder)
+    files = sorted(path.name for path in folder.iterdir() if path.name not in folders)
+    parts = [
+        f"{len(names):,} {kind}{'s' if len(names) > 1 else ''} ({some(names)})"
+        for kind, names in (("folder", folders), ("file", files))
+        if names
+    ]
+    return f"{folder.absolute()} holds {' and '.join(parts) or 'nothing'}"
+
+
 def some(names: Iterable[str]) -> str:
     """The first three names, and how many more there are."""
     names = list(names)

@@ -41,7 +41,8 @@ RECORD = np.dtype(
 )
 """One image in the index; offset and length in bytes."""
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "dev"]
+"""`val` is what is tested, as ImageNet's validation set is; `dev` what a set names for validation beside it."""
 
 
 class StoredImage:
@@ -193,7 +194,8 @@ def find_prepared(root: str | Path) -> Listing | None:
     about = read_about(folder)
     train = StoredImages(folder, "train")
     test = StoredImages(folder, "val") if "val" in about["splits"] else None
-    return Listing("prepared", train, test, about["classes"], about["class_names"])
+    val = StoredImages(folder, "dev") if "dev" in about["splits"] else None
+    return Listing("prepared", train, test, about["classes"], about["class_names"], val)
 
 
 def verify(folder: Path) -> int:

@@ -196,7 +196,7 @@ def psnr(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 def _splits(listing: Listing) -> dict[Split, ImageSet]:
-    splits: dict[Split, ImageSet | None] = {"train": listing.train, "val": listing.test}
+    splits: dict[Split, ImageSet | None] = {"train": listing.train, "val": listing.test, "dev": listing.val}
     return {split: images for split, images in splits.items() if images is not None}
 
 

@@ -1,6 +1,7 @@
 """ImageNet's archives come out whole, wherever they were cut off, and nothing comes out that does not belong there."""
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from as_typed import here
 
 from cnnlit.data.image_folders import ImageNet
 from cnnlit.data.sources import archives
@@ -312,3 +314,15 @@ def test_of_what_is_half_extracted_the_disk_needs_room_for_the_rest(
     usage = shutil.disk_usage(official)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=int(size) - 1000))
     extract_archives(official)
+
+
+def test_official_archives_come_before_a_set_beside_them(tmp_path: Path, official: Path) -> None:
+    v2 = official / "imagenetv2-matched-frequency-format-val"
+    for wnid in WNIDS:
+        (v2 / wnid).mkdir(parents=True)
+        (v2 / wnid / "1.jpeg").touch()
+    found = json.loads(here(tmp_path, "doctor", "data=imagenet", f"data.root={official}", "data.num_classes=3",
+                            "doctor.seconds=0", "format=json").stdout)  # fmt: skip
+    assert found["layout"] == "official archives"
+    with pytest.raises(FileNotFoundError, match=r"ILSVRC2012_img_train.tar.* not extracted yet"):
+        find_images(official, "imagenet")

@@ -117,7 +117,7 @@ def test_a_train_folder_alone_has_no_test(photographs: Path, tmp_path: Path) -> 
 
 def test_parts_of_a_set_are_never_classes(tmp_path: Path) -> None:
     touch(tmp_path / "Val" / "a.JPEG", tmp_path / "Test" / "b.JPEG")
-    with pytest.raises(FileNotFoundError, match=r"holds 2 folders \(Test, Val\)"):
+    with pytest.raises(ValueError, match=r"Val holds 1 images \(a.JPEG\) and no class folders"):
         find_images(tmp_path)
 
 
