@@ -81,14 +81,14 @@ def predict(settings: PredictSettings) -> None:
         from cnnlit.data.user_images import find_given
 
         settings.check()
-        files = find_given(settings.places)
+        given = find_given(settings.places)
         predictor = _open(settings)
-        predictions, refusals = predictor.predict(files, settings.top)
+        predictions, refusals = predictor.predict(given.files, settings.top)
         drawn = _draw(settings, predictor, predictions) if settings.to and predictions else []
     (_print_json if settings.format == "json" else _print_table)(predictor, predictions)
     for path in drawn:
         print(path, file=sys.stderr if settings.format == "json" else sys.stdout)
-    for line in refusals:
+    for line in (*given.remarks, *refusals):
         print(f"cnnlit: {line}", file=sys.stderr)  # noqa: T201
     if refusals:
         sys.exit(1)

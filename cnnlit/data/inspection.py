@@ -25,7 +25,8 @@ from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.small_images import SmallImages
 from cnnlit.data.sources.archives import Split, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
-from cnnlit.data.sources.folders import class_folders, images_in
+from cnnlit.data.sources.folders import class_folders
+from cnnlit.data.sources.found_files import files_below
 from cnnlit.data.sources.layouts import places
 from cnnlit.data.sources.named_splits import is_called_test
 from cnnlit.data.transforms.random_numbers import generator
@@ -185,7 +186,7 @@ def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
             counts[split] = count_archived(archives[split], split)
         elif (folder / split).is_dir():
             places = {name: folder / split / name for name in class_folders(folder / split)}
-            counts[split] = Counter({name: len(images_in(place)) for name, place in places.items()})
+            counts[split] = Counter({name: len(files_below(place).images) for name, place in places.items()})
     classes = sorted(set().union(*counts.values()))
     size = sum(path.stat().st_size for path in archives.values())
     return Finding(

@@ -28,7 +28,8 @@ def test_folders_are_searched_with_all_below_them_and_files_are_taken_at_their_w
         write(tmp_path / "folder" / name, photograph(0))
     (tmp_path / "folder" / "notes.txt").write_text("no image")
     single = write(tmp_path / "single.tiff", photograph(0))
-    found = find_given([str(single), str(tmp_path / "folder")])
+    found, remarks = find_given([str(single), str(tmp_path / "folder")])
+    assert remarks == [f"images={tmp_path / 'folder'}: left out, as they are of no kind that is read: 1 .txt"]
     assert found == [str(single), *(str(tmp_path / "folder" / name) for name in ("a.JPG", "b/1.png", "b/2.png"))]
 
 

@@ -72,7 +72,11 @@ class EncodedImage:
         pixels = self._by_turbo() if self._plain else None
         if pixels is None:
             with _refusing(self.name):
-                pixels = _convert(Image.open(io.BytesIO(self._content)))
+                image = Image.open(io.BytesIO(self._content))
+            if image.mode == "F":
+                raise _unreadable(self.name, "its pixels are floating-point numbers; store it with 8 or 16 bits")
+            with _refusing(self.name):
+                pixels = _convert(image)
         return pixels if self._orientation == 1 else np.ascontiguousarray(_upright(pixels, self._orientation))
 
     def _by_turbo(self) -> NDArray[np.uint8] | None:

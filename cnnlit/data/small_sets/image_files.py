@@ -20,13 +20,13 @@ from cnnlit.data.loading.decoding import EncodedImage
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages, load
 from cnnlit.data.small_sets.contents import Contents, Located, as_labels
 from cnnlit.data.small_sets.published import SmallSet
-from cnnlit.data.sources.folders import ImageFiles, folders_in, images_in, some
+from cnnlit.data.sources.folders import ImageFiles, folders_in, some
+from cnnlit.data.sources.found_files import files_below, is_image, is_lossy
 
 TRAINING, TEST = ("train", "training"), ("test", "testing", "t10k", "val", "validation")
 SPLITS = (TRAINING, TEST)
 """Names of folders and files of each split, the first that is there."""
 
-LOSSY = (".jpg", ".jpeg", ".webp")
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("fine_label", "label", "labels", "digit")
 
@@ -66,7 +66,7 @@ def locate_folders(published: SmallSet, folder: Path) -> Located | None:
         return None
     test = next((folder / name for name in TEST if (folder / name).is_dir()), None)
     splits = [part for part in (train, test) if part]
-    lossy = any(_is_lossy(images_in(train / each)) for each in folders_in(train))
+    lossy = any(_is_lossy(files_below(train / each).images) for each in folders_in(train))
     return Located(
         f"class folders of {'JPEG' if lossy else 'image'} files",
         folder,
@@ -125,7 +125,7 @@ def _plain(name: str) -> str:
 
 
 def _is_lossy(names: Iterable[str]) -> bool:
-    return any(name.lower().endswith(LOSSY) for name in names)
+    return any(is_lossy(name) for name in names)
 
 
 def _listed(published: SmallSet, folder: Path) -> ImageFiles:
@@ -134,7 +134,7 @@ def _listed(published: SmallSet, folder: Path) -> ImageFiles:
     if unknown := [name for name in names if name not in labels]:
         raise ValueError(f"{folder} holds {some(unknown)}, which {published.title} has no class of")
     names = sorted(names, key=lambda name: labels[name])
-    files = [(f"{name}/{image}", labels[name]) for name in names for image in images_in(folder / name)]
+    files = [(f"{name}/{image}", labels[name]) for name in names for image in files_below(folder / name).images]
     if not files:
         raise ValueError(f"{folder} holds no images")
     paths, numbers = zip(*files, strict=True)
@@ -143,8 +143,9 @@ def _listed(published: SmallSet, folder: Path) -> ImageFiles:
 
 def _place(name: str) -> tuple[str, str, str] | None:
     """The split, the class and the file's name of a member of an archive."""
-    parts = PurePosixPath(name).parts[-3:]
-    return parts if len(parts) == 3 and parts[0] in (*TRAINING, *TEST) else None
+    parts = PurePosixPath(name).parts
+    split = next((number for number, part in enumerate(parts[:-2]) if part in (*TRAINING, *TEST)), None)
+    return None if split is None or not is_image(name) else (parts[split], parts[split + 1], parts[-1])
 
 
 def _unpacked(published: SmallSet, archive: Path) -> Contents:

@@ -14,13 +14,10 @@ from torch import Tensor
 
 from cnnlit.data.loading.decoding import DecodableImage, open_image
 from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.sources.found_files import FoundFiles, files_below, is_folder, is_image, is_passed_over, kinds
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 WNID = re.compile(r"n\d{8}")
 """A WordNet id, as ImageNet and its relatives name their classes."""
-
-LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found"}
-"""Folders that archivers and file systems leave behind; they are ignored, as are names that begin with a dot."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,8 @@ class ImageFiles:
     """[N], paths below the folder. An array, as each worker would get a copy of its own of a list of strings."""
     labels: Tensor
     """int64 [N]."""
+    passed_over: tuple[str, ...] = ()
+    """Files that lie among them and are of no kind that is read; paths below the folder."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -68,7 +67,7 @@ class Listing(NamedTuple):
 def folders_in(folder: Path) -> list[str]:
     """Sorted names of the folders in a folder, links to folders included, hidden ones not."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if _is_folder(entry) and not _is_passed_over(entry.name))
+        return sorted(entry.name for entry in entries if is_folder(entry) and not is_passed_over(entry.name))
 
 
 def images_in(folder: Path) -> list[str]:
@@ -79,7 +78,7 @@ def images_in(folder: Path) -> list[str]:
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
-    return sorted(name for name in names if name.lower().endswith(SUFFIXES) and not _is_passed_over(name))
+    return sorted(name for name in names if is_image(name) and not is_passed_over(name))
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -99,7 +98,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def list_images(folder: Path, places: Iterable[tuple[str, str]]) -> ImageFiles:
-    """List the images of classes, class by class.
+    """List the images of classes, class by class, those in folders below a class' own included.
 
     Args:
         folder: the one that paths are relative to.
@@ -109,15 +108,28 @@ def list_images(folder: Path, places: Iterable[tuple[str, str]]) -> ImageFiles:
         ValueError: if a class has no images.
     """
     names: list[bytes] = []
+    others: list[str] = []
     counts: list[int] = []
     for name, place in places:
-        found = images_in(folder / place) if (folder / place).is_dir() else []
-        if not found:
-            raise ValueError(f"{folder / place} holds no images of class {name} ({' '.join(SUFFIXES)})")
-        names += [os.fsencode(f"{place}/{image}") for image in found]
-        counts.append(len(found))
+        found = files_below(folder / place) if (folder / place).is_dir() else FoundFiles([], [])
+        if not found.images:
+            beside = f", but {kinds(found.others)}, which are not read" if found.others else ""
+            raise ValueError(f"{folder / place} holds no images of class {name}{beside}")
+        names += [os.fsencode(f"{place}/{image}") for image in found.images]
+        others += [f"{place}/{other}" for other in found.others]
+        counts.append(len(found.images))
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
-    return ImageFiles(folder, np.array(names, np.bytes_), labels)
+    return ImageFiles(folder, np.array(names, np.bytes_), labels, tuple(others))
+
+
+def not_read(images: ImageSet | None) -> list[str]:
+    """A sentence about the files among images that are of no kind that is read; none if there are none."""
+    others = images.passed_over if isinstance(images, ImageFiles) else ()
+    if not others:
+        return []
+    files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    assert images is not None
+    return [f"{images.folder}: {files} of no kind that is read, and left out: {kinds(others)} ({some(others)})"]
 
 
 def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> ImageFiles:
@@ -154,12 +166,11 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def _is_passed_over(name: str) -> bool:
-    return name.startswith(".") or name in LEFT_BY_OTHERS
+def without_later_kinds(images: ImageSet | None) -> ImageSet | None:
+    """Images as version 0.1.0 listed them, whose runs go on with them: five kinds, right in the folder of a class."""
+    if not isinstance(images, ImageFiles) or not len(images):
+        return images
+    depth = [name.count(b"/") for name in images.names.tolist()]
+    known = [name.lower().endswith((b".jpeg", b".jpg", b".png", b".bmp", b".webp")) for name in images.names.tolist()]
+    kept = [number for number in range(len(images)) if known[number] and depth[number] == min(depth)]
+    return images.subset(torch.tensor(kept, dtype=torch.int64))

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 from cnnlit.data.sources.archives import unextracted
 from cnnlit.data.sources.class_names import class_names
-from cnnlit.data.sources.folders import Listing, held_in, images_in, label_images, list_images, some
+from cnnlit.data.sources.folders import (
+    Listing,
+    held_in,
+    images_in,
+    label_images,
+    list_images,
+    not_read,
+    some,
+    without_later_kinds,
+)
 from cnnlit.data.sources.named_splits import AS_USUAL, Named
 from cnnlit.data.sources.parted_folders import one_folder, train_and_validation, training_classes, validation_alone
 from cnnlit.data.stores.store import find_prepared
@@ -76,14 +85,24 @@ def find_images(
     root = Path(root).expanduser().absolute()
     layouts = _layouts(named, as_0_1)
     if found := _in_one(root, layouts):
-        return found
+        return _finished(found, as_0_1)
     below = {folder: found for folder in _below(root, source) if (found := _in_one(folder, layouts))}
     if len(below) > 1:
         names = " and ".join(folder.name for folder in below)
         raise ValueError(f"{root} holds {len(below)} sets, {names}; point data.root to one of them")
     if below:
-        return next(iter(below.values()))
+        return _finished(next(iter(below.values())), as_0_1)
     raise FileNotFoundError(f"{held_in(root)}; expected {EXPECTED}; {SOUGHT[source].obtain}")
+
+
+def _finished(listing: Listing, as_0_1: bool) -> Listing:
+    """With a word on files that are not read; without the images that version 0.1.0 did not read either."""
+    if as_0_1:
+        train, val, test = map(without_later_kinds, (listing.train, listing.val, listing.test))
+        assert train is not None
+        return listing._replace(train=train, val=val, test=test)
+    unread = [*not_read(listing.train), *not_read(listing.val), *not_read(listing.test)]
+    return listing._replace(remarks=(*listing.remarks, *unread))
 
 
 Layout = Callable[[Path], Listing | None]

@@ -78,7 +78,7 @@ def one_folder(folder: Path) -> Listing | None:
     classes = folders_in(folder)
     if len(classes) < 2 or not SPLITS.isdisjoint(name.lower() for name in classes):
         return None
-    if 2 * sum(bool(images_in(folder / name)) for name in classes) <= len(classes):
+    if 2 * sum(_holds_images(folder / name) for name in classes) <= len(classes):
         return None
     files = list_images(folder, ((name, name) for name in class_folders(folder)))
     return Listing("class folders", files, None, classes, class_names(classes, [folder, folder.parent]))
@@ -138,6 +138,14 @@ def _labels_of(held: Path) -> Labels:
 def _above(folder: Path) -> list[Path]:
     """The folder, and for Kaggle's CLS-LOC those above it, where its lists are."""
     return [folder, *(folder.absolute().parents[:3] if folder.name == "CLS-LOC" else ())]
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether there are images in a folder or in one below it; one of splits is a set, not a class."""
+    inside = folders_in(folder)
+    if not SPLITS.isdisjoint(name.lower() for name in inside):
+        return False
+    return bool(images_in(folder)) or any(images_in(folder / name) for name in inside)
 
 
 def _agree(folder: Path, classes: list[str], others: list[str], name: str) -> None:

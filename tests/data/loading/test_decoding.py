@@ -185,3 +185,11 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     assert check(str(tmp_path / "x.JPEG")) is None
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
     assert "DecompressionBomb" in refusal(tmp_path / "x.JPEG")
+
+
+def test_floating_point_pixels_whose_scale_is_not_known_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "height.tiff"
+    Image.new("F", (4, 4), 0.5).save(path)
+    assert check(str(path)) == (
+        f"{path} cannot be read as an image: its pixels are floating-point numbers; store it with 8 or 16 bits"
+    )

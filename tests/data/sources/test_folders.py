@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from as_typed import here
+from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from cnnlit.data.sources.folders import folders_in, images_in, list_images
+from cnnlit.data.sources.found_files import files_below, is_image
 from cnnlit.data.sources.layouts import find_images
 
 
@@ -75,3 +79,79 @@ def test_what_is_named_like_an_image_and_is_none_is_refused_by_its_path_when_it_
 def test_a_class_whose_folder_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds no images of class a"):
         list_images(tmp_path, [("a", "a")])
+
+
+SUFFIXES = [
+    *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "tif", "tiff", "bmp", "dib", "webp", "avif"),
+    *("jp2", "j2k", "ppm", "pgm", "pnm", "tga", "pcx", "ico", "sgi", "qoi"),
+]
+
+
+@pytest.fixture(scope="module")
+def many_kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes with an image of each suffix, half of them in folders below; and two files that are none."""
+    root = tmp_path_factory.mktemp("kinds")
+    for number, name in enumerate(("cat", "dog")):
+        for place, suffix in enumerate(SUFFIXES):
+            path = root / name / ("deeper/still" if place % 2 else "") / f"{place}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            grey = Image.new("L", (16, 16), 90 + 60 * number)
+            (grey if suffix == "pgm" else grey.convert("RGB")).save(path)
+        touch(root / name / f"{name}.heic", root / name / "Thumbs.db")
+    return root
+
+
+def test_every_kind_that_pil_decodes_is_read_in_folders_of_any_depth(many_kinds: Path) -> None:
+    listing = find_images(many_kinds)
+    assert listing.classes == ["cat", "dog"]
+    assert listing.train.labels.bincount().tolist() == [len(SUFFIXES)] * 2
+    for index, label in enumerate(listing.train.labels.tolist()):
+        pixels = listing.train.open(index).rgb()
+        assert pixels.shape == (16, 16, 3)
+        assert abs(pixels.astype(int) - (90 + 60 * label)).max() <= 3, listing.train.path(index)
+
+
+def test_folders_below_a_class_are_read_in_the_order_of_torchvision(many_kinds: Path) -> None:
+    theirs = ImageFolder(str(many_kinds), is_valid_file=is_image)
+    train = find_images(many_kinds).train
+    assert [(train.path(index), label) for index, label in enumerate(train.labels.tolist())] == theirs.samples
+
+
+def test_what_is_not_read_is_said_by_doctor_and_at_the_start_of_a_run(many_kinds: Path, tmp_path: Path) -> None:
+    said = "2 files are of no kind that is read, and left out: 2 .heic (cat/cat.heic, dog/dog.heic)"
+    words = ["data=folder", f"data.root={many_kinds}", "data.num_classes=2"]
+    doctor = here(tmp_path, "doctor", *words, "doctor.seconds=0", "format=json")
+    assert said in doctor.stdout
+    words += ["recipe.epochs=1", "recipe.batch_size=4", "data.image_size=32", "data.num_workers=0", "data.views=null"]
+    trained = here(tmp_path, "train", "model=resnet20", *words, "trainer.accelerator=cpu", f"run_root={tmp_path}")
+    assert trained.returncode == 0, trained.stderr
+    assert said in trained.stderr
+    (record,) = tmp_path.rglob("run.json")
+    assert said in record.read_text()
+
+
+def test_a_class_without_an_image_says_what_is_there_in_its_place(tmp_path: Path) -> None:
+    touch(tmp_path / "train" / "a" / "1.png", tmp_path / "train" / "b" / "1.heic", tmp_path / "train" / "b" / "2.heic")
+    with pytest.raises(ValueError, match=r"b holds no images of class b, but 2 .heic, which are not read"):
+        find_images(tmp_path)
+
+
+def test_links_are_followed_but_not_back_to_where_they_come_from(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "1.png", tmp_path / "b" / "2.png")
+    (tmp_path / "a" / "to b").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "to a").symlink_to(tmp_path / "a")
+    assert files_below(tmp_path / "a").images == ["1.png", "to b/2.png"]
+
+
+def test_sets_beside_each_other_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        touch(tmp_path / name / "train" / "1.png", tmp_path / name / "val" / "1.png")
+    with pytest.raises(FileNotFoundError):
+        find_images(tmp_path)
+
+
+def test_runs_of_0_1_0_go_on_with_the_images_that_they_saw(many_kinds: Path) -> None:
+    names = find_images(many_kinds, as_0_1=True).train.names.tolist()
+    direct = [name for name in sorted(names) if name.startswith(b"cat")]
+    seen = [place for place, suffix in enumerate(SUFFIXES) if suffix in ("jpg", "jpeg", "png", "bmp", "webp")]
+    assert direct == sorted(f"cat/{place}.{SUFFIXES[place]}".encode() for place in seen if place % 2 == 0)
