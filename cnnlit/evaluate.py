@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
     from lightning import Trainer
 
     from cnnlit.data.datamodule import ResumableData
+    from cnnlit.runs.evaluations import TestedSet
     from cnnlit.training.module import ImageClassification
 
 TIMEOUT_SECONDS = 300.0
@@ -46,20 +47,27 @@ class EvaluateSettings(NetworkSettings):
             return Path(self.output)
         return Path(self.run) / "evaluations" if self.run else None
 
+    def tested_set(self, datamodule: "ResumableData") -> "TestedSet":
+        """Whether the images are the run's own, and what their evaluation is called."""
+        from cnnlit.runs.evaluations import tested_set
+        from cnnlit.runs.reading import read_config
+
+        return tested_set(self.data, read_config(Path(self.run))["data"] if self.run else None, datamodule.source)
+
 
 def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
         settings, checkpoint = _what_to_test(settings)
-        module, datamodule = _build(settings, checkpoint)
+        module, datamodule, remarks = _build(settings, checkpoint)
         trainer = _build_trainer(settings.trainer)
-        _note_remarks(trainer, datamodule)
+        _note_remarks(trainer, remarks)
         began = time.perf_counter()
         # What an image or the network refuses on the way is the user's to know too.
         trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:
-        _report(settings, module, _record(settings, module, datamodule, seconds))
+        _report(settings, module, _record(settings, module, datamodule, remarks, seconds))
 
 
 def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | None]:
@@ -77,7 +85,9 @@ def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | N
     return settings, checkpoint
 
 
-def _build(settings: EvaluateSettings, checkpoint: str | None) -> "tuple[ImageClassification, ResumableData]":
+def _build(
+    settings: EvaluateSettings, checkpoint: str | None
+) -> "tuple[ImageClassification, ResumableData, list[str]]":
     import torch
 
     from cnnlit.parallel.trainer import quieten
@@ -90,10 +100,7 @@ def _build(settings: EvaluateSettings, checkpoint: str | None) -> "tuple[ImageCl
     protocol = settings.build_protocol(network)
     datamodule = settings.build_test_data()
     datamodule.tested = settings.split
-    settings.tell_classes(datamodule, Path(checkpoint) if checkpoint else None)
-    datamodule.prepare_data()
-    datamodule.setup("test")
-    datamodule.check_classes()
+    remarks = _set_up(settings, datamodule, checkpoint)
     if not datamodule.num_images[settings.split]:
         raise ValueError(f"split={settings.split}: there are no such images; data.val_split=... holds some out")
     recipe, classes = config.build(settings.recipe), settings.data["num_classes"]
@@ -101,14 +108,31 @@ def _build(settings: EvaluateSettings, checkpoint: str | None) -> "tuple[ImageCl
     if datamodule.absent_classes and settings.data.get("mask_absent"):
         absent = set(datamodule.absent_classes)
         module.restrict_answers(torch.tensor([label for label in range(classes) if label not in absent]))
-    return module, datamodule
+    return module, datamodule, [*remarks, *datamodule.remarks]
 
 
-def _note_remarks(trainer: "Trainer", datamodule: "ResumableData") -> None:
+def _set_up(settings: EvaluateSettings, datamodule: "ResumableData", checkpoint: str | None) -> list[str]:
+    """Find the images to test with, under the labels of the network; what of them differs from what was trained on."""
+    from cnnlit.data.sources.listing_file import LISTING, changes
+
+    run, others = (Path(settings.run) if settings.run else None), bool(settings.tested_set(datamodule).name)
+    listed = run is not None and (run / LISTING).is_file()
+    settings.tell_classes(datamodule, Path(checkpoint) if checkpoint else None)
+    datamodule.as_0_1 = run is not None and not (others or listed)
+    datamodule.prepare_data()
+    changed = changes(run, datamodule.listed()) if run and listed else None
+    # None of another set's images were trained on; a set that was only moved is no other.
+    datamodule.tests_all = others and (run is None or changed is not None)
+    datamodule.setup("test")
+    datamodule.check_classes()
+    return [] if others or not changed else [f"the images are no longer those that run={run} began with: {changed}"]
+
+
+def _note_remarks(trainer: "Trainer", remarks: list[str]) -> None:
     """Say what the result has to be read with."""
     from cnnlit.parallel.trainer import print_note
 
-    for remark in datamodule.remarks if trainer.is_global_zero else ():
+    for remark in remarks if trainer.is_global_zero else ():
         print_note(remark)
 
 
@@ -142,17 +166,19 @@ def _build_trainer(trainer: Node) -> "Trainer":
 
 
 def _record(
-    settings: EvaluateSettings, module: "ImageClassification", datamodule: "ResumableData", seconds: float
+    settings: EvaluateSettings,
+    module: "ImageClassification",
+    datamodule: "ResumableData",
+    remarks: list[str],
+    seconds: float,
 ) -> dict[str, Any]:
     """What is written about a test: its result, and what it was taken of."""
-    from cnnlit.runs.evaluations import tested_set
     from cnnlit.runs.origin import describe_device
-    from cnnlit.runs.reading import network_of, read_config
+    from cnnlit.runs.reading import network_of
 
     split = settings.split
     result = {f"{split}/{name.removeprefix('test/')}": value for name, value in module.test_result().items()}
     run = Path(settings.run) if settings.run else None
-    tested = tested_set(settings.data, read_config(run)["data"] if run else None, datamodule.source)
     return {
         **result,
         f"{split}/seconds": round(seconds, 3),
@@ -160,9 +186,9 @@ def _record(
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
         **({"tested": network_of(run)} if run else {}),
         "protocol": settings.protocol["views"],
-        "set": tested._asdict(),
+        "set": settings.tested_set(datamodule)._asdict(),
         "data": settings.data,
-        "data_remarks": list(datamodule.remarks),
+        "data_remarks": remarks,
     }
 
 

@@ -84,7 +84,14 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
     with config.refusing():
         first.check()
         from cnnlit.callbacks import stop_signals
-        from cnnlit.experiment.assembly import assemble, note_emulation, note_remarks, note_start, prepare_process
+        from cnnlit.experiment.assembly import (
+            assemble,
+            keep_listing,
+            note_emulation,
+            note_remarks,
+            note_start,
+            prepare_process,
+        )
         from cnnlit.experiment.fitting import ENDINGS
         from cnnlit.experiment.lockstep import fit_in_lockstep, test_each, why_not_in_lockstep
         from cnnlit.parallel.trainer import print_note
@@ -108,8 +115,10 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
         module = StackedSeeds(networks, recipe=recipe, num_classes=classes, seeds=[one.seed for one in each])
         if first.compile:
             module.compile()
-        device = alone.trainer.strategy.root_device
+        device, resumed = alone.trainer.strategy.root_device, run.has_checkpoint
         run.open_all([one.of_one_run() for one in each], device=device, resume=bool(first.resume))
+        for each_run in () if resumed else (run, *run.running):
+            keep_listing(each_run, alone.datamodule)
     with saying_how_to_go_on(run, signals.NAMES), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
         note_start(first, alone, run)
         with stop_signals(alone.trainer), run:

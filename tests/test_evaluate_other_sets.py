@@ -171,6 +171,20 @@ def test_evaluations_of_sets_of_one_name_stand_beside_each_other_and_the_runs_ow
     assert (run / "evaluations" / "single_crop.json").read_bytes() == before
 
 
+def test_all_of_another_set_without_parts_is_tested(run: Path, tmp_path: Path) -> None:
+    """And not the tenth of it that training would have held out."""
+    record, *_ = evaluated(run, paint(tmp_path / "apart", itself()))
+    assert record["test/num_images"] == 20
+
+
+def test_a_part_can_be_named_to_be_tested(run: Path, tmp_path: Path) -> None:
+    paint(tmp_path / "parts" / "val", itself())
+    paint(tmp_path / "parts" / "odd", itself(), 3)
+    record, name, _ = evaluated(run, tmp_path / "parts", "data.test=odd")
+    assert record["test/num_images"] == 12
+    assert name == "parts-odd_single_crop"
+
+
 def test_predict_names_a_label_by_id_or_map_and_never_by_place(run: Path, tmp_path: Path) -> None:
     paint(tmp_path / "v2", NUMBERS, 1)
 

@@ -1,6 +1,6 @@
 """The base of every data set: what a DataModule offers so that runs resume, seeds train in lock-step, figures draw."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.items import PresentedItems, labels_of
 from cnnlit.data.sources.class_ids import KnownClasses
 from cnnlit.data.sources.folders import some
+from cnnlit.data.sources.listing_file import ListedImage
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.data.user_images import DrawnItems, as_drawn, transformed
 
@@ -54,6 +55,7 @@ class ResumableData(LightningDataModule):
         class_folders: the id of each class, which is the folder of its images; or empty.
         known_classes: those of the trained network that is tested, see `answer_for`; None while one is trained.
         absent_classes: after `setup`, labels of those of which there are no images.
+        tests_all: whether images without a test set of their own are all tested, and none held out.
         as_0_1: whether sets are taken apart as version 0.1.0 did, whose runs go on so.
         published_errors: test index -> answer of each error of a published network, to be compared with; or None.
         datasets: of each split, for the loaders that are inherited.
@@ -66,6 +68,7 @@ class ResumableData(LightningDataModule):
     class_folders: Sequence[str] = ()
     known_classes: KnownClasses | None = None
     absent_classes: Sequence[int] = ()
+    tests_all = False
     as_0_1 = False
     published_errors: dict[int, int] | None = None
     eval_transform: Callable[[Any], Tensor] | None = None
@@ -76,6 +79,10 @@ class ResumableData(LightningDataModule):
         self.tested: Literal["test", "val"] = "test"
         self.replicas = 1
         self._batches_to_skip = 0
+
+    def listed(self) -> Iterable[ListedImage]:
+        """All images as they lie on the disk, for a resumed run to be sure of them; none if that is not known."""
+        return ()
 
     def answer_for(self, state: Mapping[str, Any]) -> None:
         """Give images the labels of a trained network, whose classes are matched by id; before `setup`.

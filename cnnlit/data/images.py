@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
@@ -18,6 +17,7 @@ from cnnlit.data.loading.pixel_statistics import pixel_statistics
 from cnnlit.data.sources.class_ids import matched, renamed
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import SOUGHT, find_images
+from cnnlit.data.sources.listing_file import ListedImage, listed
 from cnnlit.data.sources.named_splits import Named
 from cnnlit.data.splits import hold_out
 from cnnlit.data.transforms.augmentation import Augmentation
@@ -33,6 +33,8 @@ ValSplit = Annotated[int, Ge(0)] | Annotated[float, Ge(0), Lt(1)]
 TestSplit = Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)]
 
 ABSENT_IN_TRAINING = "a run is tested on all of its classes; leave it out, and say it to cnnlit.evaluate"
+
+TESTED_OF = "{:,} of {:,} images are tested, those that data.test_split={} holds out; data.test=. tests all"
 
 ImagesT = TypeVar("ImagesT", bound=LabelledImages)
 
@@ -109,6 +111,10 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
     def loader(self, dataset: Dataset[Any], batches: BatchSampler | LockstepSampler) -> DataLoader[Any]:
         """Batches of a data set, loaded as in training."""
 
+    def listed(self) -> Iterable[ListedImage]:
+        """See ResumableData."""
+        return listed(self.find()) if self.source in SOUGHT else ()
+
     def find(self) -> Listing:
         """All files of the set. See find_images for errors."""
         if self.source not in SOUGHT:
@@ -129,29 +135,17 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
     def _find_classes(self) -> Listing:
         """All files of the set, once their classes are known to be those that the network expects."""
         listing = self.find()
-        folder = Path(listing.train.folder if len(listing.train) or listing.test is None else listing.test.folder)
+        self._remarks += listing.remarks
         found, expected = len(listing.classes), self.hparams["num_classes"]
         if self.known_classes:
-            listing = self._matched(listing, folder)
+            listing, self.absent_classes, remarks = matched(listing, self.known_classes, self.hparams)
+            self._remarks += remarks
         elif found != expected:
             raise ValueError(
-                f"found {found} classes in {folder}, data.num_classes={expected}; say data.num_classes={found}"
+                f"found {found} classes in {listing.folder}, data.num_classes={expected}; say data.num_classes={found}"
             )
-        self.class_names = listing.class_names
-        self.class_folders = listing.classes
-        self._remarks += listing.remarks
+        self.class_names, self.class_folders = listing.class_names, listing.classes
         return listing
-
-    def _matched(self, listing: Listing, folder: Path) -> Listing:
-        """The files under the labels of the network that is tested."""
-        assert self.known_classes
-        if (said := self.hparams["num_classes"]) != (has := len(self.known_classes.ids)):
-            raise ValueError(f"data.num_classes={said}: the network has {has}, matched by their ids; leave it out")
-        chosen, masked = bool(self.hparams.get("class_map")), bool(self.hparams.get("mask_absent"))
-        found = matched(listing, self.known_classes, chosen=chosen, masked=masked, folder=folder)
-        self.absent_classes = found.absent
-        self._remarks += found.remarks
-        return found.listing
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -171,8 +165,12 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
             raise ValueError(f"data.mask_absent=true: {ABSENT_IN_TRAINING}")
         training, test = self._read()
         seed, size = self.hparams["split_seed"], self.hparams["batch_size"]
-        if test is None:
+        if test is None and self.tests_all:
+            training, test = training.subset(torch.arange(0)), training
+        elif test is None:
             rest, held_out = hold_out(training.labels, self.hparams["test_split"], seed, "data.test_split")
+            if stage == "test" and self.source in SOUGHT:
+                self._remarks.append(TESTED_OF.format(len(held_out), len(training), self.hparams["test_split"]))
             training, test = training.subset(rest), training.subset(held_out)
         if not len(training):
             if stage == "fit":

@@ -1,6 +1,7 @@
 """Small sets, entirely in the memory of the device that trains: digits and what followed MNIST, CIFAR, own arrays."""
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from cnnlit.data.small_sets.downloads import obtain
 from cnnlit.data.small_sets.finding import Found, find
 from cnnlit.data.small_sets.published import PUBLISHED_ERRORS, SETS, TEN, SmallSet
 from cnnlit.data.small_sets.sklearn_digits import read_digits
+from cnnlit.data.sources.listing_file import ListedImage
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import ColourStep, Normalization, as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField
@@ -174,6 +176,12 @@ class SmallImages(InMemoryImageData):
         del self._contents
         if self.hparams["distortion"] != "none":
             self._distortion = self._make_distortion()
+
+    def listed(self) -> Iterable[ListedImage]:
+        """See ResumableData: how many images each part has, and a sum of all of them."""
+        for part, images in self._splits.items():
+            total = zlib.crc32(images.pixels.contiguous().numpy().data, zlib.crc32(images.labels.numpy().data))
+            yield ListedImage(part, "", f"{len(images)} images, CRC-32 {total:08x}")
 
     def _read_whole(self) -> Contents:
         if self.source == "sklearn":

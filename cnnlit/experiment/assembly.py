@@ -12,6 +12,7 @@ from torch import nn
 from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.config import Node
+from cnnlit.data.sources.listing_file import LISTING, changes, write_listing
 from cnnlit.experiment.more_epochs import epochs_before
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.parallel.devices import emulates_bfloat16, num_devices
@@ -77,7 +78,40 @@ def begin(settings: TrainSettings, run: Run) -> Assembly:
         resume=bool(settings.resume),
         longer_than=longer_than,
     )
+    keep_listing(run, assembly.datamodule)
     return assembly
+
+
+def keep_listing(run: Run, datamodule: Any) -> None:
+    """List the images of a new run in its folder; one that began without a listing goes on without."""
+    if run.writes and not run.has_checkpoint:
+        write_listing(run.folder, datamodule.listed())
+
+
+def _set_up(run: Run, datamodule: Any) -> None:
+    """Make the data ready, and be sure that a resumed run has its own."""
+    datamodule.as_0_1 = run.has_checkpoint and not (run.folder / LISTING).is_file()
+    datamodule.prepare_data()
+    _check_images(run, datamodule)  # before other classes are refused for another reason
+    datamodule.setup("fit")
+    _check_images(run, datamodule)
+
+
+def _check_images(run: Run, datamodule: Any) -> None:
+    """Refuse to resume a run on other images than it began with.
+
+    Raises:
+        ValueError: one line about what has changed.
+    """
+    if (
+        run.has_checkpoint
+        and (run.folder / LISTING).is_file()
+        and (changed := changes(run.folder, datamodule.listed()))
+    ):
+        raise ValueError(
+            f"resume={run.folder}: its images are no longer those that it began with: {changed}; put them back as they "
+            "were, or train anew"
+        )
 
 
 def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: int = 1) -> Assembly:
@@ -98,8 +132,7 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
     datamodule: Any = settings.build_data(_order(settings))
     if getattr(datamodule, "takes_replicas", False):
         datamodule.replicas = seeds
-    datamodule.prepare_data()
-    datamodule.setup("fit")
+    _set_up(run, datamodule)
     recipe.weigh_classes(settings.data["num_classes"], lambda: datamodule.training_labels)
     if recipe.order == "balanced" and not settings.trainer.get("overfit_batches"):
         _check_balanced(datamodule)

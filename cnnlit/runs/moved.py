@@ -47,6 +47,11 @@ SOURCES: dict[str, tuple[str, set[str]]] = {
 }
 """The class of each source now, and the options of `Images` that it does not have."""
 
+CLASSES: dict[str, Any] = {"class_map": None, "mask_absent": False}
+PARTS: dict[str, Any] = {"train": None, "val": None, "test": None}
+SINCE = {**dict.fromkeys(("imagenet", "imagenette", "folder"), CLASSES | PARTS), "tiny_imagenet": CLASSES}
+"""Options of a source that `Images` did not have, and what they were without being said."""
+
 
 def update_config(node: Any) -> Any:
     """A configuration, or a part of one, as it would be written now; plain containers."""
@@ -84,5 +89,5 @@ def update_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def _of_its_source(options: dict[str, Any], source: str) -> dict[str, Any]:
     """The options of `Images` that the class of a source has, and that class if they name one."""
     target, dropped = SOURCES[source]
-    kept = {key: value for key, value in options.items() if key not in dropped | {"source"}}
+    kept = {key: value for key, value in options.items() if key not in dropped | {"source"}} | SINCE.get(source, {})
     return kept | {"_target_": target} if "_target_" in kept else kept

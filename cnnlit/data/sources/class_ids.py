@@ -87,19 +87,21 @@ def renamed(listing: Listing, place: str) -> Listing:
     return _relabelled(listing, new, classes, [names.get(each, each) for each in classes])
 
 
-def matched(listing: Listing, known: KnownClasses, *, chosen: bool, masked: bool, folder: Path) -> Matched:
+def matched(listing: Listing, known: KnownClasses, options: Mapping[str, Any]) -> Matched:
     """Images with the labels of a network, whose classes are matched by id, or else by a name that only one has.
 
     Args:
         listing: of the images.
         known: what the network was trained on.
-        chosen: whether a class map names the classes: those that the network does not know are then left out.
-        masked: whether the network may answer with the classes alone of which there are images.
-        folder: of the images, for messages.
+        options: of the data: with a `class_map`, classes that the network does not know are left out; with
+            `mask_absent` the network may answer with the classes alone of which there are images.
 
     Raises:
-        ValueError: one line about classes that the network does not know.
+        ValueError: one line about classes that the network does not know, or another number of them.
     """
+    if (said := options["num_classes"]) != (has := len(known.ids)):
+        raise ValueError(f"data.num_classes={said}: the network has {has}, matched by their ids; leave it out")
+    chosen, masked, folder = bool(options.get("class_map")), bool(options.get("mask_absent")), listing.folder
     id_of = _ids_by_word(known)
     unknown = [each for each in listing.classes if each not in id_of]
     if unknown and (not chosen or len(unknown) == len(listing.classes)):

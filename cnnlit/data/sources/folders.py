@@ -63,6 +63,11 @@ class Listing(NamedTuple):
     remarks: tuple[str, ...] = ()
     """What was found and is not used, or not as its name says; a sentence each."""
 
+    @property
+    def folder(self) -> Path:
+        """Of the images to train on, or where there are none, to test with."""
+        return self.train.folder if len(self.train) or self.test is None else self.test.folder
+
 
 def folders_in(folder: Path) -> list[str]:
     """Sorted names of the folders in a folder, links to folders included, hidden ones not."""
