@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cnnlit.data.duplicates import Twins
+
 
 @dataclass
 class Finding:
@@ -20,6 +22,8 @@ class Finding:
     """Number of files that were read and decoded."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Path -> reason."""
+    twice: list[Twins] = field(default_factory=list)
+    """Images that are in two parts, which a test on them would count as right."""
     problems: list[str] = field(default_factory=list)
     """What a run would be refused for, one sentence each."""
     notes: list[str] = field(default_factory=list)
@@ -39,6 +43,7 @@ class Finding:
             "scanned": self.scanned,
             "unreadable": list(self.unreadable),
             "reasons": list(self.unreadable.values()),
+            "twice": [list(each) for each in self.twice],
             "problems": self.problems,
             "notes": self.notes,
             "speed": asdict(self.speed) | {"keeps_up": self.speed.keeps_up} if self.speed else None,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.decoded_images import DecodedImageData
+from cnnlit.data.duplicates import twins
 from cnnlit.data.findings import Finding, Speed
 from cnnlit.data.images import ImageData
 from cnnlit.data.images_in_memory import SyntheticImages
@@ -25,7 +26,7 @@ from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.small_images import SmallImages
 from cnnlit.data.sources.archives import Split, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
-from cnnlit.data.sources.folders import class_folders
+from cnnlit.data.sources.folders import Listing, class_folders
 from cnnlit.data.sources.found_files import files_below
 from cnnlit.data.sources.layouts import places
 from cnnlit.data.sources.named_splits import is_called_test
@@ -105,10 +106,21 @@ class Inspection:
             share = data.hparams["test_split"]
             finding.notes.append(f"There is no test set: data.test_split={share} of the images is for the test.")
         if self.scan == "none":
-            finding.notes.append("Unreadable files were not looked for: doctor.scan=none.")
+            finding.notes.append(
+                "Unreadable files and files that are there twice were not looked for: doctor.scan=none."
+            )
+        self._find_twins(listing, finding)
         sound = [self._scan(files, finding) for files in splits]
         self._measure(data, next((files for files in sound if len(files)), splits[0]), finding)
         return finding
+
+    def _find_twins(self, listing: Listing, finding: Finding) -> None:
+        """Record images that are trained on and tested."""
+        if self.scan == "none":
+            return
+        parts = {part: images for part in ("train", "val", "test") if (images := getattr(listing, part)) is not None}
+        within = listing.test is None or listing.val is None
+        finding.twice = twins(parts, within=within, most=None if self.scan == "all" else self.sample)
 
     def _scan(self, files: ImageSet, finding: Finding) -> ImageSet:
         """Decode files, record those that cannot be read, and return all others."""

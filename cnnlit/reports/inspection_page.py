@@ -8,7 +8,7 @@ GPU_IMAGES_PER_SECOND = {"ResNet-50": 4_700, "AlexNet": 27_000}
 """Rates at which a recent data-centre GPU trains, from published figures: a rule of thumb."""
 
 MOST_NAMED = 10
-"""At most this many unreadable files are listed."""
+"""At most this many unreadable files are listed, and files that are there twice."""
 
 
 def page(finding: dict[str, Any]) -> Page:
@@ -23,6 +23,7 @@ def page(finding: dict[str, Any]) -> Page:
         f"Layout: {finding['layout']}{where}\nClasses: {finding['classes']:,} ({names})",
         _splits(finding),
         *([_unreadable(finding)] if finding["scanned"] else []),
+        *([_twice(finding["twice"])] if finding["twice"] else []),
         *([_speed(finding["speed"])] if finding["speed"] else []),
         *finding["notes"],
         *(f"A run would be refused: {problem}" for problem in finding["problems"]),
@@ -48,6 +49,13 @@ def _unreadable(finding: dict[str, Any]) -> str:
     pairs = list(zip(finding["unreadable"], finding["reasons"], strict=True))
     lines += [f"  {path} {reason}" for path, reason in pairs[:MOST_NAMED]]
     return "\n".join(lines + ([f"  and {count - MOST_NAMED:,} more"] if count > MOST_NAMED else []))
+
+
+def _twice(twins: list[list[str]]) -> str:
+    files = f"{len(twins):,} pair{'s' if len(twins) > 1 else ''} of files"
+    lines = [f"Twice: {files} with the same content, one to train on and one to test with, or held out for it."]
+    lines += [f"  {one} is {other}" for one, other in twins[:MOST_NAMED]]
+    return "\n".join(lines + ([f"  and {len(twins) - MOST_NAMED:,} more"] if len(twins) > MOST_NAMED else []))
 
 
 def _speed(speed: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import json
 import mmap
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -121,6 +121,12 @@ class StoredImages:
         places = np.empty(len(index), np.int64)
         places[np.lexsort((index["offset"], index["shard"]))] = np.arange(len(index))
         return torch.from_numpy(places)
+
+    @property
+    def sums(self) -> list[Hashable]:
+        """Of each image its length in bytes and its CRC-32, as it is stored."""
+        index = self._index[self._numbers]
+        return list(zip(index["length"].tolist(), index["crc32"].tolist(), strict=True))
 
     def path(self, index: int) -> str:
         """See ImageSet."""
