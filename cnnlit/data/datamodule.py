@@ -202,6 +202,14 @@ class ResumableData(LightningDataModule):
         """What `as_input` does to an image, uint8 [3, H, W], that its owner may not expect."""
         return None
 
+    def part_seen(self, image: Tensor) -> tuple[float, float, float, float] | None:
+        """Which part of an image, uint8 [3, H, W], `as_input` shows the network, in all its views together.
+
+        Returns:
+            left, top, right and bottom as fractions of the width and the height; None if that is no such part.
+        """
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """The number of batches of the current epoch that are done."""
         assert self.trainer is not None

@@ -2,17 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.foreign_images import ForeignImages
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
-from cnnlit.data.loading.image_set import LabelledImages
-from cnnlit.data.loading.multi_view import ViewBatch, ViewGroup
+from cnnlit.data.loading.image_set import LabelledImages, one_size
+from cnnlit.data.loading.multi_view import ViewBatch
 from cnnlit.data.loading.pixel_statistics import pixel_statistics
 from cnnlit.data.sources.class_ids import matched, renamed
 from cnnlit.data.sources.folders import Listing
@@ -23,7 +23,6 @@ from cnnlit.data.splits import hold_out
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize, PCAColour
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
-from cnnlit.data.user_images import render
 
 Count = Annotated[int, Ge(1)]
 NumClasses = Annotated[int, Ge(2)]
@@ -39,7 +38,7 @@ TESTED_OF = "{:,} of {:,} images are tested, those that data.test_split={} holds
 ImagesT = TypeVar("ImagesT", bound=LabelledImages)
 
 
-class ImageData(ResumableData, ABC, Generic[ImagesT]):
+class ImageData(ForeignImages, ABC, Generic[ImagesT]):
     """Colour images, split into training, validation and test. Each source is a subclass with options of its own.
 
     The test set is the official validation set, whose labels are public; where there is none, it is held out of the
@@ -71,8 +70,6 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         views: steps of transforms.geometry and transforms.evaluation_crops, of the test; None for the single view that
             validation has, which is the augmentation without its randomness.
     """
-
-    _in_memory: ClassVar[bool]
 
     def __init__(self, *, augmentation: Sequence[Any], views: Sequence[Any] | None) -> None:
         super().__init__()
@@ -181,6 +178,8 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         if size > len(train):
             raise ValueError(f"recipe.batch_size={size} is more than the {len(train)} training images")
         self._splits = {"train": training.subset(train), "val": self._own_val or training.subset(val), "test": test}
+        if self.picture_size is None and not self.known_classes:
+            self.bring_to(one_size(training))
 
     @property
     def num_images(self) -> dict[str, int]:
@@ -219,50 +218,11 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
             return [(self._normalize(images), places) for images, places in batch.groups], batch.labels
         return batch
 
-    def as_input(self, images: Sequence[Tensor]) -> Tensor | list[ViewGroup]:
-        """See ResumableData."""
-        if self._views is None:
-            pixels, places = self._only_view(images)
-            return self._evaluation.finish(pixels, self._evaluation.draws(0, places))
-        windows = [self._views.windows(torch.tensor([image.shape[1:]])) for image in images]
-        groups = render(images, windows, exactly=self._in_memory)
-        return [(self._normalize(pixels), places) for pixels, places in groups]
-
-    def input_form(self) -> dict[str, Any]:
-        """See ResumableData."""
-        side = self.hparams["image_size"]
-        tall = torch.tensor([[8 * side, 10 * side]])
-        window = self._evaluation.windows(tall, 0, torch.zeros(1, dtype=torch.int64))
-        shown = float(window.box[0, 3] - window.box[0, 1])
-        geometry = {
-            "resize_shorter_side": round(8 * side * side / shown),
-            "interpolation": "bilinear, antialiased",
-            "crop": [side, side],
-            "position": "centre",
-        }
-        black = torch.zeros(1, self.hparams["in_channels"], side, side)
-        add = self._normalize(black)[0]
-        multiply = (self._normalize(black + 255)[0] - add) / 255
-        return {"geometry": geometry, "multiply": multiply, "add": add}
-
-    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
-        """See ResumableData."""
-        return self._only_view(images)[0].round().clamp(0, 255).to(torch.uint8)
-
-    def _only_view(self, images: Sequence[Tensor]) -> ViewGroup:
-        return self._shown_by(self._evaluation, images)
-
-    def _shown_by(self, augmentation: Augmentation, images: Sequence[Tensor]) -> ViewGroup:
-        """Images [C, H, W], each of any size, as an augmentation without chance shows them, 0 to 255."""
-        first = torch.zeros(1, dtype=torch.int64)
-        windows = [augmentation.windows(torch.tensor([image.shape[1:]]), 0, first) for image in images]
-        (view,) = render(images, windows, exactly=self._in_memory)
-        return view
-
     def state_dict(self) -> dict[str, Any]:
         """The place in the epoch, the names of the classes, and the statistics of the training images."""
         kept: dict[str, Any] = {"mean_image": self._normalize.mean_image, "colour_components": None}
         kept |= {"class_names": self.class_names, "class_folders": self.class_folders}
+        kept["picture_size"] = self.picture_size
         for step in self._pca_steps(self._augmentation):
             kept["colour_components"] = step.components
         return super().state_dict() | {name: value for name, value in kept.items() if value is not None}
@@ -271,6 +231,7 @@ class ImageData(ResumableData, ABC, Generic[ImagesT]):
         super().load_state_dict(state_dict)
         self.class_names = state_dict.get("class_names", self.class_names)  # early checkpoints have none
         self.class_folders = state_dict.get("class_folders", self.class_folders)
+        self.bring_to(state_dict.get("picture_size"))
         self._normalize.mean_image = state_dict.get("mean_image")
         for step in self._pca_steps(self._augmentation):
             step.components = state_dict.get("colour_components")

@@ -101,6 +101,7 @@ class TinyImageNet(InMemoryImageData):
     """
 
     source = "tiny_imagenet"
+    _usual_size = (64, 64)
 
     def __init__(
         self,

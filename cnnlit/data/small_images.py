@@ -279,6 +279,9 @@ class SmallImages(InMemoryImageData):
         shown = super().as_seen([self._brought(image) for image in images])
         return shown[:, 0] if shown.shape[1] == 1 else shown
 
+    def part_seen(self, image: Tensor) -> None:
+        """See ResumableData: digits are cut out, scaled and centred first."""
+
     def remark(self, image: Tensor) -> str | None:
         """See ResumableData."""
         return "dark on bright: inverted" if self._is_inverted(image) else None

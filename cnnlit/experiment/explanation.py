@@ -25,6 +25,7 @@ def draw_predictions(predictor: Predictor, predictions: Sequence[Prediction]) ->
             each.probabilities.tolist(),
             predictor.label_of(each.path),
             Path(each.path).name,
+            each.seen,
         )
         for each in predictions[:MOST_DRAWN]
     ]

@@ -37,6 +37,8 @@ class Prediction(NamedTuple):
     """int64 [top], the most probable first."""
     remark: str | None
     """What was done to the image that its owner may not expect."""
+    seen: tuple[float, float, float, float] | None = None
+    """Left, top, right and bottom of what the network saw of it, as fractions; None if that is no such part."""
 
 
 def read_pixels(path: str) -> Tensor:
@@ -136,9 +138,13 @@ class Predictor:
         logits = self.protocol.answer(self.network, inputs, len(images))
         probabilities, classes = most_probable(logits, top)
         return [
-            Prediction(path, image, probable, its_classes, self.datamodule.remark(image))
+            self._prediction(path, image, probable, its_classes)
             for (path, image), probable, its_classes in zip(images, probabilities, classes, strict=True)
         ]
+
+    def _prediction(self, path: str, image: Tensor, probabilities: Tensor, classes: Tensor) -> Prediction:
+        remark, seen = self.datamodule.remark(image), self.datamodule.part_seen(image)
+        return Prediction(path, image, probabilities, classes, remark, seen)
 
     def label_of(self, path: str) -> str | None:
         """The class whose folder an image lies in; Tiny ImageNet has another folder, `images`, between."""

@@ -1,5 +1,6 @@
 """Images from anywhere enter a network as those of its test did."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -101,3 +102,37 @@ def test_a_large_digit_is_brought_to_the_box_of_mnist_by_its_centre_of_mass():
 
 def test_empty_paper_is_no_ink():
     assert not as_digit(torch.full((3, 90, 60), 250, dtype=torch.uint8)).any()
+
+
+def test_a_photograph_is_brought_to_the_size_of_small_training_pictures_before_it_is_cropped():
+    options = {
+        "drawn_images": 30,
+        "batch_size": 4,
+        "image_size": 64,
+        "augmentation": [RandomCrop(pixels=64, padding=8)],
+    }
+    trained = SyntheticImages(**options)
+    trained.setup()
+    asked = SyntheticImages(**options, seed=1)
+    asked.bring_to(trained.picture_size)
+    given = photograph(1, height=300, width=500)
+    seen = asked.as_seen([given.movedim(-1, 0)])[0].movedim(0, -1).numpy().astype(int)
+    shown = Image.fromarray(given.numpy()).resize((106, 64), Image.Resampling.BILINEAR)
+    assert abs(seen - np.asarray(shown.crop((21, 0, 85, 64))).astype(int)).max() <= 2
+    left, top, right, bottom = asked.part_seen(given.movedim(-1, 0))
+    assert (top, bottom) == (0, 1)
+    assert (left, right) == pytest.approx((21 / 106, 85 / 106))
+
+
+def test_pictures_in_files_are_known_by_their_one_size_and_photographs_are_resized_as_the_recipe_says(tmp_path):
+    for number in range(8):
+        for split in ("train", "val"):
+            write(tmp_path / split / "ab"[number % 2] / f"{number}.png", photograph(number, 64, 64))
+    options = {"root": str(tmp_path), "num_classes": 2, "batch_size": 2, "image_size": 64}
+    cropped = ImageFolder(**options, augmentation=[RandomCrop(pixels=64, padding=8)])
+    cropped.setup()
+    assert cropped.picture_size == [64, 64]
+    assert cropped.part_seen(torch.zeros(3, 640, 640)) == (0, 0, 1, 1)
+    resized = ImageFolder(**options, augmentation=[ShorterSide(pixels=128), CenterCrop(pixels=64)])
+    resized.setup()
+    assert resized.part_seen(torch.zeros(3, 640, 640)) == (0.25, 0.25, 0.75, 0.75)

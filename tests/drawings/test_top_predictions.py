@@ -5,7 +5,7 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from cnnlit.drawings.top_predictions import BAR, RIGHT, TILE, TopPredictions, draw_top_predictions
+from cnnlit.drawings.top_predictions import BAR, FRAME, RIGHT, TILE, TopPredictions, draw_top_predictions
 
 ANSWER = TopPredictions(["tench", "goldfish", "cock"], [0.6, 0.3, 0.001], label="goldfish")
 
@@ -29,3 +29,16 @@ def test_without_the_truth_an_image_is_named_and_no_bar_marked() -> None:
 def test_each_image_has_its_answer() -> None:
     with pytest.raises(ValueError, match="1 answers for 2 images"):
         draw_top_predictions([torch.zeros(28, 28, dtype=torch.uint8)] * 2, [ANSWER], "answers")
+
+
+def test_what_the_network_saw_of_an_image_is_framed() -> None:
+    part = ANSWER._replace(seen=(0.25, 0.0, 0.75, 1.0))
+    whole = ANSWER._replace(seen=(0.0, 0.0, 1.0, 1.0))
+    figure = draw_top_predictions([torch.zeros(3, 112, 224, dtype=torch.uint8)] * 2, [part, whole], "answers")
+    axes = figure.axes[0]
+    (frame,) = (patch for patch in axes.patches if to_hex(patch.get_edgecolor()) == FRAME)
+    left, _, _, top = axes.images[0].get_extent()
+    assert isinstance(frame, Rectangle)
+    assert (frame.get_x() - left, frame.get_y() - top) == (TILE / 4, 0)
+    assert (frame.get_width(), frame.get_height()) == (TILE / 2, TILE / 2)
+    assert any("frame: what the network saw" in text.get_text() for text in axes.texts)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ from cnnlit.files import progress
 
 CHUNK = 500
 """Images that a thread decodes before the progress bar moves."""
+
+
+SAMPLE = 32
+"""Files whose size is looked at."""
 
 
 class LabelledImages(Protocol):
@@ -149,3 +153,18 @@ def load(sets: Sequence[ImageSet]) -> list[LoadedImages]:
 
 def _pixels(images: ImageSet, index: int) -> NDArray[np.uint8]:
     return images.open(index).rgb()
+
+
+def one_size(images: LabelledImages) -> list[int] | None:
+    """Height and width of images, if all of them, or of a sample of those in files, have the same."""
+    if isinstance(images, LoadedImages):
+        return list(images.pixels.shape[2:])
+    files = cast(ImageSet, images)
+    sizes = set()
+    for index in np.unique(np.linspace(0, len(files) - 1, SAMPLE).astype(int)).tolist():
+        try:
+            image = files.open(index)
+        except ValueError:  # whoever presents it says so
+            continue
+        sizes.add((image.height, image.width))
+    return list(sizes.pop()) if len(sizes) == 1 else None

@@ -30,6 +30,8 @@ class Augmentation:
 
     Attributes:
         seeds: one, or those of several replicas that are served at once.
+        picture_side: shorter side that images are brought to before they are cropped, where the first step does not
+            resize them; None to take them as they are.
         sweep_length: presentations of each of several replicas: number p of replica r is r * sweep_length + p.
 
     Raises:
@@ -66,6 +68,7 @@ class Augmentation:
         self.image_size = image_size
         self.normalize = normalize
         self.seeds = [seed]
+        self.picture_side: int | None = None
         self.sweep_length = 0
 
     @property
@@ -85,7 +88,7 @@ class Augmentation:
 
     def windows(self, sizes: Tensor, epoch: int, presentations: Tensor) -> Windows:
         """The window of each presentation [N], whose images have heights and widths [N, 2]; all of `image_size`."""
-        windows = Windows.whole(sizes)
+        windows = brought(sizes, self.picture_side, self.geometry[0])
         for place, step in enumerate(self.geometry):
             windows = step(windows, self._uniform(step, place, epoch, presentations), self.factor)
         # Rounded to 1/65,536 of a pixel, so that whole pixels come out as whole numbers.
@@ -126,3 +129,17 @@ class Augmentation:
             own = presentations[its] - replica * self.sweep_length
             drawn[its] = uniform(own, step.num_draws, seed, epoch, 3, place)
         return drawn
+
+
+def brought(sizes: Tensor, side: int | None, first: object) -> Windows:
+    """Windows that show all of images of these heights and widths [N, 2], brought to a shorter side.
+
+    Args:
+        sizes: of the images.
+        side: in pixels of the images; None to take them as they are.
+        first: the step that follows; one that resizes images itself has them as they are.
+    """
+    windows = Windows.whole(sizes)
+    if side is None or getattr(first, "resizes", False):
+        return windows
+    return ShorterSide(pixels=side)(windows, torch.empty(len(sizes), 0, dtype=torch.float64), 1.0)

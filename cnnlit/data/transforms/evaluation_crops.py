@@ -12,6 +12,7 @@ import torch
 from annotated_types import Ge, Len
 from torch import Tensor
 
+from cnnlit.data.transforms.augmentation import brought
 from cnnlit.data.transforms.geometry import Geometry, Pixels, ShorterSide, Windows, corner_or_middle, mirror
 
 
@@ -43,6 +44,7 @@ class Scales:
     """
 
     crop_pixels = None
+    resizes = True
 
     def __init__(self, *, pixels: Annotated[Sequence[Pixels], Len(1)]) -> None:
         self.scales = [ShorterSide(pixels=each) for each in pixels]
@@ -184,6 +186,7 @@ class ViewPlan:
 
     Attributes:
         num_views: windows of each image.
+        picture_side: see Augmentation.
 
     Raises:
         ValueError: for anything that is not such a step, and for a list that ends with neither a crop nor Uncropped.
@@ -205,11 +208,12 @@ class ViewPlan:
         self.steps = list(steps)
         self.factor = image_size / sizing[-1].crop_pixels
         self.image_size = image_size
+        self.picture_side: int | None = None
         self.num_views = math.prod(step.num_views for step in steps if isinstance(step, ViewStep))
 
     def windows(self, sizes: Tensor) -> Windows:
         """The windows of images of heights and widths [N, 2]: N * num_views, image by image."""
-        windows = Windows.whole(sizes)
+        windows = brought(sizes, self.picture_side, self.steps[0])
         for step in self.steps:
             if isinstance(step, ViewStep):
                 windows = step.views(windows, self.factor)

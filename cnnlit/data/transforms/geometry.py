@@ -89,6 +89,7 @@ class ShorterSide:
     """
 
     crop_pixels = None
+    resizes = True
 
     def __init__(self, *, pixels: Pixels | Annotated[list[Pixels], Len(2, 2)]) -> None:
         self.low, self.high = (pixels, pixels) if isinstance(pixels, int) else pixels
