@@ -26,6 +26,8 @@ class ForeignImages(ResumableData):
     """
 
     _in_memory: ClassVar[bool]
+    _shows_parts: ClassVar[bool] = True
+    """Whether a test shows a part of an image, resized."""
     _usual_size: ClassVar[Sequence[int] | None] = None
     """Of the pictures of a set, where early checkpoints do not say."""
 
@@ -49,6 +51,8 @@ class ForeignImages(ResumableData):
 
     def part_seen(self, image: Tensor) -> tuple[float, float, float, float] | None:
         """See ResumableData."""
+        if not self._shows_parts:
+            return None
         height, width = image.shape[1:]
         left, top, right, bottom = self._windows(image).box.unbind(1)
         ends = (torch.minimum(left, right).min(), top.min(), torch.maximum(left, right).max(), bottom.max())

@@ -70,6 +70,8 @@ class SmallImages(InMemoryImageData):
         ValueError: for options that exclude one another.
     """
 
+    _shows_parts = False  # digits are cut out, scaled and centred first
+
     def __init__(
         self,
         *,
@@ -278,9 +280,6 @@ class SmallImages(InMemoryImageData):
         """See ResumableData."""
         shown = super().as_seen([self._brought(image) for image in images])
         return shown[:, 0] if shown.shape[1] == 1 else shown
-
-    def part_seen(self, image: Tensor) -> None:
-        """See ResumableData: digits are cut out, scaled and centred first."""
 
     def remark(self, image: Tensor) -> str | None:
         """See ResumableData."""
