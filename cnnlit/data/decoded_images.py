@@ -42,6 +42,7 @@ class DecodedImageData(ImageData[ImageSet]):
     """
 
     _in_memory = False
+    _shows_parts = True
 
     def __init__(self, *, augmentation: Sequence[Any], views: Sequence[Any] | None) -> None:
         super().__init__(augmentation=augmentation, views=views)

@@ -26,8 +26,8 @@ class ForeignImages(ResumableData):
     """
 
     _in_memory: ClassVar[bool]
-    _shows_parts: ClassVar[bool] = True
-    """Whether a test shows a part of an image, resized."""
+    _shows_parts: ClassVar[bool] = False
+    """Whether a test shows a part of an image, resized; digits are cut out and centred."""
     _usual_size: ClassVar[Sequence[int] | None] = None
     """Of the pictures of a set, where early checkpoints do not say."""
 

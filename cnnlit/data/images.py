@@ -14,12 +14,12 @@ from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.image_set import LabelledImages, one_size
 from cnnlit.data.loading.multi_view import ViewBatch
 from cnnlit.data.loading.pixel_statistics import pixel_statistics
+from cnnlit.data.loading.splits import hold_out
 from cnnlit.data.sources.class_ids import matched, renamed
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import SOUGHT, find_images
 from cnnlit.data.sources.listing_file import ListedImage, listed
 from cnnlit.data.sources.named_splits import Named
-from cnnlit.data.splits import hold_out
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize, PCAColour
 from cnnlit.data.transforms.evaluation_crops import ViewPlan

@@ -101,6 +101,7 @@ class TinyImageNet(InMemoryImageData):
     """
 
     source = "tiny_imagenet"
+    _shows_parts = True
     _usual_size = (64, 64)
 
     def __init__(
@@ -143,6 +144,7 @@ class SyntheticImages(InMemoryImageData):
     """
 
     source = "synthetic"
+    _shows_parts = True
 
     def __init__(
         self,

@@ -70,8 +70,6 @@ class SmallImages(InMemoryImageData):
         ValueError: for options that exclude one another.
     """
 
-    _shows_parts = False  # digits are cut out, scaled and centred first
-
     def __init__(
         self,
         *,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnnlit.data.splits import hold_out
+from cnnlit.data.loading.splits import hold_out
 
 
 def labels_of(*counts: int) -> Tensor:
