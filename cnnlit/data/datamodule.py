@@ -9,10 +9,10 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cnnlit.data.labels.class_ids import KnownClasses
 from cnnlit.data.loading.balance import most_shown
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.items import PresentedItems, labels_of
-from cnnlit.data.sources.class_ids import KnownClasses
 from cnnlit.data.sources.folders import some
 from cnnlit.data.sources.listing_file import ListedImage
 from cnnlit.data.transforms.random_numbers import generator

@@ -34,6 +34,7 @@ class DecodedImageData(ImageData[ImageSet]):
 
     - `root`: the folder that holds the set. How its files are laid out is recognised, see cnnlit.data.sources.layouts.
     - `train`, `val`, `test`: its folders to train, validate and test with, where they are not called so, see Named.
+    - `labels`: a table of the classes of images, see find_labelled.
     - `block_images`: 1 for any order; more, for a prepared store on a slow disk, reads so many neighbours at a time.
       See BatchSampler.
     - `num_workers`: processes that decode images; if it is one, a thread. None for one per core.

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.foreign_images import ForeignImages
+from cnnlit.data.labels.class_ids import matched, renamed
+from cnnlit.data.labels.label_file import find_labelled
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.image_set import LabelledImages, one_size
 from cnnlit.data.loading.multi_view import ViewBatch
 from cnnlit.data.loading.pixel_statistics import pixel_statistics
 from cnnlit.data.loading.splits import hold_out
-from cnnlit.data.sources.class_ids import matched, renamed
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.sources.layouts import SOUGHT, find_images
 from cnnlit.data.sources.listing_file import ListedImage, listed
@@ -120,8 +121,11 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
             )
         if self._listing is None:
             named = Named(*(self.hparams.get(part) for part in Named._fields))
-            found = find_images(self._root, self.source, named, as_0_1=self.as_0_1)
-            class_map = self.hparams.get("class_map")
+            class_map, labels = self.hparams.get("class_map"), self.hparams.get("labels")
+            if labels:
+                found = find_labelled(self._root, labels, named)
+            else:
+                found = find_images(self._root, self.source, named, as_0_1=self.as_0_1)
             self._listing = renamed(found, class_map) if class_map else found
         return self._listing
 

@@ -110,7 +110,7 @@ def classes_of(model: Node, num_classes: int) -> dict[str, Any]:
         return read(model["weights"]).classes
     if num_classes != 1000:
         return {}
-    from cnnlit.data.sources.class_ids import imagenet_ids
+    from cnnlit.data.labels.class_ids import imagenet_ids
     from cnnlit.data.sources.class_names import imagenet_names
 
     return {"class_folders": imagenet_ids(), "class_names": imagenet_names()}  # of all of torchvision's weights

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from cnnlit.data.datamodule import ResumableData
+from cnnlit.data.labels.class_ids import KnownClasses, name_by_word, read_class_map
 from cnnlit.data.loading.decoding import open_image
-from cnnlit.data.sources.class_ids import KnownClasses, name_by_word, read_class_map
 from cnnlit.drawings.top_predictions import thumbnail
 from cnnlit.experiment.initial_weights import classes_of
 from cnnlit.experiment.settings import NetworkSettings

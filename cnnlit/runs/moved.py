@@ -48,7 +48,7 @@ SOURCES: dict[str, tuple[str, set[str]]] = {
 """The class of each source now, and the options of `Images` that it does not have."""
 
 CLASSES: dict[str, Any] = {"class_map": None, "mask_absent": False}
-PARTS: dict[str, Any] = {"train": None, "val": None, "test": None}
+PARTS: dict[str, Any] = {"train": None, "val": None, "test": None, "labels": None}
 SINCE = {**dict.fromkeys(("imagenet", "imagenette", "folder"), CLASSES | PARTS), "tiny_imagenet": CLASSES}
 """Options of a source that `Images` did not have, and what they were without being said."""
 
