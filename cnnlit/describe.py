@@ -14,6 +14,7 @@ import hydra
 
 from cnnlit import config
 from cnnlit.config import ModelNode, Node, Values
+from cnnlit.files import check_place
 
 if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from torch import nn
@@ -52,6 +53,9 @@ def describe(
     with config.refusing():
         if to:
             _check_file(to, format)
+        for key, place in (("to", to), ("picture", picture)):
+            if place:
+                check_place(Path(place), key)
         one = _described(_title(), model, data, detail)
         other = _described(against, *_composed(against), detail) if against else None
         if picture:

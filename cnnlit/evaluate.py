@@ -15,6 +15,7 @@ from annotated_types import Ge
 from cnnlit import config
 from cnnlit.config import Node
 from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.files import check_place
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning import Trainer
@@ -59,6 +60,8 @@ def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
         settings, checkpoint = _what_to_test(settings)
+        if settings.folder:
+            check_place(settings.folder, "output")
         module, datamodule, remarks = _build(settings, checkpoint)
         trainer = _build_trainer(settings.trainer)
         _note_remarks(trainer, remarks)
@@ -67,7 +70,11 @@ def evaluate(settings: EvaluateSettings) -> None:
         trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:
-        _report(settings, module, _record(settings, module, datamodule, remarks, seconds))
+        record = _record(settings, module, datamodule, remarks, seconds)
+        _print(settings, record)
+        if settings.folder:
+            with config.refusing(exit_code=1):  # the result is out, whatever becomes of its file
+                _write(settings.folder, settings.split, module, record)
 
 
 def _what_to_test(settings: EvaluateSettings) -> tuple[EvaluateSettings, str | None]:
@@ -192,26 +199,34 @@ def _record(
     }
 
 
-def _report(settings: EvaluateSettings, module: "ImageClassification", record: dict[str, Any]) -> None:
-    """Write and print the result."""
+def _print(settings: EvaluateSettings, record: dict[str, Any]) -> None:
     from rich.console import Console
 
     from cnnlit.reports.evaluation_table import compared
     from cnnlit.reports.tables import print_page
-    from cnnlit.runs.evaluations import TestedSet, evaluation_name, predictions_table, write_evaluation
+    from cnnlit.runs.evaluations import TestedSet
 
-    changed = any(override.startswith("protocol.") for override in config.overrides())
-    protocol = config.choice("protocol") + ("_changed" if changed else "")
     tested = TestedSet(**record["set"])
     own = Path(settings.run) if settings.run and not tested.name else None
-    page = compared(settings.split, " ".join(filter(None, (tested.name, protocol))), record, own)
-    if settings.folder:
-        assert module.test_predictions is not None
-        parts = (protocol, "val" if settings.split == "val" else "", "masked" if module.answerable is not None else "")
-        file = evaluation_name(settings.folder, tested, *parts)
-        predictions = predictions_table(*module.test_predictions)
-        page.append(str(write_evaluation(settings.folder, file, record, predictions)))
+    page = compared(settings.split, " ".join(filter(None, (tested.name, _protocol()))), record, own)
     print_page(page, Console())
+
+
+def _write(folder: Path, split: str, module: "ImageClassification", record: dict[str, Any]) -> None:
+    from cnnlit.runs.evaluations import TestedSet, evaluation_name, predictions_table, write_evaluation
+
+    assert module.test_predictions is not None
+    tested = TestedSet(**record["set"])
+    parts = (_protocol(), "val" if split == "val" else "", "masked" if module.answerable is not None else "")
+    name = evaluation_name(folder, tested, *parts)
+    path = write_evaluation(folder, name, record, predictions_table(*module.test_predictions))
+    sys.stdout.write(f"{path}\n")
+
+
+def _protocol() -> str:
+    """The name of the protocol, or that of the one which was changed."""
+    changed = any(override.startswith("protocol.") for override in config.overrides())
+    return config.choice("protocol") + ("_changed" if changed else "")
 
 
 main = config.entry_point(evaluate)

@@ -13,6 +13,7 @@ import yaml
 
 from cnnlit import config
 from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.files import check_place
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from cnnlit.experiment.prediction import Predictor
@@ -43,6 +44,7 @@ class ExportSettings(NetworkSettings):
         folder = Path(self.to) if self.to else Path(str(self.run)) / "exports" / self.format
         if folder.exists():
             raise ValueError(f"to={folder}: is there already; remove it or name another folder")
+        check_place(folder, "to")
         return folder
 
 

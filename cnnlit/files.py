@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -23,7 +23,17 @@ SHORTEST_BAR = 20
 """Items of work that are worth a progress bar."""
 
 
-class DiskFullError(OSError):
+NO_PLACE = (
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EFBIG, errno.ENAMETOOLONG
+)  # fmt: skip
+"""What the system says of places at which nothing can be written, however often one tries."""
+
+
+class UnwritableError(OSError):
+    """A file or a folder cannot be made where it is wanted; one line says where, why, and what to do."""
+
+
+class DiskFullError(UnwritableError):
     """There is no room left for a file."""
 
 
@@ -41,16 +51,11 @@ def write_whole(path: Path, content: str | bytes | memoryview, *, previous: Path
         previous: where the old content is kept, replacing what is there; None discards it.
 
     Raises:
-        DiskFullError: if the disk or the quota is full; then everything is as it was.
+        UnwritableError: if it cannot be, such as on a full disk; then everything is as it was.
     """
     content = content.encode() if isinstance(content, str) else content
-    try:
-        with writing(path, previous=previous) as file:
-            file.write(content)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(_no_room(path, len(content), error)) from None
-        raise
+    with writing(path, previous=previous, size=len(content)) as file:
+        file.write(content)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -59,26 +64,85 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def writing(path: Path, *, previous: Path | None = None) -> Iterator[IO[bytes]]:
+def writing(path: Path, *, previous: Path | None = None, size: int | None = None) -> Iterator[IO[bytes]]:
     """A new file that takes its place, synced to the disk, when the block ends without an error.
 
     Args:
         path: where it goes; missing parent folders are made.
         previous: see write_whole.
+        size: of its content in bytes, for whoever has to make room; None if that is not known.
+
+    Raises:
+        UnwritableError: see write_whole.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
+    with _saying_where(path, size):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if previous is not None and path.exists():
+                _keep(path, previous)
+            os.replace(aside, path)
+            _sync_folder(path.parent)
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, as far as they are missing.
+
+    Raises:
+        UnwritableError: if it cannot be made.
+    """
+    with _saying_where(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def check_place(path: Path, key: str) -> None:
+    """Refuse a file or folder that could not be written, before the work that is to go there.
+
+    Args:
+        path: to be made.
+        key: the option that names it.
+
+    Raises:
+        UnwritableError: one line with the option.
+    """
+    import tempfile
+
+    place = next(each for each in (path, *path.absolute().parents) if each.exists())
+    place = place.parent if place == path and path.is_file() else place
     try:
-        with aside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if previous is not None and path.exists():
-            _keep(path, previous)
-        os.replace(aside, path)
-        _sync_folder(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=place):  # the only question that every system answers truly
+            pass
+    except OSError as error:
+        raise UnwritableError(f"{key}={path}: {why_unwritable(error)}; {key}=... names another place") from None
+
+
+def why_unwritable(error: OSError) -> str:
+    """What the system said, as the end of a sentence about a place."""
+    # A folder is made where there is none; that it exists says that a file is in its place.
+    said = os.strerror(errno.ENOTDIR) if error.errno == errno.EEXIST else error.strerror or str(error)
+    return f"cannot be written ({said.lower()})"
+
+
+@contextmanager
+def _saying_where(path: Path, size: int | None = None) -> Iterator[None]:
+    """What the system refuses to write within this block is told with its place and what to do."""
+    try:
+        yield
+    except UnwritableError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(_no_room(path, size, error)) from None
+        if error.errno in NO_PLACE and _is_about(error, path):
+            raise UnwritableError(f"{shown(path)} {why_unwritable(error)}; name another place for it") from None
+        raise
 
 
 def remove_leftovers(*folders: Path) -> None:
@@ -111,7 +175,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _no_room(path: Path, needed: int, error: OSError) -> str:
+def _is_about(error: OSError, path: Path) -> bool:
+    """Whether an error is of writing this file, and not of reading another for its content."""
+    place = Path(error.filename or path)
+    return path.is_relative_to(place) or place.parent == path.parent
+
+
+def _no_room(path: Path, needed: int | None, error: OSError) -> str:
+    if needed is None:
+        return f"no space left for {shown(path)}; make room, or name another place for it"
     if error.errno == errno.EDQUOT:
         return f"the quota of {path.parent} is used up: {path.name} needs {needed / 1e6:.3g} MB"
     free = shutil.disk_usage(path.parent).free
@@ -142,7 +214,8 @@ class Lock:
         Args:
             wait: for as long as another process holds it.
         """
-        self._file = self.path.open("ab")
+        with _saying_where(self.path):
+            self._file = self.path.open("ab")
         while not self._granted(self._file):
             if not wait:
                 self.give_back()

@@ -84,12 +84,14 @@ def predict(settings: PredictSettings) -> None:
         given = find_given(settings.places)
         predictor = _open(settings)
         predictions, refusals = predictor.predict(given.files, settings.top)
-        drawn = _draw(settings, predictor, predictions) if settings.to and predictions else []
+        figures = _draw(settings, predictor, predictions) if settings.to and predictions else {}
     (_print_json if settings.format == "json" else _print_table)(predictor, predictions)
-    for path in drawn:
-        print(path, file=sys.stderr if settings.format == "json" else sys.stdout)
     for line in (*given.remarks, *refusals):
         print(f"cnnlit: {line}", file=sys.stderr)  # noqa: T201
+    with config.refusing(exit_code=1):  # the answers are out, whatever becomes of the pictures
+        for path, figure in figures.items():
+            _write(path, figure)
+            print(path, file=sys.stderr if settings.format == "json" else sys.stdout)
     if refusals:
         sys.exit(1)
 
@@ -105,8 +107,10 @@ def _open(settings: PredictSettings) -> "Predictor":
     return Predictor(settings, Path(settings.run) if settings.run else None)
 
 
-def _draw(settings: PredictSettings, predictor: "Predictor", predictions: "Sequence[Prediction]") -> list[Path]:
-    """Draw the predictions and, if that is asked for, what they come from; the files."""
+def _draw(
+    settings: PredictSettings, predictor: "Predictor", predictions: "Sequence[Prediction]"
+) -> "dict[Path, Figure]":
+    """The predictions and, if that is asked for, what they come from, drawn for their files."""
     from cnnlit.experiment import explanation
 
     path = Path(settings.to or "")
@@ -116,9 +120,7 @@ def _draw(settings: PredictSettings, predictor: "Predictor", predictions: "Seque
         figures[beside] = explanation.draw_occlusion(predictor, predictions, settings.square, settings.stride)
     elif settings.inside == "deconvnet":
         figures[beside] = explanation.draw_deconvnet(predictor, predictions, settings.layer)
-    for place, figure in figures.items():
-        _write(place, figure)
-    return list(figures)
+    return figures
 
 
 def _write(path: Path, figure: "Figure") -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from annotated_types import Ge, Gt
 
 from cnnlit import config
+from cnnlit.files import check_place
 
 if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from cnnlit.analysis.measures import Measure
@@ -62,6 +63,8 @@ def report(
     conf/report.yaml says what each key is for.
     """
     with config.refusing():
+        if to:
+            check_place(Path(to), "to")
         from cnnlit.analysis.measures import measure_of
         from cnnlit.analysis.verdicts import judge as judged
 

@@ -27,6 +27,7 @@ from cnnlit.config.provenance import print_configuration
 from cnnlit.config.schema import check, check_source, settings_of
 from cnnlit.config.signatures import name_of
 from cnnlit.config.typed_words import PLAIN, as_hydra_reads, quoted, refuse_misread
+from cnnlit.files import why_unwritable
 
 HELP, VERSION, CONFIG = ("--help", "-h"), "--version", "--config"
 """Words that ask about a command."""
@@ -158,6 +159,10 @@ def _composing(name: str, *, traceback_wanted: bool) -> Iterator[None]:
         if not _Composing.now:
             raise
         _refuse(composition_message(error, name))
+    except OSError as error:
+        if not _Composing.now:
+            raise
+        _refuse(_no_folder(error), exit_code=1)
     except Failure as error:
         _refuse(str(error), exit_code=1)
     except KeyboardInterrupt:
@@ -165,6 +170,12 @@ def _composing(name: str, *, traceback_wanted: bool) -> Iterator[None]:
     finally:
         if not traceback_wanted:  # nor by commands that this process calls later
             os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def _no_folder(error: OSError) -> str:
+    """Hydra makes the folder of a run or a sweep, and could not."""
+    key = "hydra.sweep.dir" if {"-m", "--multirun"} & set(sys.argv) else "hydra.run.dir"
+    return f"{error.filename or key} {why_unwritable(error)}; {key}=... names another place"
 
 
 def begin(traceback_wanted: bool = _Composing.traceback_wanted) -> None:

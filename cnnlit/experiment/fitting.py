@@ -15,7 +15,7 @@ from cnnlit.config import Node
 from cnnlit.data.loading.decoding import UnreadableError
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
-from cnnlit.files import DiskFullError
+from cnnlit.files import UnwritableError
 from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.folder import Run, RunError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 
-ENDINGS = (RunError, DiskFullError, UnreadableError)
+ENDINGS = (RunError, UnwritableError, UnreadableError)
 """Errors that end a run and that its one line explains."""
 
 

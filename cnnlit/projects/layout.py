@@ -42,7 +42,6 @@ def lay_out(name: str, folder: Path) -> list[Path]:
     for place, template in FILES.items():
         text = Template((templates / template).read_text(encoding="utf-8")).substitute(name=name)
         path = folder / place.format(name=name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
         written.append(path)
     return written

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cnnlit.files import DiskFullError, Lock, remove_leftovers, write_json, write_whole
+from cnnlit.files import Lock, UnwritableError, make_folder, remove_leftovers, write_json, write_whole
 from cnnlit.runs.origin import describe_device, origin
 from cnnlit.runs.reading import BEST, read_record
 
@@ -144,7 +144,7 @@ class Run:
         self._writes = writes
         self.config = config
         if writes:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
         free = self._lock.take() if writes else True
         if resume:
             self._take_up(free, longer_than)
@@ -213,12 +213,12 @@ class Run:
         if error is None:
             self.record["state"] = "finished"
         elif isinstance(error, Exception):
-            named = "" if isinstance(error, RunError | DiskFullError) else f"{type(error).__name__}: "
+            named = "" if isinstance(error, RunError | UnwritableError) else f"{type(error).__name__}: "
             self.record |= {"state": "failed", "error": f"{named}{error}"}
         else:  # KeyboardInterrupt, SystemExit
             self.record["state"] = "interrupted"
         # On a full disk the record may stay as it was; the run then reads as interrupted, and its error is still shown.
-        with suppress(DiskFullError) if error is not None else nullcontext():
+        with suppress(UnwritableError) if error is not None else nullcontext():
             self._write()
         self._lock.give_back()
 

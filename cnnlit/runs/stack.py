@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from cnnlit.files import make_folder
 from cnnlit.runs.folder import Run
 from cnnlit.runs.reading import read, read_config
 from cnnlit.runs.sweep_folder import is_sweep
@@ -60,7 +61,7 @@ class Stack(Run):
         held = is_stack(self.folder)
         self._writes = True
         self.config = configs[0]
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         if not self._lock.take():
             raise ValueError(f"resume={self.folder}: another process is at work on these replicas")
         if held and not resume:

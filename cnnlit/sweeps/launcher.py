@@ -24,7 +24,7 @@ from rich.text import Text
 
 from cnnlit.config.command import SeparateJobs, begin, refusing
 from cnnlit.config.schema import check
-from cnnlit.files import Lock
+from cnnlit.files import Lock, make_folder
 from cnnlit.runs.sweep_folder import MULTIRUN, next_look, write_jobs
 from cnnlit.sweeps.command_line import job_command, sweep_line
 from cnnlit.sweeps.composition import Composer, refuse_twins
@@ -111,7 +111,7 @@ class ProcessLauncher(Launcher, Callback):
         # In a process of its own: the check imports torch, which this process can do without.
         with ProcessPoolExecutor(1) as executor:
             executor.submit(_check_all, self._function, [job.settings for job in jobs]).result()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         if not self._lock.take():
             raise ValueError(f"hydra.sweep.dir={self._folder}: another process runs this sweep")
         self._look = next_look(self._folder)

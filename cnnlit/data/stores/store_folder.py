@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.stores.store import COMPLETE, HALF_MADE, RECORD, Split, shard_name
 from cnnlit.data.transforms.random_numbers import generator
-from cnnlit.files import LOCK, Lock, remove_leftovers, write_whole, writing
+from cnnlit.files import LOCK, Lock, check_place, make_folder, remove_leftovers, write_whole, writing
 
 SHARDS = 128
 """Most shards of a split: a process that reads has each of them open."""
@@ -59,7 +59,8 @@ def claimed(folder: Path, settings: dict[str, Any]) -> Iterator[bool]:
         _check_complete(folder, settings)
         yield True
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    check_place(folder, "prepare.to")
+    make_folder(folder)
     half_made = folder / HALF_MADE
     if not half_made.is_file() and any(path.name != LOCK and path.suffix != ".part" for path in folder.iterdir()):
         raise ValueError(f"prepare.to={folder}: there is something else; name a new folder")
