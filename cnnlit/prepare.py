@@ -63,6 +63,8 @@ def _report(store: "PreparedStore") -> list[str]:
     )
     if unreadable := [each for split in splits for each in split["unreadable"]]:
         lines.append(f"left out because they cannot be read: {len(unreadable):,}, listed in prepared.json")
+    if store.replaced:
+        lines.append(f"damaged, made anew from their originals: {', '.join(store.replaced)}")
     if store.num_verified is not None:
         lines.append(f"verified: {store.num_verified:,} images are as they were written")
     return [*lines, f"Train on them with data.root={store.folder}"]

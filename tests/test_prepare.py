@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_typed import here
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +77,44 @@ def test_what_is_wrong_is_one_line(folder: Path, arguments: list[str], says: str
     (line,) = outcome.stderr.splitlines()
     assert says in line
     assert not (folder / "store").exists()
+
+
+def test_a_picture_that_no_jpeg_can_hold_is_named_or_skipped(folder: Path) -> None:
+    path = folder / "photographs" / "train" / "n00000002" / "panorama.png"
+    Image.new("RGB", (70_000, 20)).save(path)
+    words = ("data.root=photographs", "prepare.side=32")
+    stopped = here(folder, "prepare", *words, "prepare.to=store")
+    assert stopped.returncode == 2
+    assert "n00000002/panorama.png cannot be stored as a JPEG: it would have 70,000x20 pixels" in stopped.stderr
+    assert stopped.stderr.count("\n") == 1
+    skipped = here(folder, "prepare", *words, "prepare.to=store", "data.on_unreadable=skip")
+    assert skipped.returncode == 0, skipped.stderr
+    assert "8 training images" in skipped.stdout
+    assert "left out because they cannot be read: 1, listed" in skipped.stdout
+    about = json.loads((folder / "store" / "prepared.json").read_text())
+    assert about["splits"]["train"]["unreadable"] == ["n00000002/panorama.png"]
+    raw = here(folder, "prepare", *words, "prepare.to=raw", "prepare.encoding=raw")
+    assert raw.returncode == 0, raw.stderr
+    assert "9 training images" in raw.stdout
+
+
+def test_training_goes_on_without_a_damaged_picture_of_a_store_and_prepare_makes_it_anew(folder: Path) -> None:
+    words = ("data.root=photographs", "prepare.to=store", "prepare.side=32")
+    assert here(folder, "prepare", *words).returncode == 0
+    shard = folder / "store" / "train-00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[300] ^= 4
+    shard.write_bytes(content)
+    training = (
+        *("model=resnet20", "data=imagenet", "data.root=store", "data.num_classes=2", "logger=none", "trainer=cpu"),
+        *("data.image_size=28", "data.num_workers=0", "data.val_split=0", "recipe.batch_size=4", "recipe.epochs=1"),
+    )
+    stopped = here(folder, "train", *training)
+    assert stopped.returncode != 0
+    assert "train-00000.bin is damaged; data.on_unreadable=skip leaves it out" in stopped.stderr
+    skipped = here(folder, "train", *training, "data.on_unreadable=skip")
+    assert skipped.returncode == 0, skipped.stderr
+    mended = here(folder, "prepare", *words, "prepare.replace_damaged=true", "prepare.verify=true")
+    assert mended.returncode == 0, mended.stderr
+    assert "damaged, made anew from their originals: n0" in mended.stdout
+    assert "verified: 16 images are as they were written" in mended.stdout

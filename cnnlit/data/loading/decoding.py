@@ -182,7 +182,7 @@ def _refusing(name: str) -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise
+        raise MemoryError(f"{name}: not enough memory to decode it") from None
     except UnidentifiedImageError:
         raise _unreadable(name, "in no format that PIL knows") from None
     except Exception as error:

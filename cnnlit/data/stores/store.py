@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlit.data.loading.decoding import num_cores
-from cnnlit.data.sources.folders import Listing
+from cnnlit.data.sources.folders import Listing, some
 from cnnlit.files import progress
 
 FORMAT = 1
@@ -68,7 +68,7 @@ class StoredImage:
         return pixels
 
 
-_MEND = "prepare.verify=true finds all that is; prepare the store anew"
+_MEND = "data.on_unreadable=skip leaves it out, prepare.replace_damaged=true makes it anew from its original"
 
 
 class StoredImages:
@@ -146,10 +146,10 @@ class StoredImages:
         Raises:
             ValueError: one line that names it, if it does not match its checksum.
         """
-        shard, length, offset, crc32, *_ = self._index[self._numbers[index]].item()
+        shard, length, offset, *_ = self._index[self._numbers[index]].item()
         # Not from a memory map: a failing disk would then end the process without a message.
         content = os.pread(self._descriptor(shard), length, offset)
-        if len(content) != length or (self.encoding == "jpeg" and zlib.crc32(content) != crc32):
+        if len(content) != length or (self.encoding == "jpeg" and not self._is_whole(index, content)):
             raise ValueError(f"{self.path(index)} is damaged; {_MEND}")
         return content
 
@@ -164,19 +164,38 @@ class StoredImages:
     def subset(self, indices: Tensor) -> "StoredImages":
         return StoredImages(self.folder, self.split, self._numbers[indices.numpy()])
 
-    def damaged(self) -> Iterator[str | None]:
-        """For each image None, or its path if it does not match its checksum; reads all of them."""
+    def damaged(self) -> Iterator[bool]:
+        """For each image whether it does not match its checksum; reads all of them."""
 
-        def check(index: int) -> str | None:
+        def check(index: int) -> bool:
             try:
-                whole = zlib.crc32(self.content(index)) == self._index[self._numbers[index]]["crc32"]
+                return not self._is_whole(index, self.content(index))
             except (ValueError, OSError):
-                whole = False
-            return None if whole else self.path(index)
+                return True
 
         with ThreadPoolExecutor(num_cores()) as threads:
             for first in range(0, len(self), 4096):
                 yield from threads.map(check, range(first, min(first + 4096, len(self))))
+
+    def replace(self, index: int, content: bytes) -> None:
+        """Write an image over its damaged bytes.
+
+        Raises:
+            ValueError: if these are not the bytes that were stored.
+        """
+        if not self._is_whole(index, content):
+            raise ValueError(
+                f"{self.path(index)} is damaged, and its original has changed since, or the packages that encode it; "
+                "data.on_unreadable=skip leaves it out, or prepare the store anew"
+            )
+        shard, _, offset, *_ = self._index[self._numbers[index]].item()
+        with (self.folder / shard_name(self.split, shard)).open("r+b") as file:
+            file.seek(offset)
+            file.write(content)
+
+    def _is_whole(self, index: int, content: bytes) -> bool:
+        _, length, _, crc32, *_ = self._index[self._numbers[index]].item()
+        return bool(len(content) == length) and zlib.crc32(content) == int(crc32)
 
     def _descriptor(self, shard: int) -> int:
         if shard not in self._shards:
@@ -218,11 +237,14 @@ def verify(folder: Path) -> int:
                 raise ValueError(f"{folder / name} is damaged; prepare the store anew")
     images = [StoredImages(folder, split) for split in splits]
     count = sum(map(len, images))
-    checked = progress((path for each in images for path in each.damaged()), "verifying", count)
-    damaged = [path for path in checked if path]
+    checked = progress((is_so for each in images for is_so in each.damaged()), "verifying", count)
+    places = ((each, index) for each in images for index in range(len(each)))
+    damaged = [each.path(index) for (each, index), is_so in zip(places, checked, strict=True) if is_so]
     if damaged:
-        more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
-        raise ValueError(f"damaged: {', '.join(damaged[:3])}{more}; remove {folder} and prepare the store anew")
+        raise ValueError(
+            f"damaged: {some(damaged)}; prepare.replace_damaged=true makes them anew from their originals, "
+            "data.on_unreadable=skip trains without them"
+        )
     return count
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import cnnlit
-from cnnlit.data.loading.decoding import DecodableImage, num_cores
+from cnnlit.data.loading.decoding import DecodableImage, UnreadableError, num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.loading.threads import in_order
 from cnnlit.data.sources.folders import Listing
@@ -31,6 +31,10 @@ SAMPLE = 64
 """Images that the size and the fidelity of a store are estimated from."""
 
 
+LONGEST = 65_500
+"""Most pixels of a side of a JPEG. Source: JPEG_MAX_DIMENSION of libjpeg-turbo."""
+
+
 class PreparedStore(NamedTuple):
     """A store that is complete."""
 
@@ -41,6 +45,8 @@ class PreparedStore(NamedTuple):
     """Whether it was complete before."""
     num_verified: int | None
     """How many images were compared with their checksums; None if that was not asked for."""
+    replaced: list[str]
+    """Paths of the images that were damaged and were made anew."""
 
 
 class Preparation:
@@ -62,6 +68,8 @@ class Preparation:
         quality: of the JPEG.
         subsampling: of the JPEG; 420 stores colours at half the resolution, as most images have them, 444 at full.
         verify: compare the whole store with its checksums at the end.
+        replace_damaged: make the images of a store that is complete, and do not match their checksums, anew from their
+            originals.
         num_threads: that decode and encode; None for one per core. The store does not depend on it.
     """
 
@@ -74,6 +82,7 @@ class Preparation:
         quality: Annotated[int, Ge(1), Le(100)] = 90,
         subsampling: Literal[420, 444] = 420,
         verify: bool = False,
+        replace_damaged: bool = False,
         num_threads: Annotated[int, Ge(1)] | None = None,
     ) -> None:
         if to is None:
@@ -84,6 +93,7 @@ class Preparation:
         self.quality = quality
         self.subsampling = subsampling
         self.verify = verify
+        self.replace_damaged = replace_damaged
         self.num_threads = num_threads or num_cores()
 
     def run(self, listing: Listing, on_unreadable: Literal["stop", "skip"] = "stop") -> PreparedStore:
@@ -97,12 +107,15 @@ class Preparation:
             ValueError: for an image that cannot be read, and for a folder that holds something else.
             OSError: if the disk is too small.
         """
+        if self.replace_damaged and not (self.folder / COMPLETE).is_file():
+            raise ValueError(f"prepare.replace_damaged=true: {self.folder} is no complete store; leave it out")
         settings = self._settings(listing)
         with claimed(self.folder, settings) as was_there:
             if not was_there:
                 self._make(listing, settings, on_unreadable)
+        replaced = self._replace(listing) if self.replace_damaged and was_there else []
         num_verified = store.verify(self.folder) if self.verify else None
-        return PreparedStore(self.folder, store.read_about(self.folder), was_there, num_verified)
+        return PreparedStore(self.folder, store.read_about(self.folder), was_there, num_verified, replaced)
 
     def _settings(self, listing: Listing) -> dict[str, Any]:
         """What determines every byte of the store, apart from the content of the images."""
@@ -126,12 +139,12 @@ class Preparation:
         def make(job: tuple[int, int]) -> tuple[int, StoredBytes | None]:
             place, number = job
             try:
-                pixels = np.ascontiguousarray(self.pixels(missing[place].images.open(number)))
+                content, pixels = self._stored(missing[place].images, number)
             except ValueError:
                 if on_unreadable == "stop":
                     raise
                 return place, None
-            return place, StoredBytes(number, self._encoded(pixels), *pixels.shape[:2])
+            return place, StoredBytes(number, content, *pixels.shape[:2])
 
         jobs = ((place, number) for place, shard in enumerate(missing) for number in shard.numbers.tolist())
         total = sum(len(shard.numbers) for shard in missing)
@@ -141,6 +154,41 @@ class Preparation:
         splits = {split: write_index(self.folder, split, images) for split, images in _splits(listing).items()}
         source = {"from": str(Path(listing.train.folder).absolute()), "versions": _versions()}
         write_about(self.folder / COMPLETE, {**settings, **source, "sample": sample, "splits": splits})
+
+    def _replace(self, listing: Listing) -> list[str]:
+        """Make damaged images anew; their paths."""
+        replaced = []
+        for split, originals in _splits(listing).items():
+            stored = store.StoredImages(self.folder, split)
+            number_of = {name: number for number, name in enumerate(originals.names.tolist())}
+            checked = progress(stored.damaged(), "verifying", len(stored))
+            for index in [index for index, is_damaged in enumerate(checked) if is_damaged]:
+                content, _ = self._stored(originals, number_of[stored.names[index]])
+                stored.replace(index, content)
+                replaced.append(stored.path(index))
+        return replaced
+
+    def _stored(self, images: ImageSet, number: int) -> tuple[bytes, NDArray[np.uint8]]:
+        """An image as it is stored, and its pixels before they are encoded.
+
+        Raises:
+            UnreadableError: one line that names it, if it cannot be read, or cannot be stored.
+        """
+        try:
+            pixels = np.ascontiguousarray(self.pixels(images.open(number)))
+            height, width, _ = pixels.shape
+            if self.encoding == "jpeg" and max(height, width) > LONGEST:
+                raise UnreadableError(
+                    f"{images.path(number)} cannot be stored as a JPEG: it would have {width:,}x{height:,} pixels, and "
+                    f"a JPEG has at most {LONGEST:,} in a row; prepare.encoding=raw stores its middle, "
+                    "data.on_unreadable=skip leaves it out"
+                )
+            return self._encoded(pixels), pixels
+        except UnreadableError:
+            raise
+        except ValueError as error:
+            path = images.path(number)
+            raise UnreadableError(str(error) if path in str(error) else f"{path} cannot be stored: {error}") from None
 
     def pixels(self, image: DecodableImage) -> NDArray[np.uint8]:
         """An image as it is stored, before it is encoded: uint8 [height, width, 3]."""
@@ -166,17 +214,16 @@ class Preparation:
         sizes, ratios = [], []
         for number in np.unique(np.linspace(0, len(images) - 1, SAMPLE).astype(int)).tolist():
             try:
-                pixels = np.ascontiguousarray(self.pixels(images.open(number)))
+                content, pixels = self._stored(images, number)
             except ValueError:
                 if on_unreadable == "stop":
                     raise
                 continue
-            content = self._encoded(pixels)
             sizes.append(len(content))
             if self.encoding == "jpeg":
                 ratios.append(psnr(pixels, simplejpeg.decode_jpeg(content)))
         if not sizes:
-            raise ValueError(f"none of {SAMPLE} images in {images.folder} can be read")
+            raise ValueError(f"none of {SAMPLE} images in {images.folder} can be stored")
         decibels = round(float(np.mean(ratios)), 2) if ratios else None
         return {"images": len(sizes), "bytes_per_image": round(float(np.mean(sizes)), 1), "psnr_db": decibels}
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,38 @@ def test_a_damaged_shard_is_detected_and_its_image_named(made: Path, encoding: s
         except ValueError as error:
             messages.append(str(error))
     (message,) = messages
-    assert "train-00001.bin is damaged; prepare.verify=true finds" in message
+    assert "train-00001.bin is damaged; data.on_unreadable=skip leaves it out, prepare.replace_damaged=true" in message
+
+
+def test_a_damaged_image_is_made_anew_from_its_original_to_the_byte(
+    photographs: Path, made: Path, encoding: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    for shard in ("train-00001.bin", "val-00000.bin"):
+        flip_a_byte(made / shard, 300)
+    mended = store(photographs, made, encoding=encoding, replace_damaged=True, verify=True)
+    assert len(mended.replaced) == 2
+    assert mended.num_verified == 36
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+def test_an_image_whose_original_has_changed_is_not_made_anew(
+    photographs: Path, tmp_path: Path, few_images_in_a_shard: None
+) -> None:
+    shutil.copytree(photographs, tmp_path / "originals")
+    made = store(tmp_path / "originals", tmp_path / "store").folder
+    for path in (tmp_path / "originals").rglob("*.JPEG"):
+        Image.new("RGB", (60, 60), "green").save(path)
+    flip_a_byte(made / "train-00001.bin", 300)
+    damaged = (made / "train-00001.bin").read_bytes()
+    with pytest.raises(ValueError, match=r"train-00001.bin is damaged, and its original has changed since"):
+        store(tmp_path / "originals", made, replace_damaged=True)
+    assert (made / "train-00001.bin").read_bytes() == damaged
+
+
+def test_there_is_nothing_to_make_anew_in_a_store_that_is_not_there(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"replace_damaged=true: \S+ is no complete store; leave it out"):
+        store(photographs, tmp_path / "store", replace_damaged=True)
 
 
 @pytest.mark.parametrize("table", ["train.index.npy", "val.names.npy"])
