@@ -201,7 +201,7 @@ def _try_forward(
     image = (data["in_channels"], data["image_size"], data["image_size"])
     # A compiled model is called as it was written; entering this stance without one costs a second of imports.
     with torch.compiler.set_stance("force_eager") if settings.compile else nullcontext():
-        try_on(network, recipe.loss, image, data["num_classes"])
+        try_on(network, recipe.loss, image, data["num_classes"], recipe.mixing)
         images = datamodule.num_images["train"] * data.get("passes_per_epoch", 1)
         sharing = trainer.world_size // 2 if settings.trainer["strategy"] == "two_towers" else trainer.world_size
         if trainer.limit_train_batches == 1.0 and recipe.fewest_images(images, sharing) == 1:

@@ -39,7 +39,7 @@ def check_strategy(
         accelerator: the value of `trainer.accelerator`.
         num_devices: on all machines together.
         network: the network to be trained.
-        recipe: its `batch_size`, `micro_batch_size`, `optimizer` and `averaging_decay` are read.
+        recipe: its `batch_size`, `micro_batch_size`, `mixing`, `optimizer` and `averaging_decay` are read.
         compiled: whether torch.compile is asked for.
         sync_batchnorm: whether batch normalisation shall use the statistics of all devices.
 
@@ -69,6 +69,8 @@ def check_strategy(
             raise ValueError(f"channels_last=true: not with {said}, which share out weights as they lie; use ddp")
         if recipe.micro_batch_size:
             raise ValueError(f"recipe.micro_batch_size={recipe.micro_batch_size}: not with {said}; use ddp")
+        if recipe.mixing:
+            raise ValueError(f"recipe.mixing: mixes a batch over all devices, which is not with {said}; use ddp")
         if recipe.averaging_decay:
             raise ValueError(f"recipe.averaging_decay={recipe.averaging_decay}: not with {said}; use ddp")
         if hasattr(recipe.optimizer_for(network), "estimate"):

@@ -179,3 +179,10 @@ def predictions_of_all(answers: Sequence[tuple[Tensor, ...]], *, several: bool) 
     first = torch.ones_like(positions, dtype=torch.bool)
     first[1:] = positions[1:] != positions[:-1]
     return Predictions(labels[first], predicted[first], confidence[first])
+
+
+def of_predictions(predictions: Predictions, num_classes: int) -> dict[str, float]:
+    """The exact `error`, `num_errors` of `num_images`, and what `of_classes` has."""
+    wrong, images = (predictions.predicted != predictions.labels).sum().item(), len(predictions.labels)
+    counts = {"error": wrong / images, "num_errors": wrong, "num_images": images}
+    return {**counts, **of_classes(*predictions, num_classes=num_classes)}

@@ -11,7 +11,8 @@ from torchmetrics import MetricCollection
 import cnnlit
 from cnnlit.training.fine_tuning import freeze, hold_statistics
 from cnnlit.training.losses import ClassWeighted
-from cnnlit.training.metrics import Predictions, RunningTotals, of_classes, predictions_of_all, split_metrics
+from cnnlit.training.metrics import Predictions, RunningTotals, of_predictions, predictions_of_all, split_metrics
+from cnnlit.training.mixing import MIXING, dominant, mixed
 from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, nominal_rate
 from cnnlit.training.protocol import EvaluationProtocol, ViewGroups
 from cnnlit.training.recipe import Recipe
@@ -26,6 +27,8 @@ class ImageClassification(QuickHooks):
     `val/error`, with more than ten classes `val/top5_error`, `learning_rate` (of the last step) and `seconds` (of
     training and validation so far). A test logs `test/loss` and `test/error` and fills `test_predictions`. Losses are
     means over images and errors fractions of images, regardless of batch size and number of devices.
+
+    Where the recipe mixes images, `train/error` counts answers other than the class with the largest share.
 
     A step's images may pass through the network in micro-batches (`recipe.micro_batch_size`), whose gradients are
     added, each weighted by its images: the step is that of the whole batch, but for rounding. Each micro-batch draws
@@ -133,13 +136,13 @@ class ImageClassification(QuickHooks):
         # torch.manual_seed itself takes milliseconds where CUDA is installed and not in use.
         loader: Any = self.trainer.train_dataloader
         replica = loader.sampler.rank if self.trainer.world_size > 1 else 0
-        seed = (self.seed * 1_000_003 + self.global_step) * 1_009 + replica
+        seed = self._seed_of_step(replica)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
+        images, labels = self._mixed(*batch, batch_idx) if self.recipe.mixing else batch
         if not self.recipe.micro_batch_size:
             return self._loss_of(images, labels, batch_idx)
         self._optimizer.zero_grad()
@@ -156,6 +159,15 @@ class ImageClassification(QuickHooks):
         # The value is the whole batch's, the gradient that of the part for which Lightning calls backward.
         return self._loss_of(part, its_labels, batch_idx) * share + passed
 
+    def _seed_of_step(self, purpose: int) -> int:
+        """The purpose is the number of a replica, or MIXING."""
+        return (self.seed * 1_000_003 + self.global_step) * 1_009 + purpose
+
+    def _mixed(self, images: Tensor, labels: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:
+        loader: Any = self.trainer.train_dataloader
+        place = (loader.sampler, batch_idx) if self.trainer.world_size > 1 else None
+        return mixed(self.recipe.mixing, images, labels, self._seed_of_step(MIXING), place)  # type: ignore[arg-type]
+
     def parts_of(self, batch: Tensor) -> Sequence[Tensor]:
         """Images or labels in as few micro-batches as the recipe allows; their lengths differ by one at most."""
         size = self.recipe.micro_batch_size
@@ -171,12 +183,12 @@ class ImageClassification(QuickHooks):
             loss = loss + self.model.auxiliary_weight * self.loss(head, labels)
         learning_rate = nominal_rate(self._optimizer)
         if self.trainer.world_size == 1:
-            self.running.update(loss, logits, labels, learning_rate)
+            self.running.update(loss, logits, dominant(labels), learning_rate)
             return loss
         loader: Any = self.trainer.train_dataloader
         batches = loader.sampler
         share, everyone = batches.share(batch_idx)
-        self.running.update(loss, logits[:share], labels[:share], learning_rate)
+        self.running.update(loss, logits[:share], dominant(labels[:share]), learning_rate)
         weighted: Tensor = loss * (share * batches.num_replicas / everyone)
         return weighted
 
@@ -242,11 +254,8 @@ class ImageClassification(QuickHooks):
         """The results of the test: `test/error`, `test/loss`, `test/num_images` and so on; errors are exact."""
         assert self.test_predictions is not None, "there was no test"
         result = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        wrong = (self.test_predictions.predicted != self.test_predictions.labels).sum().item()
-        images = len(self.test_predictions.labels)
-        counts = {"num_errors": wrong, "num_images": images, "num_views": self.protocol.num_views}
-        more = {**counts, **of_classes(*self.test_predictions, num_classes=self.num_classes)}
-        return {**result, "test/error": wrong / images, **{f"test/{name}": value for name, value in more.items()}}
+        more = {**of_predictions(self.test_predictions, self.num_classes), "num_views": self.protocol.num_views}
+        return {**result, **{f"test/{name}": value for name, value in more.items()}}
 
     def _positions(self, loader: Any, batch_idx: int, labels: Tensor) -> Tensor:
         """Positions in the split of the images of a batch that this device accounts for, int64 [at most the batch]."""

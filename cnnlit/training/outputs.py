@@ -8,8 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from cnnlit.training.mixing import Mixing, mixed
 
-def try_on(network: nn.Module, loss: nn.Module, image: tuple[int, int, int], num_classes: int) -> None:
+
+def try_on(
+    network: nn.Module,
+    loss: nn.Module,
+    image: tuple[int, int, int],
+    num_classes: int,
+    mixing: Mixing | None = None,
+) -> None:
     """Show a black image or two to a network, in training and in evaluation, and its answers to the loss.
 
     The network keeps its mode and its running statistics, and no random number is used up.
@@ -19,6 +27,7 @@ def try_on(network: nn.Module, loss: nn.Module, image: tuple[int, int, int], num
         loss: (logits [N, K], labels int64 [N]) -> a scalar.
         image: shape of an image, [C, H, W].
         num_classes: how many logits there must be.
+        mixing: of the images of a batch; None for none.
 
     Raises:
         ValueError: one line that says what is returned and what has to be.
@@ -34,6 +43,8 @@ def try_on(network: nn.Module, loss: nn.Module, image: tuple[int, int, int], num
                 _check_logits(logits, type(network).__name__, count, num_classes)
             if training:
                 _check_loss(loss, heads[0], torch.zeros(count, dtype=torch.int64))
+                if mixing:
+                    _check_mixing(mixing, loss, heads[0], torch.zeros(count, *image))
 
 
 def trains_on_one(network: nn.Module, image: tuple[int, int, int]) -> bool:
@@ -112,3 +123,21 @@ def _check_loss(loss: nn.Module, logits: Tensor, labels: Tensor) -> None:
         raise ValueError(
             f"recipe.loss: {type(loss).__name__} returns {shape}; it must return the mean over the batch, a scalar"
         )
+
+
+def _check_mixing(mixing: Mixing, loss: nn.Module, logits: Tensor, images: Tensor) -> None:
+    name = type(mixing).__name__
+    answer: Any = mixed(mixing, images, torch.zeros(len(images), dtype=torch.int64), seed=0)
+    shapes = [list(getattr(each, "shape", ())) for each in answer]
+    if shapes != [list(images.shape), list(logits.shape)] or not answer[1].is_floating_point():
+        raise ValueError(
+            f"recipe.mixing: {name} returns {' and '.join(map(str, shapes))}; it must return images "
+            f"{list(images.shape)} and the shares of their classes, float {list(logits.shape)}"
+        )
+    try:
+        loss(logits, answer[1])
+    except Exception as error:
+        raise ValueError(
+            f"recipe.mixing: {type(loss).__name__} takes one class for each image, and {name} gives shares of several; "
+            "add recipe/loss=cross_entropy"
+        ) from error

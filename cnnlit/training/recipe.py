@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cnnlit.training.fine_tuning import check_rates, freeze
 from cnnlit.training.losses import ClassWeighted, balanced_weights
+from cnnlit.training.mixing import Mixing
 from cnnlit.training.optimizers import Exempt, parameter_groups, scale_rates
 
 
@@ -28,6 +29,9 @@ class Recipe:
         order: a new random order each epoch, a constant one, or a new one each epoch in which all classes are equally
             frequent, whatever their numbers of images.
         loss: (logits float [N, K], labels int64 [N]) -> the mean over the batch, a scalar.
+        mixing: mixes the images of a training batch with one another: (images, labels int64 [N]) -> (images, shares of
+            classes float [N, K]), such as torchvision.transforms.v2.MixUp; null for none. It draws from torch's random
+            numbers on the CPU. A device's memory holds the whole batch for it.
         class_weights: how much an image counts in the loss, by its class, see losses.ClassWeighted: a number for each
             class; `balanced` for numbers with which all classes count the same; null for one each.
         optimizer: parameters -> optimizer.
@@ -58,6 +62,7 @@ class Recipe:
     optimizer: Callable[..., Optimizer]
     schedule: Callable[..., LRScheduler]
     micro_batch_size: Annotated[int, Ge(1)] | None = None
+    mixing: Mixing | None = None
     class_weights: list[Annotated[float, Gt(0)]] | Literal["balanced"] | None = None
     decay_exempt: list[Exempt] = field(default_factory=list)
     gradient_clip_norm: Annotated[float, Gt(0)] | None = None

@@ -201,6 +201,8 @@ def why_not_stacked(network: nn.Module, recipe: Recipe) -> str | None:
         return "the network has auxiliary heads"
     if recipe.micro_batch_size:
         return "recipe.micro_batch_size is of one network"
+    if recipe.mixing:
+        return "recipe.mixing mixes the images of one network"
     if recipe.early_stopping_patience or recipe.checkpoint == "best":
         return "each seed would end at an epoch of its own"
     optimizer = recipe.optimizer_for(network)

@@ -298,9 +298,12 @@ def test_micro_batches_the_best_network_and_early_stopping_are_those_of_one_devi
     assert record_of(two).get("ended") == record_of(one).get("ended")
 
 
-def test_weights_of_classes_and_a_balanced_order_are_those_of_one_device(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [("recipe.order=balanced",), ("recipe/mixing=mixup_cutmix",)], ids=["order", "mixing"])
+def test_weights_of_classes_a_balanced_order_and_mixed_images_are_those_of_one_device(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
     words = (
-        *DIGITS, *RAGGED, "recipe/loss=cross_entropy", "recipe.order=balanced", "recipe.micro_batch_size=50",
+        *DIGITS, *RAGGED, *more, "recipe/loss=cross_entropy", "recipe.micro_batch_size=50",
         "recipe.class_weights=[9, 1, 1, 1, 1, 1, 1, 1, 1, 0.1]", "recipe/optimizer=sgd",
     )  # fmt: skip
     assert_same_run(finished(tmp_path / "two", *words, "trainer.devices=2"), finished(tmp_path / "one", *words))

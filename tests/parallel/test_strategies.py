@@ -37,6 +37,7 @@ def check(name: str, num_devices: int, network: nn.Module | None = None, **optio
         (("ddp", 8), {}, "recipe.batch_size=4 is less than the 8 replicas that share it"),
         (("two_towers", 2), {"compiled": True}, "compile=true"),
         (("fsdp", 2, AlexNet(**SMALL).to(memory_format=torch.channels_last)), {}, "channels_last=true: not with"),
+        (("fsdp", 2), {"mixing": min}, "recipe.mixing: mixes a batch over all devices, which is not with"),
         (("fsdp", 2), {"averaging_decay": 0.9}, "recipe.averaging_decay=0.9"),
         (("fsdp", 2), {"optimizer": StochasticDiagonalLM}, "recipe.optimizer: estimates curvatures"),
         (

@@ -11,6 +11,7 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
+from torchvision.transforms import v2
 
 from cnnlit.callbacks.checkpoints import Checkpoints
 from cnnlit.callbacks.finite_loss import FiniteLoss
@@ -28,10 +29,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 IMAGES = 1000
 
 
-def recipe_of(optimizer: Any, micro: int | None, *, batch: int = 400, epochs: int = 3) -> Recipe:
+def recipe_of(optimizer: Any, micro: int | None, *, batch: int = 400, epochs: int = 3, **options: Any) -> Recipe:
     return Recipe(
-        batch_size=batch, micro_batch_size=micro, epochs=epochs, order="fresh", loss=MaximumAPosteriori(10.0),
-        optimizer=optimizer, schedule=WarmupCosine, gradient_clip_norm=1.0,
+        batch_size=batch, micro_batch_size=micro, epochs=epochs, order="fresh", optimizer=optimizer,
+        schedule=WarmupCosine, gradient_clip_norm=1.0, **{"loss": MaximumAPosteriori(10.0), **options},
     )  # fmt: skip
 
 
@@ -94,6 +95,16 @@ def test_micro_batches_are_the_large_batch_to_rounding_with_the_remainder(
     assert (flat(other) - flat(one)).norm() / flat(one).norm() < 1e-5
     assert parts.callback_metrics["train/loss"] == pytest.approx(float(whole.callback_metrics["train/loss"]), rel=1e-5)
     assert parts.callback_metrics["learning_rate"] == whole.callback_metrics["learning_rate"]
+
+
+@pytest.mark.parametrize("mixing", [v2.MixUp(alpha=1.0, num_classes=10), v2.CutMix(num_classes=10)])
+def test_mixed_and_weighted_micro_batches_are_the_large_batch(tmp_path: Path, mixing: Any) -> None:
+    more: Any = {"mixing": mixing, "loss": nn.CrossEntropyLoss(), "class_weights": [5.0, *[1.0] * 9], "epochs": 1}
+    one, whole = fit(tmp_path / "whole", recipe_of(OPTIMIZERS[0], None, **more))
+    other, parts = fit(tmp_path / "parts", recipe_of(OPTIMIZERS[0], 150, **more))
+    assert (flat(other) - flat(one)).norm() / flat(one).norm() < 1e-5
+    assert parts.callback_metrics["train/loss"] == pytest.approx(float(whole.callback_metrics["train/loss"]), rel=1e-5)
+    assert parts.callback_metrics["train/error"] == whole.callback_metrics["train/error"]
 
 
 def test_each_micro_batch_draws_a_mask_of_its_own_and_the_loss_is_the_steps(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from torch.nn import CrossEntropyLoss
 from torch.optim import AdamW
+from torchvision.transforms import v2
 
 from cnnlit.callbacks.averaging import PolyakAveraging
 from cnnlit.callbacks.checkpoints import Checkpoints
@@ -120,6 +121,21 @@ def balanced() -> Recipe:
         optimizer=partial(AdamW, lr=0.005),
         schedule=WarmupCosine,
         averaging_decay=0.9,
+    )
+
+
+def mixing() -> Recipe:
+    """Images that are mixed in one of two ways, drawn anew for each batch, and pass in parts."""
+    ways = v2.RandomChoice([v2.MixUp(alpha=0.4, num_classes=10), v2.CutMix(num_classes=10)])
+    return Recipe(
+        batch_size=200,
+        micro_batch_size=70,
+        epochs=EPOCHS,
+        order="fresh",
+        loss=CrossEntropyLoss(label_smoothing=0.1),
+        mixing=ways,
+        optimizer=partial(AdamW, lr=0.005),
+        schedule=WarmupCosine,
     )
 
 
@@ -233,6 +249,15 @@ def test_a_run_that_is_killed_before_it_wrote_an_epochs_row_writes_it_when_it_is
         fit(tmp_path, recipe(), resume=True, metrics=Killed)
     resumed = fit(tmp_path, recipe(), resume=True)
     state, rows = whole(recipe)
+    assert_same_state(resumed, state)
+    assert curves(tmp_path) == rows
+
+
+def test_a_run_that_mixes_images_resumes_in_its_epoch(tmp_path: Path, whole: Any) -> None:
+    with pytest.raises(SystemExit):
+        fit(tmp_path, mixing(), CutOff(STEPS + 3))
+    resumed = fit(tmp_path, mixing(), resume=True)
+    state, rows = whole(mixing)
     assert_same_state(resumed, state)
     assert curves(tmp_path) == rows
 
