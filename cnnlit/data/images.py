@@ -67,7 +67,7 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
     - `normalization`: the scale of the input. See Normalize.
 
     Args:
-        augmentation: steps of transforms.geometry, then of transforms.colours. See Augmentation.
+        augmentation: steps of transforms.geometry, then of transforms.colours, or the user's own. See Augmentation.
         views: steps of transforms.geometry and transforms.evaluation_crops, of the test; None for the single view that
             validation has, which is the augmentation without its randomness.
     """
@@ -80,6 +80,7 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
         self._augmentation = Augmentation(
             augmentation, image_size=size, normalize=self._normalize, seed=self.hparams["seed"]
         )
+        self._augmentation.try_on(self.hparams["in_channels"])
         self._evaluation = self._augmentation.for_evaluation()
         self._views = None if views is None else ViewPlan(views, image_size=size)
         self.class_names: Sequence[str] = []

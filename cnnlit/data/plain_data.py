@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from cnnlit.data.datamodule import ResumableData
-from cnnlit.data.loading.items import LoaderBatches, PresentedItems, drawing, labels_of
+from cnnlit.data.loading.items import LoaderBatches, PresentedItems, labels_of
 from cnnlit.data.loading.own_batches import (
     Key,
     Stream,
@@ -24,6 +24,7 @@ from cnnlit.data.loading.own_batches import (
     is_planned,
     keys_of,
 )
+from cnnlit.data.transforms.random_numbers import drawing
 from cnnlit.data.user_images import DrawnItems
 from cnnlit.files import Lock
 

@@ -23,7 +23,7 @@ from cnnlit.data.small_sets.published import PUBLISHED_ERRORS, SETS, TEN, SmallS
 from cnnlit.data.small_sets.sklearn_digits import read_digits
 from cnnlit.data.sources.listing_file import ListedImage
 from cnnlit.data.transforms.augmentation import Augmentation
-from cnnlit.data.transforms.colours import ColourStep, Normalization, as_channels
+from cnnlit.data.transforms.colours import Normalization, as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField
 from cnnlit.data.transforms.evaluation_crops import Shifted
 from cnnlit.data.transforms.geometry import Flip, Frame, Geometry
@@ -102,7 +102,7 @@ class SmallImages(InMemoryImageData):
     ) -> None:
         steps = [step for step in augmentation if flips or not isinstance(step, Flip)]
         if enlarge == "pad" and not any(isinstance(step, Geometry) and step.crop_pixels for step in steps):
-            colours = [place for place, step in enumerate(steps) if isinstance(step, ColourStep)]
+            colours = [place for place, step in enumerate(steps) if not isinstance(step, Geometry)]
             steps.insert(min([*colours, len(steps)]), Frame(pixels=image_size))
         self._shifts = views[0] if views and len(views) == 1 and isinstance(views[0], Shifted) else None
         if views and not (self._shifts or flips):

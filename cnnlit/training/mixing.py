@@ -43,7 +43,8 @@ def _mixed_with_others(
     parts = [gather_all_tensors(part[:share].contiguous()) for part in (images, labels)]
     places = torch.cat([batches.num_replicas * torch.arange(len(its)) + rank for rank, its in enumerate(parts[1])])
     order = places.argsort()  # as a single device would have them
-    whole = mixed(mixing, *(torch.cat(each)[order.to(images.device)] for each in parts), seed)
+    all_images, all_labels = (torch.cat(each)[order.to(images.device)] for each in parts)
+    whole = mixed(mixing, all_images, all_labels, seed)
     own = (places[order] % batches.num_replicas == batches.rank).nonzero().flatten().to(images.device)
     own = own if len(own) else own.new_zeros(1)  # an image that does not count, see BatchSampler
     return whole[0][own], whole[1][own]

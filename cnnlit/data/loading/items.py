@@ -1,40 +1,15 @@
 """Batches of any map-style data set: its items one by one, each with random numbers of its own."""
 
-import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
 from torchvision.datasets import VisionDataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
-
-
-@contextmanager
-def drawing(*place: int) -> Iterator[Callable[[int], None]]:
-    """Within this block torch's, NumPy's and Python's global random numbers are a function of a place.
-
-    Args:
-        place: numbers, such as a seed and an epoch.
-
-    Yields:
-        A function that moves on to another place below this one.
-    """
-
-    def seed(number: int) -> None:
-        (state,) = np.random.SeedSequence([*place, number]).generate_state(1, np.uint64).tolist()
-        torch.default_generator.manual_seed(state)  # torch.manual_seed takes milliseconds where CUDA is not in use
-        np.random.seed(state % 2**32)  # noqa: NPY002  the global generator is the one that transforms draw from
-        random.seed(state)
-
-    with isolate_rng(include_cuda=False):
-        seed(0)
-        yield seed
+from cnnlit.data.transforms.random_numbers import drawing
 
 
 class PresentedItems(Dataset[Any]):

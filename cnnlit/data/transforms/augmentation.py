@@ -1,12 +1,14 @@
 """Augmentation: applies the steps that a paper lists, in its order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cnnlit.data.transforms.colours import ColourStep, Normalize
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, Geometry, ShorterSide, Windows
+from cnnlit.data.transforms.own_steps import EachPicture
 from cnnlit.data.transforms.random_numbers import uniform
 
 Step = Geometry | ColourStep
@@ -22,7 +24,8 @@ class Augmentation:
     Random numbers depend only on the seed, the epoch, the presentation, and the step's place in the list.
 
     Args:
-        steps: steps of transforms.geometry, then of transforms.colours.
+        steps: steps of transforms.geometry, then of transforms.colours, and anything that can be called with a picture,
+            see EachPicture.
         image_size: side of the images that the network sees, in pixels; it rescales the pixels of the steps, see
             transforms.geometry.
         normalize: the scale of the input.
@@ -35,12 +38,12 @@ class Augmentation:
         sweep_length: presentations of each of several replicas: number p of replica r is r * sweep_length + p.
 
     Raises:
-        ValueError: for anything that is not a step, and for geometry after colour.
+        ValueError: for anything that is none of these, and for geometry after colour.
     """
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[Step | Callable[[Tensor], Any]],
         *,
         image_size: int,
         normalize: Normalize,
@@ -49,13 +52,13 @@ class Augmentation:
         self.geometry: list[Geometry] = []
         self.colours: list[ColourStep] = []
         for step in steps:
-            kind = type(step).__name__
             if isinstance(step, ColourStep):
                 self.colours.append(step)
             elif not isinstance(step, Geometry):
-                raise ValueError(f"data.augmentation: {kind} is no step of cnnlit.data.transforms.geometry or .colours")
+                self.colours.append(EachPicture(step))
             elif self.colours:
-                before = type(self.colours[-1]).__name__
+                before = type(steps[len(self.geometry)]).__name__
+                kind = type(step).__name__
                 raise ValueError(f"data.augmentation: {kind} comes after {before}; geometry comes first")
             else:
                 self.geometry.append(step)
@@ -70,6 +73,12 @@ class Augmentation:
         self.seeds = [seed]
         self.picture_side: int | None = None
         self.sweep_length = 0
+
+    def try_on(self, channels: int) -> None:
+        """Show a grey picture to the steps that are the user's own; raises ValueError, one line about the answer."""
+        for step in self.colours:
+            if isinstance(step, EachPicture):
+                step.try_on(channels, self.image_size)
 
     @property
     def is_random(self) -> bool:

@@ -1,7 +1,12 @@
 """Random numbers that depend only on their key, whichever process draws them."""
 
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 
@@ -36,3 +41,28 @@ def generator(*key: int) -> torch.Generator:
     """A random generator on the CPU that depends only on the non-negative integers in `key`."""
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+@contextmanager
+def drawing(*place: int, cuda: bool = False) -> Iterator[Callable[[int], None]]:
+    """Within this block torch's, NumPy's and Python's global random numbers are a function of a place.
+
+    Args:
+        place: numbers, such as a seed and an epoch.
+        cuda: whether those of the current GPU are too.
+
+    Yields:
+        A function that moves on to another place below this one.
+    """
+
+    def seed(number: int) -> None:
+        (state,) = np.random.SeedSequence([*place, number]).generate_state(1, np.uint64).tolist()
+        torch.default_generator.manual_seed(state)  # torch.manual_seed takes milliseconds where CUDA is not in use
+        np.random.seed(state % 2**32)  # noqa: NPY002  the global generator is the one that transforms draw from
+        random.seed(state)
+        if cuda:
+            torch.cuda.manual_seed(state)
+
+    with isolate_rng(include_cuda=cuda):
+        seed(0)
+        yield seed
