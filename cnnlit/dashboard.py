@@ -3,11 +3,15 @@
 Its keys are in conf/dashboard.yaml; --help lists them.
 """
 
+import difflib
 import json
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Literal
 
 from cnnlit import config
+from cnnlit.experiment.settings import TrainSettings
 
 
 def dashboard(
@@ -25,12 +29,13 @@ def dashboard(
     conf/dashboard.yaml says what each key is for.
     """
     with config.refusing():
-        from cnnlit.tracking import dashboards, wandb_views
-
         entity, _, own_name = project.rpartition("/")
         if not own_name or "/" in entity or project.startswith("/"):
             raise ValueError(f"project={project}: must be entity/project, or project of your default entity")
         keys = by.split(",") if isinstance(by, str) else by
+        _check_keys(key.strip() for key in keys)
+        from cnnlit.tracking import dashboards, wandb_views
+
         built = dashboards.build(
             entity=entity, project=own_name, name=name, by=[key.strip() for key in keys], group=group, sweep=sweep, x=x
         )
@@ -42,6 +47,17 @@ def dashboard(
         sys.stdout.write(f"{view.kind}{', replaced' if view.replaced else ''}: {view.url}\n")
     if not saved.num_runs:
         sys.stdout.write("there is no run to show yet\n")
+
+
+def _check_keys(by: Iterable[str]) -> None:
+    """Refuse a key that no run can have; W&B would show one arm without a word."""
+    known = [field.name for field in fields(TrainSettings)]
+    for key in by:
+        group, dot, rest = key.partition(".")
+        if group not in known:
+            close = difflib.get_close_matches(group, known, n=1)
+            hint = f"did you mean {close[0]}{dot}{rest}?" if close else f"it begins with one of {', '.join(known)}"
+            raise ValueError(f"by={key}: no run has such a key; {hint}")
 
 
 command = config.entry_point(dashboard)

@@ -41,6 +41,12 @@ class EvaluateSettings(NetworkSettings):
     num_threads: Annotated[int, Ge(1)] | None
     output: str | None
 
+    def check_typed(self) -> None:
+        """See NetworkSettings."""
+        self.check_origin(self.run)
+        if self.folder:
+            check_place(self.folder, "output")
+
     @property
     def folder(self) -> Path | None:
         """Where the result goes; None for nowhere."""
@@ -60,8 +66,6 @@ def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
         settings, checkpoint = _what_to_test(settings)
-        if settings.folder:
-            check_place(settings.folder, "output")
         module, datamodule, remarks = _build(settings, checkpoint)
         trainer = _build_trainer(settings.trainer)
         _note_remarks(trainer, remarks)

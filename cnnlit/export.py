@@ -30,6 +30,11 @@ class ExportSettings(NetworkSettings):
     format: Literal["onnx", "torch_export", "safetensors"]
     to: str | None
 
+    def check_typed(self) -> None:
+        """See NetworkSettings."""
+        self.check_origin(self.run)
+        check_place(self.folder, "to")
+
     @property
     def folder(self) -> Path:
         """The folder to write.
@@ -44,7 +49,6 @@ class ExportSettings(NetworkSettings):
         folder = Path(self.to) if self.to else Path(str(self.run)) / "exports" / self.format
         if folder.exists():
             raise ValueError(f"to={folder}: is there already; remove it or name another folder")
-        check_place(folder, "to")
         return folder
 
 

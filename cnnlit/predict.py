@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from cnnlit import config
+from cnnlit.data.sources.found_files import find_given
 from cnnlit.experiment.settings import NetworkSettings
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
@@ -52,12 +53,8 @@ class PredictSettings(NetworkSettings):
     stride: Annotated[int, Ge(1)] | None
     num_threads: Annotated[int, Ge(1)] | None
 
-    def check(self) -> None:
-        """Refuse what contradicts itself.
-
-        Raises:
-            ValueError: one line that says what to change.
-        """
+    def check_typed(self) -> None:
+        """See NetworkSettings."""
         if not self.images:
             raise ValueError("images=null: name a file or a folder of images, or several: images=[a.png,folder]")
         if self.to and Path(self.to).is_dir():
@@ -66,6 +63,11 @@ class PredictSettings(NetworkSettings):
             raise ValueError(f"to={self.to}: must end with .png, .svg or .pdf")
         if self.inside and not self.to:
             raise ValueError(f"to=null: name a file, beside which inside={self.inside} is drawn")
+        for key, inside in {"layer": "deconvnet", "square": "occlusion", "stride": "occlusion"}.items():
+            if getattr(self, key) is not None and self.inside != inside:
+                raise ValueError(f"{key}={getattr(self, key)}: only with inside={inside}; leave it out")
+        find_given(self.places)
+        self.check_origin(self.run)
 
     @property
     def places(self) -> list[str]:
@@ -78,9 +80,6 @@ class PredictSettings(NetworkSettings):
 def predict(settings: PredictSettings) -> None:
     """Print and draw what a network predicts for images. The data that it was trained on are not needed."""
     with config.refusing():
-        from cnnlit.data.user_images import find_given
-
-        settings.check()
         given = find_given(settings.places)
         predictor = _open(settings)
         predictions, refusals = predictor.predict(given.files, settings.top)

@@ -65,9 +65,6 @@ def report(
     with config.refusing():
         if to:
             check_place(Path(to), "to")
-        from cnnlit.analysis.measures import measure_of
-        from cnnlit.analysis.verdicts import judge as judged
-
         if ilsvrc:
             forms = None if forms_tried == 1 else forms_tried
             _refuse_with_ilsvrc(
@@ -76,6 +73,9 @@ def report(
             answer = _standing(_find(_listed(runs)) if runs is not None else None, _listed(by))
         else:
             found = _find(_listed("multirun" if runs is None else runs))
+            from cnnlit.analysis.measures import measure_of  # which takes a second
+            from cnnlit.analysis.verdicts import judge as judged
+
             judge = partial(judged, claim=claim, smallest=smallest_difference, forms=forms_tried)
             answer = _comparison(found, measure_of(metric, target), _listed(by), judge, _listed(pictures))
         if format == "html" or to:

@@ -87,6 +87,7 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
             if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
                 return jobs.run(function, node)
             check_source(node, name_of(settings_of(function)))
+            _check_typed(function, node)
             with _a_word_meanwhile():
                 unchecked = check(node, function)
         if "LOCAL_RANK" not in os.environ:
@@ -141,6 +142,13 @@ def _a_word_meanwhile() -> Iterator[None]:
     finally:
         if wanted and erasable:
             print(end=ERASE_LINE, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _check_typed(function: Callable[..., Any], node: Node) -> None:
+    """Let a command's settings refuse what can be told before anything that takes seconds is imported."""
+    settings = settings_of(function)
+    if hasattr(settings, "check_typed"):
+        settings(**node).check_typed()
 
 
 def _call(function: Callable[..., Any], node: Node) -> Any:

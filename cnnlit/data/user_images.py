@@ -1,15 +1,13 @@
 """Images from anywhere for a trained network: found, and presented as in its test."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cnnlit.data.loading.multi_view import ViewGroup
-from cnnlit.data.sources.found_files import files_below, kinds
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
 
@@ -18,38 +16,6 @@ SIDE, INK_BOX = 28, 20
 
 FAINTEST = 32
 """Less ink than this counts as paper when the digit in an image is located."""
-
-
-class Given(NamedTuple):
-    """Images that somebody named."""
-
-    files: list[str]
-    remarks: list[str]
-    """About files beside them that are of no kind that is read; a sentence for each folder."""
-
-
-def find_given(places: Iterable[str]) -> Given:
-    """The named image files, and all images in named folders, sorted folder by folder.
-
-    Raises:
-        FileNotFoundError: for a place that does not exist, or a folder without an image.
-    """
-    files: list[str] = []
-    remarks: list[str] = []
-    for place in map(Path, places):
-        if not place.exists():
-            raise FileNotFoundError(f"images={place}: there is no such file or folder")
-        if not place.is_dir():
-            files.append(str(place))
-            continue
-        found = files_below(place)
-        if not found.images:
-            beside = f", but {kinds(found.others)}, which are not read" if found.others else ""
-            raise FileNotFoundError(f"images={place}: holds no image{beside}")
-        files += map(str, sorted(place / name for name in found.images))
-        if found.others:
-            remarks.append(f"images={place}: left out, as they are of no kind that is read: {kinds(found.others)}")
-    return Given(files, remarks)
 
 
 def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[ViewGroup]:

@@ -15,6 +15,7 @@ from cnnlit import config
 from cnnlit.config import Instead, ModelNode, Node, Nodes
 from cnnlit.experiment import initial_weights
 from cnnlit.parallel.trainer_arguments import INSTEAD
+from cnnlit.runs.reading import read_record
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning.pytorch import Callback
@@ -33,6 +34,20 @@ class NetworkSettings:
     recipe: Node
     protocol: Node
     seed: Annotated[int, Ge(0)]
+
+    def check_typed(self) -> None:
+        """Refuse what the words alone show to be wrong, before PyTorch is imported for it.
+
+        Raises:
+            FileNotFoundError, ValueError: one line that says what to change.
+        """
+
+    def check_origin(self, run: str | None) -> None:
+        """Refuse a folder that holds no run, and without one a network that names no weights; see `check_typed`."""
+        if run:
+            read_record(Path(run))
+        else:
+            config.require_weights(self.model)
 
     def of_run(self, run: Path, command: Callable[..., Any], own: tuple[str, ...]) -> Self:
         """The settings of a run in place of these, with what the command line changes in its data.
@@ -151,6 +166,11 @@ class TrainSettings(NetworkSettings):
         """What config.yaml keeps: everything that would train this run again, with its seed alone."""
         kept = asdict(self) | {"replicas": 1}
         return {key: value for key, value in kept.items() if key not in ("replicas_as", "resume", "run_root")}
+
+    def check_typed(self) -> None:
+        """See NetworkSettings."""
+        if self.resume and not any(Path(self.resume).glob("*")):  # Hydra has made the folder that it was told
+            read_record(Path(self.resume))
 
     def check(self) -> None:
         """Refuse what cannot be trained, before anything is built.

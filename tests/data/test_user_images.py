@@ -9,9 +9,10 @@ from cnnlit.data.image_folders import ImageFolder
 from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.small_images import SmallImages
 from cnnlit.data.small_sets.sklearn_digits import read_digits
+from cnnlit.data.sources.found_files import find_given
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Mirrored
 from cnnlit.data.transforms.geometry import CenterCrop, RandomCrop, ShorterSide
-from cnnlit.data.user_images import as_digit, find_given, is_dark_on_bright
+from cnnlit.data.user_images import as_digit, is_dark_on_bright
 
 
 def write(path, pixels):

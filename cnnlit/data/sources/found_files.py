@@ -101,3 +101,35 @@ def _decodes(name: str) -> bool:
         return False
     opened = Image.OPEN[name][0]
     return not (isinstance(opened, type) and issubclass(opened, ImageFile.StubImageFile))
+
+
+class Given(NamedTuple):
+    """Images that somebody named."""
+
+    files: list[str]
+    remarks: list[str]
+    """About files beside them that are of no kind that is read; a sentence for each folder."""
+
+
+def find_given(places: Iterable[str]) -> Given:
+    """The named image files, and all images in named folders, sorted folder by folder.
+
+    Raises:
+        FileNotFoundError: for a place that does not exist, or a folder without an image.
+    """
+    files: list[str] = []
+    remarks: list[str] = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise FileNotFoundError(f"images={place}: there is no such file or folder")
+        if not place.is_dir():
+            files.append(str(place))
+            continue
+        found = files_below(place)
+        if not found.images:
+            beside = f", but {kinds(found.others)}, which are not read" if found.others else ""
+            raise FileNotFoundError(f"images={place}: holds no image{beside}")
+        files += map(str, sorted(place / name for name in found.images))
+        if found.others:
+            remarks.append(f"images={place}: left out, as they are of no kind that is read: {kinds(found.others)}")
+    return Given(files, remarks)
