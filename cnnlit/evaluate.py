@@ -136,6 +136,8 @@ def _set_up(settings: EvaluateSettings, datamodule: "ResumableData", checkpoint:
     datamodule.tests_all = others and (run is None or changed is not None)
     datamodule.setup("test")
     datamodule.check_classes()
+    if others and not datamodule.known_classes:
+        return ["it is not known which classes the network was trained on: labels go by the places of the classes"]
     return [] if others or not changed else [f"the images are no longer those that run={run} began with: {changed}"]
 
 

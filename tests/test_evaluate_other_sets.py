@@ -5,9 +5,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from as_typed import cnnlit, here
 from PIL import Image
+
+from cnnlit.data.image_folders import Imagenette
+from cnnlit.data.sources.class_names import IMAGENETTE
+from cnnlit.experiment.initial_weights import classes_of
 
 COLOURS = {
     "n01440764": (220, 30, 30),
@@ -183,6 +188,62 @@ def test_a_part_can_be_named_to_be_tested(run: Path, tmp_path: Path) -> None:
     record, name, _ = evaluated(run, tmp_path / "parts", "data.test=odd")
     assert record["test/num_images"] == 12
     assert name == "parts-odd_single_crop"
+
+
+def test_weights_of_a_file_bring_their_classes_along(run: Path, tmp_path: Path) -> None:
+    paint(tmp_path / "v2" / "val", NUMBERS)
+    words = ("model=resnet_cifar", "model.depth=8", f"model.weights={run}", "data=folder", "data.num_classes=4",
+             "data.image_size=24", "recipe=modern_images", "data.num_workers=0", f"data.root={tmp_path / 'v2'}",
+             "trainer=cpu", f"output={tmp_path / 'out'}")  # fmt: skip
+    shown = here(tmp_path, "evaluate", *words)
+    assert shown.returncode == 2
+    assert "4 classes that the network was not trained on" in shown.stderr
+    shown = here(tmp_path, "evaluate", *words, "data.class_map=imagenetv2")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads((tmp_path / "out" / "v2_single_crop.json").read_text())["test/num_errors"] == 0
+
+
+def test_published_weights_know_imagenets_classes() -> None:
+    state = classes_of({"weights": "IMAGENET1K_V1"}, 1000)
+    named = dict(zip(state["class_folders"], state["class_names"], strict=True))
+    assert list(named) == sorted(named)
+    assert IMAGENETTE.items() <= named.items()
+    assert classes_of({"weights": "IMAGENET1K_V1"}, 10) == {}
+
+
+def test_two_processes_leave_the_same_classes_out(run: Path, tmp_path: Path) -> None:
+    paint(tmp_path / "pair" / "val", itself("n03417042", "n15075141"))
+    shown = cnnlit(run.parent, "evaluate", "run=run", f"data.root={tmp_path / 'pair'}", "data.num_workers=0",
+                   "data.mask_absent=true", "trainer=cpu", "trainer.devices=2")  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    record = json.loads((run / "evaluations" / "pair_single_crop_masked.json").read_text())
+    assert (record["test/num_errors"], record["test/num_images"]) == (0, 10)
+
+
+def test_a_network_of_imagenettes_is_tested_on_what_lies_in_the_root(tmp_path: Path) -> None:
+    """And Imagenette is not downloaded there."""
+    paint(tmp_path / "v2" / "val", {"n01440764": "0", "n02102040": "217"})
+    data = Imagenette(root=str(tmp_path / "v2"), num_classes=10, batch_size=1, class_map="imagenetv2")
+    data.answer_for(
+        {"class_folders": sorted(IMAGENETTE), "class_names": [IMAGENETTE[each] for each in sorted(IMAGENETTE)]}
+    )
+    data.prepare_data()
+    data.setup("test")
+    assert data.num_images["test"] == 10
+    assert data.absent_classes == list(range(2, 10))
+
+
+def test_arrays_whose_classes_are_in_another_order_are_refused(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    arrays = {"train_images": random.integers(0, 256, (60, 28, 28), dtype=np.uint8), "train_labels": np.arange(60) % 2}
+    for name, classes in (("one", ["cat", "dog"]), ("two", ["dog", "cat"])):
+        np.savez(tmp_path / f"{name}.npz", **arrays, class_names=np.array(classes))
+    words = ("data=npz", "data.root=one.npz", "data.num_classes=2", "model.head=linear", "recipe/loss=cross_entropy",
+             "recipe.batch_size=8", "recipe.epochs=1", "logger=none", "trainer=cpu", "hydra.run.dir=run")  # fmt: skip
+    assert here(tmp_path, "train", *words).returncode == 0
+    shown = here(tmp_path, "evaluate", "run=run", "data=npz", "data.root=two.npz", "trainer=cpu")
+    assert shown.returncode == 2
+    assert "the network's classes are cat, dog, and these images have them in another order" in shown.stderr
 
 
 def test_predict_names_a_label_by_id_or_map_and_never_by_place(run: Path, tmp_path: Path) -> None:

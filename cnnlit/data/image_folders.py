@@ -9,8 +9,10 @@ from annotated_types import Ge
 from cnnlit.data.decoded_images import DecodedImageData
 from cnnlit.data.images import Count, NumClasses, Order, Seed, TestSplit, ValSplit
 from cnnlit.data.sources.archives import extract_archives
+from cnnlit.data.sources.folders import WNID, folders_in
 from cnnlit.data.sources.imagenette import Size, imagenette_folder, obtain_imagenette
 from cnnlit.data.sources.layouts import places
+from cnnlit.data.sources.named_splits import SPLITS
 from cnnlit.data.transforms.colours import Normalization
 
 
@@ -119,8 +121,17 @@ class Imagenette(DecodedImageData):
             FileNotFoundError: if it cannot be downloaded; one line that says why.
             ValueError: if what was downloaded is not what was published.
         """
-        obtain_imagenette(self.hparams["root"], self.hparams["imagenette_size"])
+        if not self._is_another:
+            obtain_imagenette(self.hparams["root"], self.hparams["imagenette_size"])
 
     @property
     def _root(self) -> Path:
-        return imagenette_folder(self.hparams["root"], self.hparams["imagenette_size"])
+        root = Path(self.hparams["root"]).expanduser()
+        return root if self._is_another else imagenette_folder(root, self.hparams["imagenette_size"])
+
+    @property
+    def _is_another(self) -> bool:
+        """Whether the root holds class folders or parts of another set, to test a network of Imagenette's with."""
+        root = Path(self.hparams["root"]).expanduser()
+        names = folders_in(root) if self.known_classes and root.is_dir() else []
+        return any(WNID.fullmatch(name) or name.isdecimal() or name.lower() in SPLITS for name in names)

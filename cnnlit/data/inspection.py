@@ -170,10 +170,17 @@ def _small(data: SmallImages) -> Finding:
     located, names = data.located, list(data.class_names)
     if located:
         finding.layout, finding.folder = located.form, str(located.path)
-    train, val, test = (data.labels_of(split).bincount(minlength=len(names)).tolist() for split in data.num_images)
-    finding.train = Counter(dict(zip(names, map(sum, zip(train, val, strict=True)), strict=True)))
-    finding.val = Counter(dict(zip(names, test, strict=True)))
+    for part, labels in _parts(data).items():
+        counts = labels.bincount(minlength=len(names)).tolist()
+        setattr(finding, part, Counter(dict(zip(names, counts, strict=True))))
     return finding
+
+
+def _parts(data: SmallImages) -> dict[str, Tensor]:
+    """The labels of the parts that a small set has itself; what is held out of its training images is of these."""
+    train, val, test = (data.labels_of(split) for split in ("train", "val", "test"))
+    own = not data.hparams["val_split"]
+    return {"train": train if own else torch.cat([train, val]), "val": val if own else val[:0], "test": test}
 
 
 def _in_memory(data: ResumableData) -> Finding:
@@ -185,6 +192,7 @@ def _in_memory(data: ResumableData) -> Finding:
         "",
         list(data.class_names),
         Counter({"": counts["train"] + counts["val"]}),
+        Counter(),
         Counter({"": counts["test"]}),
         notes=[*data.remarks, "Training has all images in memory: no accelerator waits for them."],
     )

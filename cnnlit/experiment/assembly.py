@@ -92,9 +92,11 @@ def _set_up(run: Run, datamodule: Any) -> None:
     """Make the data ready, and be sure that a resumed run has its own."""
     datamodule.as_0_1 = run.has_checkpoint and not (run.folder / LISTING).is_file()
     datamodule.prepare_data()
-    _check_images(run, datamodule)  # before other classes are refused for another reason
+    if found := any(True for _ in datamodule.listed()):
+        _check_images(run, datamodule)  # before other classes are refused for another reason
     datamodule.setup("fit")
-    _check_images(run, datamodule)
+    if not found:
+        _check_images(run, datamodule)
 
 
 def _check_images(run: Run, datamodule: Any) -> None:

@@ -118,6 +118,6 @@ def test_archives_are_counted_and_left_as_they_are(tmp_path: Path, pack: Any, ki
 def test_sets_in_memory_are_counted(tmp_path: Path) -> None:
     found = Inspection().examine(SmallImages(val_split=180)).as_json()
     assert (found["layout"], found["classes"]) == ("sklearn, in memory", 10)
-    assert (found["train"], found["val"]) == (1437, 360)
-    assert found["extremes"]["val"] == {"smallest": ["8", 35], "largest": ["3", 37]}
+    assert (found["train"], found["val"], found["test"]) == (1437, 0, 360)
+    assert found["extremes"]["test"] == {"smallest": ["8", 35], "largest": ["3", 37]}
     assert found["speed"] is None
