@@ -76,7 +76,7 @@ def writing(path: Path, *, previous: Path | None = None, size: int | None = None
         UnwritableError: see write_whole.
     """
     aside = _aside(path)
-    with _saying_where(path, size):
+    with saying_where(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with aside.open("wb") as file:
@@ -98,8 +98,28 @@ def make_folder(path: Path) -> None:
     Raises:
         UnwritableError: if it cannot be made.
     """
-    with _saying_where(path):
+    with saying_where(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes as people read it: `12.3 GB`, `0.9 MB`, `0.7 kB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= 0.1 * size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count / 1e3:,.1f} kB"
+
+
+def refuse_address(key: str, value: object) -> None:
+    """Refuse an address where a folder is expected.
+
+    Raises:
+        ValueError: one line that names the option.
+    """
+    scheme, address, rest = str(value).partition(":/")  # a Path keeps one of the two strokes
+    if address and scheme.isalnum() and len(scheme) > 1:
+        said = f"{key}={scheme}://{rest.lstrip('/')}"
+        raise ValueError(f"{said}: addresses are not read; copy it to a disk or mount it, and name that folder")
 
 
 def check_place(path: Path, key: str) -> None:
@@ -131,7 +151,7 @@ def why_unwritable(error: OSError) -> str:
 
 
 @contextmanager
-def _saying_where(path: Path, size: int | None = None) -> Iterator[None]:
+def saying_where(path: Path, size: int | None = None) -> Iterator[None]:
     """What the system refuses to write within this block is told with its place and what to do."""
     try:
         yield
@@ -185,11 +205,11 @@ def _no_room(path: Path, needed: int | None, error: OSError) -> str:
     if needed is None:
         return f"no space left for {shown(path)}; make room, or name another place for it"
     if error.errno == errno.EDQUOT:
-        return f"the quota of {path.parent} is used up: {path.name} needs {needed / 1e6:.3g} MB"
+        return f"the quota of {path.parent} is used up: {path.name} needs {in_bytes(needed)}"
     free = shutil.disk_usage(path.parent).free
     return (
-        f"No space left on the disk of {path.parent}: {path.name} needs {needed / 1e6:.3g} MB, "
-        f"{free / 1e6:.3g} MB are free, {max(0, needed - free) / 1e6:.3g} MB are missing"
+        f"No space left on the disk of {path.parent}: {path.name} needs {in_bytes(needed)}, "
+        f"{in_bytes(free)} are free, {in_bytes(max(0, needed - free))} are missing"
     )
 
 
@@ -214,7 +234,7 @@ class Lock:
         Args:
             wait: for as long as another process holds it.
         """
-        with _saying_where(self.path):
+        with saying_where(self.path):
             self._file = self.path.open("ab")
         while not self._granted(self._file):
             if not wait:

@@ -49,6 +49,8 @@ def _report(store: "PreparedStore") -> list[str]:
         + " and ".join(f"{each['images']:,} {WORDS[split]} images" for split, each in about["splits"].items())
         + f" of {len(about['classes']):,} classes"
     ]
+    from cnnlit.files import in_bytes
+
     images, size = (sum(each[what] for each in splits) for what in ("images", "bytes"))
     if about["encoding"] == "jpeg":
         colours = {420: "4:2:0", 444: "4:4:4"}[about["subsampling"]]
@@ -58,7 +60,7 @@ def _report(store: "PreparedStore") -> list[str]:
         how, fidelity = f"raw, {about['side']}x{about['side']}", "exact"
     per_image = size / max(images, 1)
     lines.append(
-        f"{how}: {fidelity}; {size / 1e9:,.2f} GB, {per_image / 1e3:,.1f} kB an image "
+        f"{how}: {fidelity}; {in_bytes(size)}, {per_image / 1e3:,.1f} kB an image "
         f"({per_image * IMAGENET / 1e9:,.0f} GB for 1.28 million)"
     )
     if unreadable := [each for split in splits for each in split["unreadable"]]:

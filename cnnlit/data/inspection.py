@@ -24,14 +24,14 @@ from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.small_images import SmallImages
-from cnnlit.data.sources.archives import Split, count_archived, unextracted
+from cnnlit.data.sources.archives import Split, compared, count_archived, unextracted
 from cnnlit.data.sources.class_names import class_names
 from cnnlit.data.sources.folders import Listing, class_folders
 from cnnlit.data.sources.found_files import files_below
 from cnnlit.data.sources.layouts import places
 from cnnlit.data.sources.named_splits import is_called_test
 from cnnlit.data.transforms.random_numbers import generator
-from cnnlit.files import progress
+from cnnlit.files import in_bytes, progress
 
 BATCH = 32
 """Images that are decoded between two looks at the clock."""
@@ -88,7 +88,7 @@ class Inspection:
         except FileNotFoundError:
             for folder in places(data.hparams["root"], data.source):
                 if archives := unextracted(folder):
-                    return _archived(folder, archives)
+                    return _archived(folder, archives, read=self.scan == "all")
             raise
         splits = [part for part in (listing.train, listing.val, listing.test) if part is not None]
         tested = "test" if listing.val or data.hparams.get("test") or _is_called_test(listing.test) else "val"
@@ -198,7 +198,7 @@ def _in_memory(data: ResumableData) -> Finding:
     )
 
 
-def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
+def _archived(folder: Path, archives: dict[Split, Path], *, read: bool) -> Finding:
     """The counts in ImageNet's official archives, before they are extracted."""
     counts: dict[Split, Counter[str]] = {}
     for split in ("train", "val"):
@@ -209,13 +209,14 @@ def _archived(folder: Path, archives: dict[Split, Path]) -> Finding:
             counts[split] = Counter({name: len(files_below(place).images) for name, place in places.items()})
     classes = sorted(set().union(*counts.values()))
     size = sum(path.stat().st_size for path in archives.values())
+    same = [compared(path, split, read=read) for split, path in archives.items()]
     return Finding(
         "official archives",
         str(folder),
         class_names(classes, [folder]),
         counts.get("train", Counter()),
         counts.get("val", Counter()),
-        notes=[f"Not extracted yet: training does so, to {folder}; it takes {size / 1e9:,.1f} GB."],
+        notes=[f"Not extracted yet: training does so, to {folder}; it takes {in_bytes(size)}.", *same],
     )
 
 

@@ -13,6 +13,7 @@ from cnnlit.data.small_sets.contents import Contents, Located, NotThisSetError
 from cnnlit.data.small_sets.idx_files import SAME_MEAN, locate_idx, looks_like, missing_idx
 from cnnlit.data.small_sets.image_files import locate_archive, locate_folders, locate_parquet
 from cnnlit.data.small_sets.published import SmallSet
+from cnnlit.files import refuse_address
 
 PUBLISHED = {"idx": locate_idx, "cifar": locate_cifar, "matlab": locate_matlab}
 FORMS = (locate_npz, locate_parquet, locate_folders, locate_archive)
@@ -30,6 +31,7 @@ class Found(NamedTuple):
 
 def places(published: SmallSet, root: Path) -> list[Path]:
     """The folders in which to look: the root, those below it that are named after the set, Keras' and the hub's."""
+    refuse_address("data.root", root)
     below = [root / name for name in published.folders]
     keras = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
     outside = [keras, *(keras / name for name in published.folders), *_at_the_hub(published)]

@@ -3,6 +3,7 @@
 Images are written to .train.partial and .val.partial, which are renamed train and val once they are complete.
 """
 
+import hashlib
 import os
 import shutil
 import tarfile
@@ -12,14 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from cnnlit.data.sources.folders import WNID
+from cnnlit.data.sources.folders import WNID, some
 from cnnlit.data.sources.validation_labels import find_labels
-from cnnlit.files import Lock, progress
+from cnnlit.files import Lock, in_bytes, progress, saying_where
 
 Split = Literal["train", "val"]
 
 ARCHIVES: dict[Split, str] = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
 """The training archive holds one archive for each class, the other one the images."""
+
+PUBLISHED: dict[Split, tuple[int, str]] = {
+    "train": (147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e"),
+    "val": (6_744_924_160, "29b22e2961454d5413ddabcf34fc5622"),
+}
+"""Bytes and md5 of the archives as they are given out. Source: image-net.org, torchvision.datasets.imagenet."""
 
 SPARE = 1.02
 """Bytes on the disk for each byte of an archive, as files begin on whole blocks."""
@@ -77,6 +84,25 @@ def count_archived(archive: Path, split: Split) -> Counter[str]:
         )
 
 
+def compared(archive: Path, split: Split, *, read: bool) -> str:
+    """Whether an archive is the published one, in a sentence.
+
+    Args:
+        archive: one of the official ones, by its name.
+        split: that it holds.
+        read: whether to read all of it for its md5; its length is always compared.
+    """
+    size, md5 = PUBLISHED[split]
+    found = archive.stat().st_size
+    if found != size:
+        return f"{archive.name} has {found:,} bytes where the published one has {size:,}: a part of it, or cut short."
+    if not read:
+        return f"{archive.name} is as long as the published one; doctor.scan=all compares its md5."
+    with archive.open("rb") as file:
+        same = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
+    return f"{archive.name} {'is the published one' if same else 'is damaged: it is not the published one'}, by md5."
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Keep other processes waiting while this one writes to a folder."""
@@ -116,13 +142,14 @@ def _extract(tar: tarfile.TarFile, archive: Path, places: dict[tarfile.TarInfo, 
     """Write members to their folders, except those that are there at full length: an interrupted file is shorter."""
     folders = set(places.values())
     there = {entry.path: entry.stat().st_size for folder in folders for entry in os.scandir(folder)}
+    _check_room(archive, [member for member in places if there.get(str(places[member] / _name(member))) != member.size])
     for member in progress(places, what, len(places)) if what else places:
         target = places[member] / _name(member)
         if there.get(str(target)) == member.size:
             continue
         source = tar.extractfile(member)
         assert source is not None
-        with source, target.open("wb") as file:
+        with source, saying_where(target, member.size), target.open("wb") as file:
             shutil.copyfileobj(source, file)
         if target.stat().st_size != member.size:
             raise _damaged(archive, f"{member.name} has {target.stat().st_size:,} bytes of {member.size:,}")
@@ -187,13 +214,30 @@ def _classes_of_validation(archive: Path) -> dict[str, str]:
 
 def _check_space(folder: Path, archives: dict[Split, Path]) -> None:
     done = sum(path.stat().st_size for split in archives for path in folder.glob(f".{split}.partial/*/*"))
-    needed = sum(path.stat().st_size for path in archives.values()) * SPARE - done
+    needed = sum(map(_size_of_members, archives.values())) * SPARE - done
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
             f"{folder}: extracting {' and '.join(path.name for path in archives.values())} takes "
-            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; make room, or point data.root to a folder on "
+            f"{in_bytes(needed)}, and {in_bytes(free)} are free; make room, or point data.root to a folder on "
             "another disk with links to the archives"
+        )
+
+
+def _size_of_members(archive: Path) -> int:
+    """Bytes of all files in an archive, which is smaller than they are where they are sparse."""
+    with _opened(archive) as tar:
+        return sum(member.size for member in _members(tar, archive))
+
+
+def _check_room(archive: Path, members: list[tarfile.TarInfo]) -> None:
+    """Refuse sparse files that the disk has no room for; the archive's own size was checked before."""
+    sparse = sum(member.size for member in members if member.issparse())
+    if sparse and (free := shutil.disk_usage(archive.parent).free) < sparse:
+        names = some(member.name for member in members if member.issparse())
+        raise OSError(
+            f"{archive}: {names} in it would take {in_bytes(sparse)}, and {in_bytes(free)} are free: a sparse file is "
+            "no image"
         )
 
 

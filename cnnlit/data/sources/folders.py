@@ -154,7 +154,11 @@ def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> 
 def held_in(folder: Path) -> str:
     """What a folder holds, in words."""
     if not folder.is_dir():
-        return f"there is no folder {folder.absolute()}"
+        return (
+            f"{folder.absolute()} is a file, not a folder"
+            if folder.exists()
+            else f"there is no folder {folder.absolute()}"
+        )
     folders = folders_in(folder)
     files = sorted(path.name for path in folder.iterdir() if path.name not in folders)
     parts = [

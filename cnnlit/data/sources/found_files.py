@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFile, features
 
+from cnnlit.files import refuse_address
+
 LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found", "Thumbs.db", "desktop.ini"}
 """What archivers and file systems leave behind; it is ignored, as are names that begin with a dot."""
 
@@ -119,7 +121,9 @@ def find_given(places: Iterable[str]) -> Given:
     """
     files: list[str] = []
     remarks: list[str] = []
-    for place in map(Path, places):
+    for named in places:
+        refuse_address("images", named)
+        place = Path(named)
         if not place.exists():
             raise FileNotFoundError(f"images={place}: there is no such file or folder")
         if not place.is_dir():

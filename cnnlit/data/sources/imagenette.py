@@ -16,6 +16,7 @@ from cnnlit.data.sources.archives import alone
 from cnnlit.data.sources.class_names import IMAGENETTE
 from cnnlit.data.sources.folders import folders_in
 from cnnlit.data.stores.store import COMPLETE
+from cnnlit.files import refuse_address
 
 Size = Literal["full", "320px", "160px"]
 
@@ -44,6 +45,7 @@ TIMEOUT_SECONDS = 30
 
 def imagenette_folder(root: str | Path, size: Size) -> Path:
     """The folder of Imagenette: the root, if that holds it or a store of it, or else where the archive unpacks to."""
+    refuse_address("data.root", root)
     root = Path(root).expanduser()
     if (root / COMPLETE).is_file():
         return root

@@ -25,6 +25,7 @@ from cnnlit.data.sources.folders import (
 from cnnlit.data.sources.named_splits import AS_USUAL, Named
 from cnnlit.data.sources.parted_folders import one_folder, train_and_validation, training_classes, validation_alone
 from cnnlit.data.stores.store import find_prepared
+from cnnlit.files import refuse_address
 
 
 class Sought(NamedTuple):
@@ -82,6 +83,7 @@ def find_images(
         FileNotFoundError: if nothing is recognised; says what was found, what is expected, and how to obtain it.
         ValueError: if what is recognised is incomplete or contradicts itself, or if there are two sets.
     """
+    refuse_address("data.root", root)
     root = Path(root).expanduser().absolute()
     layouts = _layouts(named, as_0_1)
     if found := _in_one(root, layouts):

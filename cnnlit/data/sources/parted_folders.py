@@ -1,5 +1,6 @@
 """Sets in class folders: parts to train on, to validate and to test with, or images of each class alone."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -151,7 +152,16 @@ def _holds_images(folder: Path) -> bool:
 def _agree(folder: Path, classes: list[str], others: list[str], name: str) -> None:
     """Refuse training and validation sets whose classes differ."""
     alone = sorted(set(classes) ^ set(others))
+    if alike := [each for each in set(classes) - set(others) if _composed(each) in set(map(_composed, others))]:
+        raise ValueError(
+            f"{folder}: {some(alike)} of train and of {name} look alike and are written in other Unicode forms "
+            f"({alike[0]!a} in train); rename one of them"
+        )
     if alone:
         raise ValueError(
             f"{folder}: train has {len(classes)} classes and {name} {len(others)}; in one alone: {some(alone)}"
         )
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

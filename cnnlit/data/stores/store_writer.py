@@ -25,7 +25,7 @@ from cnnlit.data.stores.store import COMPLETE, FORMAT, Split
 from cnnlit.data.stores.store_folder import StoredBytes, claimed, shards_of, write_about, write_index, write_shard
 from cnnlit.data.transforms.geometry import CenterCrop, Geometry, ShorterSide, Windows
 from cnnlit.data.transforms.resampling import show
-from cnnlit.files import progress
+from cnnlit.files import in_bytes, progress, refuse_address
 
 SAMPLE = 64
 """Images that the size and the fidelity of a store are estimated from."""
@@ -87,6 +87,7 @@ class Preparation:
     ) -> None:
         if to is None:
             raise ValueError("prepare.to=FOLDER must say where the prepared images go")
+        refuse_address("prepare.to", to)
         self.folder = Path(to)
         self.encoding = encoding
         self.side = side
@@ -231,7 +232,7 @@ class Preparation:
         needed, free = 1.05 * count * bytes_per_image, shutil.disk_usage(self.folder).free
         if needed > free:
             raise OSError(
-                f"prepare.to={self.folder}: about {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free; "
+                f"prepare.to={self.folder}: about {in_bytes(needed)} are needed and {in_bytes(free)} are free; "
                 "free some, name another disk, or lower prepare.side or prepare.quality"
             )
 

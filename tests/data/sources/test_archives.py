@@ -1,10 +1,13 @@
 """ImageNet's archives come out whole, wherever they were cut off, and nothing comes out that does not belong there."""
 
+import errno
+import hashlib
 import io
 import json
 import os
 import shutil
 import signal
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -301,7 +304,7 @@ def test_training_images_are_extracted_where_the_validation_images_were_by_hand(
 def test_a_full_disk_is_known_before(official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(official)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(OSError, match=r"img_train.tar and ILSVRC2012_img_val.tar takes .* GB, and 0.0 GB are free"):
+    with pytest.raises(OSError, match=r"img_train.tar and ILSVRC2012_img_val.tar takes [\d.]+ kB, and 1.0 kB are free"):
         extract_archives(official)
     assert not list(official.glob(".*.partial"))
 
@@ -326,3 +329,61 @@ def test_official_archives_come_before_a_set_beside_them(tmp_path: Path, officia
     assert found["layout"] == "official archives"
     with pytest.raises(FileNotFoundError, match=r"ILSVRC2012_img_train.tar.* not extracted yet"):
         find_images(official, "imagenet")
+
+
+def sparse(folder: Path, name: str, size: int) -> bytes:
+    """An archive of a few kilobytes that holds a file of a class, all of it a hole."""
+    (folder / "holes").mkdir()
+    with (folder / "holes" / name).open("wb") as file:
+        file.truncate(size)
+    subprocess.run(["tar", "-S", "-cf", folder / "holes.tar", "-C", folder / "holes", name], check=True)
+    content = (folder / "holes.tar").read_bytes()
+    assert len(content) < 20_000
+    return content
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_small_archive_of_a_huge_sparse_file_is_counted_before_anything_is_written(
+    tmp_path: Path, pack: Any, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    huge = 300_000_000
+    root = tmp_path / "root"
+    if split == "train":
+        pack(root / "ILSVRC2012_img_train.tar", {"n00000001.tar": sparse(tmp_path, "n00000001_1.JPEG", huge)})
+    else:
+        root.mkdir()
+        (root / "ILSVRC2012_img_val.tar").write_bytes(sparse(tmp_path, "ILSVRC2012_val_00000001.JPEG", huge))
+        (root / "synsets.txt").write_text("n00000001\n")
+    usage = shutil.disk_usage(root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000_000))
+    outcome = here(tmp_path, "train", "model=alexnet", f"data.root={root}", "trainer=cpu", "logger=none")
+    assert outcome.returncode == 2
+    assert outcome.stderr.count("\n") == 1
+    assert str(root) in outcome.stderr
+    assert "0.1 GB are free" in outcome.stderr
+    assert sum(path.stat().st_size for path in root.rglob("*.JPEG")) == 0
+
+
+def test_a_disk_that_fills_up_names_the_file_and_what_it_needs(official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match=r"No space left on the disk of \S+n00000003: n00000003_\S+ needs 0.7 kB"):
+        extract_archives(official)
+
+
+def test_doctor_compares_official_archives_with_the_published_ones(
+    official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("data=imagenet", f"data.root={official}", "data.num_classes=3", "format=json")
+    part = here(tmp_path, "doctor", *words)
+    assert "bytes where the published one has 6,744,924,160: a part of it, or cut short." in part.stdout
+    train, val = (official / name for name in archives.ARCHIVES.values())
+    digest = hashlib.md5(train.read_bytes(), usedforsecurity=False).hexdigest()
+    published = {"train": (train.stat().st_size, digest), "val": (val.stat().st_size, "0" * 32)}
+    monkeypatch.setattr(archives, "PUBLISHED", published)
+    assert "img_train.tar is as long as the published one; doctor.scan=all" in here(tmp_path, "doctor", *words).stdout
+    whole = here(tmp_path, "doctor", *words, "doctor.scan=all").stdout
+    assert "img_train.tar is the published one, by md5." in whole
+    assert "img_val.tar is damaged: it is not the published one, by md5." in whole

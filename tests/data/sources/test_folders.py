@@ -155,3 +155,33 @@ def test_runs_of_0_1_0_go_on_with_the_images_that_they_saw(many_kinds: Path) -> 
     direct = [name for name in sorted(names) if name.startswith(b"cat")]
     seen = [place for place, suffix in enumerate(SUFFIXES) if suffix in ("jpg", "jpeg", "png", "bmp", "webp")]
     assert direct == sorted(f"cat/{place}.{SUFFIXES[place]}".encode() for place in seen if place % 2 == 0)
+
+
+@pytest.mark.parametrize(
+    "words", [("predict", "images=s3://bucket/pictures"), ("prepare", "prepare.to=s3://bucket/out")]
+)
+def test_an_address_is_refused_where_a_folder_is_expected(tmp_path: Path, words: tuple[str, str]) -> None:
+    outcome = here(tmp_path, *words)
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith(f"cnnlit: {words[1]}: addresses are not read; copy it to a disk")
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("data", ["folder", "imagenet", "imagenette", "tiny_imagenet", "cifar10"])
+def test_no_set_is_looked_for_at_an_address(tmp_path: Path, data: str) -> None:
+    outcome = here(tmp_path, "doctor", f"data={data}", "data.root=s3://bucket/pictures")
+    assert outcome.stderr.startswith("cnnlit: data.root=s3://bucket/pictures: addresses are not read")
+    assert outcome.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
+    touch(tmp_path / "photo.jpg")
+    outcome = here(tmp_path, "doctor", "data=folder", f"data.root={tmp_path}/photo.jpg")
+    assert f"{tmp_path}/photo.jpg is a file, not a folder" in outcome.stderr
+
+
+def test_names_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    touch(tmp_path / "train" / "caf\u00e9" / "1.png", tmp_path / "val" / "cafe\u0301" / "1.png")
+    with pytest.raises(ValueError, match=r"look alike and are written in other Unicode forms \('caf\\xe9' in train\)"):
+        find_images(tmp_path)

@@ -163,7 +163,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_written(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(OSError, match=r"are needed and 0.0 GB are free"):
+    with pytest.raises(OSError, match=r"are needed and 1.0 kB are free"):
         store(photographs, tmp_path / "store")
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [".lock", "preparing.json"]
 
