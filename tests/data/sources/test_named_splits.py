@@ -70,6 +70,12 @@ def test_options_name_other_parts(tmp_path: Path) -> None:
         find_images(tmp_path, "folder", Named("first", "fourth"))
 
 
+def test_parts_may_lie_in_the_root_itself_and_anywhere(tmp_path: Path) -> None:
+    lay_out(tmp_path, train="pets", test="elsewhere/tested")
+    named = Named(train=".", test=str(tmp_path / "elsewhere" / "tested"))
+    assert counts(find_images(tmp_path / "pets", "folder", named)) == (14, None, 4)
+
+
 def test_a_validation_set_that_is_named_is_not_tested(tmp_path: Path) -> None:
     lay_out(tmp_path, train="train", val="val")
     assert counts(find_images(tmp_path, "folder", Named(val="val"))) == (14, 6, None)
