@@ -40,6 +40,12 @@ def unextracted(folder: Path) -> dict[Split, Path]:
     return {split: path for split, path in found.items() if not _filled(folder / split)}
 
 
+def class_archives(folder: Path) -> list[Path]:
+    """The archives of single classes in train/, as the official one holds them, that have not been extracted."""
+    found = sorted((folder / "train").glob("n*.tar"))
+    return [path for path in found if WNID.fullmatch(path.stem) and not _filled(path.with_suffix(""))]
+
+
 def extract_archives(folder: Path) -> None:
     """Extract what has not been extracted yet, into train/<wnid> and val/<wnid>; of several processes, one does it.
 
@@ -50,6 +56,9 @@ def extract_archives(folder: Path) -> None:
             if nothing tells the classes of the validation images, see find_labels.
         OSError: if the disk has no room for the images, or the folder cannot be written to.
     """
+    if class_archives(folder):
+        with alone(folder):
+            _extract_classes(class_archives(folder))
     if not unextracted(folder):
         return
     with alone(folder):
@@ -118,6 +127,18 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.give_back()
+
+
+def _extract_classes(packed: list[Path]) -> None:
+    """Extract archives of a class each beside them; a folder takes its name once it is complete."""
+    folder = packed[0].parent
+    _check_free(folder, packed, sum(map(_size_of_members, packed)) * SPARE)
+    for archive in progress(packed, f"extracting {folder.name}", len(packed)):
+        aside = folder / f".{archive.stem}.partial"
+        aside.mkdir(exist_ok=True)
+        with _opened(archive) as tar:
+            _extract(tar, archive, dict.fromkeys(_members(tar, archive), aside))
+        os.replace(aside, folder / archive.stem)
 
 
 def _extract_train(archive: Path, aside: Path) -> None:
@@ -215,10 +236,14 @@ def _classes_of_validation(archive: Path) -> dict[str, str]:
 def _check_space(folder: Path, archives: dict[Split, Path]) -> None:
     done = sum(path.stat().st_size for split in archives for path in folder.glob(f".{split}.partial/*/*"))
     needed = sum(map(_size_of_members, archives.values())) * SPARE - done
+    _check_free(folder, list(archives.values()), needed)
+
+
+def _check_free(folder: Path, archives: list[Path], needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
-            f"{folder}: extracting {' and '.join(path.name for path in archives.values())} takes "
+            f"{folder}: extracting {' and '.join(path.name for path in archives[:2])} takes "
             f"{in_bytes(needed)}, and {in_bytes(free)} are free; make room, or point data.root to a folder on "
             "another disk with links to the archives"
         )

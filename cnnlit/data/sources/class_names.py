@@ -17,19 +17,33 @@ IMAGENETTE = {
 }
 """Ten easily classified classes of ImageNet. Source: github.com/fastai/imagenette."""
 
+IMAGEWOOF = {
+    "n02086240": "Shih-Tzu",
+    "n02087394": "Rhodesian ridgeback",
+    "n02088364": "beagle",
+    "n02089973": "English foxhound",
+    "n02093754": "Border terrier",
+    "n02096294": "Australian terrier",
+    "n02099601": "golden retriever",
+    "n02105641": "Old English sheepdog",
+    "n02111889": "Samoyed",
+    "n02115641": "dingo",
+}
+"""Ten breeds of dogs among ImageNet's classes. Source: github.com/fastai/imagenette."""
+
 
 def class_names(classes: list[str], folders: Iterable[Path], known: dict[str, str] | None = None) -> list[str]:
     """A name for each class; its id where none is known.
 
     Names come from the first of these that has any of the ids: words.txt or LOC_synset_mapping.txt in one of the
-    folders; `known`; ImageNet's thousand classes; Imagenette's ten, if there are no others.
+    folders; `known`; ImageNet's thousand classes; Imagenette's or Imagewoof's ten, if there are no others.
 
     Args:
         classes: sorted ids.
         folders: where to look for files of names.
         known: id -> name.
     """
-    ten = IMAGENETTE if set(classes) <= IMAGENETTE.keys() else {}
+    ten = next((names for names in (IMAGENETTE, IMAGEWOOF) if set(classes) <= names.keys()), {})
     for names in (*_written(folders), known or {}, _thousand(classes), ten):
         if not names.keys().isdisjoint(classes):
             return [names.get(wnid, wnid) for wnid in classes]

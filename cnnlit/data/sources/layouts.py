@@ -10,10 +10,12 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnlit.data.sources.archives import unextracted
+from cnnlit.data.sources.archives import class_archives, unextracted
 from cnnlit.data.sources.class_names import class_names
 from cnnlit.data.sources.folders import (
+    ImageFiles,
     Listing,
+    folders_in,
     held_in,
     images_in,
     label_images,
@@ -135,6 +137,12 @@ def _in_one(folder: Path, layouts: Sequence[Layout]) -> Listing | None:
         FileNotFoundError: if it is in archives that are not extracted yet.
     """
     inside = [place for name in INSIDE if (place := folder / name).is_dir()]
+    for place in inside:
+        if packed := class_archives(place):
+            raise FileNotFoundError(
+                f"{place} holds {some(path.name for path in packed)} in train, which are not extracted yet: training "
+                "with data=imagenet does so, beside them"
+            )
     for layout, place in product(layouts, inside):
         if listing := layout(place):
             return listing
@@ -160,25 +168,46 @@ def _below(root: Path, source: str) -> list[Path]:
 
 
 def tiny_imagenet(folder: Path) -> Listing | None:
-    """Tiny ImageNet: train/<wnid>/images/*.JPEG, val/images/*.JPEG and val/val_annotations.txt."""
-    annotations = folder / "val" / "val_annotations.txt"
-    if not ((folder / "train").is_dir() and (folder / "val" / "images").is_dir() and annotations.is_file()):
+    """Tiny ImageNet: train/<wnid>/images/*.JPEG, val/images/*.JPEG and val/val_annotations.txt; or val/<wnid>/*.JPEG.
+
+    Its test images have no labels, and are left out.
+    """
+    annotations, wnids = folder / "val" / "val_annotations.txt", folder / "wnids.txt"
+    if not ((folder / "train").is_dir() and (annotations.is_file() or wnids.is_file())):
+        return None
+    held = folder / "val" / "images"
+    annotated = held.is_dir() and bool(images_in(held))
+    if not ((annotated and annotations.is_file()) or ((folder / "val").is_dir() and not annotated)):
         return None
     classes = training_classes(folder / "train")
-    train = list_images(folder / "train", ((name, f"{name}/images") for name in classes))
+    train = _of_tiny_classes(folder / "train", classes)
+    test = _annotated(held, annotations, classes) if annotated else _of_tiny_classes(folder / "val", classes)
+    return Listing("Tiny ImageNet", train, test, classes, class_names(classes, [folder]))
+
+
+def _of_tiny_classes(folder: Path, classes: list[str]) -> ImageFiles:
+    """The images of each class, which are in a folder of their own beside the list of boxes, or sorted by somebody."""
+    inner = {name: f"{name}/images" if (folder / name / "images").is_dir() else name for name in classes}
+    others = set(folders_in(folder)) - inner.keys() - {"images"}
+    if others:
+        raise ValueError(f"{folder} holds {some(sorted(others))}, which the training set has no class of")
+    return list_images(folder, inner.items())
+
+
+def _annotated(held: Path, annotations: Path, classes: list[str]) -> ImageFiles:
+    """The images of one folder, whose classes the annotations tell."""
     # Lines of a name, a class and a box, separated by tabs.
     rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
     for row in rows:
         if len(row) != 2 or row[1] not in classes:
             raise ValueError(f"{annotations}: {' '.join(row)} names no class of the training set")
     class_of: dict[str, str] = dict(rows)
-    images = set(images_in(folder / "val" / "images"))
+    images = set(images_in(held))
     if missing := sorted(class_of.keys() - images):
-        raise ValueError(f"{folder / 'val' / 'images'} lacks {some(missing)}, which val_annotations.txt names")
+        raise ValueError(f"{held} lacks {some(missing)}, which val_annotations.txt names")
     if unnamed := sorted(images - class_of.keys()):
         raise ValueError(f"{annotations} tells no class of {some(unnamed)}; move them away, or complete it")
-    test = label_images(folder / "val" / "images", class_of, classes)
-    return Listing("Tiny ImageNet", train, test, classes, class_names(classes, [folder]))
+    return label_images(held, class_of, classes)
 
 
 LAYOUTS: tuple[Layout, ...] = (

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cnnlit.data.sources.archives import unextracted
-from cnnlit.data.sources.class_names import IMAGENETTE, class_names
+from cnnlit.data.sources.class_names import IMAGENETTE, IMAGEWOOF, class_names
 from cnnlit.data.sources.folders import (
     ImageFiles,
     Listing,
@@ -69,6 +69,8 @@ def _held(folder: Path, place: Path, classes: list[str]) -> Held:
 def _layout(folder: Path, classes: list[str], test: Held | None) -> str:
     if (folder / "noisy_imagenette.csv").is_file() or set(classes) == IMAGENETTE.keys():
         return "Imagenette"
+    if set(classes) == IMAGEWOOF.keys():
+        return "Imagewoof"
     if folder.name == "CLS-LOC":
         return "Kaggle"
     return test.layout if test else "class folders"

@@ -387,3 +387,21 @@ def test_doctor_compares_official_archives_with_the_published_ones(
     whole = here(tmp_path, "doctor", *words, "doctor.scan=all").stdout
     assert "img_train.tar is the published one, by md5." in whole
     assert "img_val.tar is damaged: it is not the published one, by md5." in whole
+
+
+def test_archives_of_a_class_each_are_extracted_beside_them(official: Path) -> None:
+    whole = official / "ILSVRC2012_img_train.tar"
+    (official / "train").mkdir()
+    with tarfile.open(whole) as outer:
+        outer.extractall(official / "train", filter="data")
+    whole.unlink()
+    with tarfile.open(official / "train" / f"{WNIDS[0]}.tar") as tar:  # one of them by hand
+        tar.extractall(official / "train" / WNIDS[0], filter="data")
+    with pytest.raises(FileNotFoundError, match=r"n00000002.tar, n00000003.tar in train, which are not extracted yet"):
+        find_images(official)
+    data = ImageNet(root=str(official), num_classes=3, image_size=8, batch_size=4)
+    data.prepare_data()
+    listing = data.find()
+    assert listing.train.labels.bincount().tolist() == [5, 5, 5]
+    assert len(listing.test or ()) == 6
+    assert not list((official / "train").glob(".*"))

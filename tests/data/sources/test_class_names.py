@@ -4,7 +4,8 @@ from pathlib import Path
 
 from data.sources.laid_out import touch
 
-from cnnlit.data.sources.class_names import IMAGENETTE
+from cnnlit.data.labels.class_ids import imagenet_ids
+from cnnlit.data.sources.class_names import IMAGENETTE, IMAGEWOOF, imagenet_names
 from cnnlit.data.sources.layouts import find_images
 
 
@@ -31,3 +32,16 @@ def test_the_thousand_have_imagenets_names_and_another_thousand_have_not(tmp_pat
         touch(*(tmp_path / root / split / wnid / "a.jpeg" for wnid in classes for split in ("train", "val")))
     assert find_images(tmp_path / "thousand").class_names == names
     assert find_images(tmp_path / "other").class_names[0] == "n00000000"
+
+
+def test_imagewoof_has_names(tmp_path: Path) -> None:
+    for wnid in IMAGEWOOF:
+        touch(tmp_path / "train" / wnid / "a.JPEG", tmp_path / "val" / wnid / "b.JPEG")
+    listing = find_images(tmp_path, "folder")
+    assert listing.layout == "Imagewoof"
+    assert listing.class_names == list(IMAGEWOOF.values())
+
+
+def test_imagewoofs_names_are_those_that_imagenet_calls_them_by() -> None:
+    theirs = dict(zip(imagenet_ids(), imagenet_names(), strict=True))
+    assert {wnid: theirs[wnid] for wnid in IMAGEWOOF} == IMAGEWOOF

@@ -262,3 +262,26 @@ print(len(listing.train), seconds, (after - before) / 1e6)
     assert count == 1_281_000
     assert seconds < 10
     assert gigabytes < 1
+
+
+@pytest.mark.parametrize("below", ["", "images"])
+@pytest.mark.parametrize("emptied", [True, False])
+def test_tiny_imagenets_validation_that_somebody_sorted_into_class_folders_is_read(
+    tiny: Path, below: str, emptied: bool
+) -> None:
+    for number in range(6):
+        name = f"val_{number}.JPEG"
+        place = tiny / "val" / WNIDS[number % 3] / below / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (tiny / "val" / "images" / name).rename(place)
+    if emptied:
+        (tiny / "val" / "images").rmdir()
+        (tiny / "val" / "val_annotations.txt").unlink()
+        touch(tiny / "wnids.txt")
+    touch(tiny / "test" / "images" / "test_0.JPEG")
+    listing = find_images(tiny, "tiny_imagenet")
+    assert listing.layout == "Tiny ImageNet"
+    assert listing.class_names == ["goldfish", "tabby", "n00000003"]
+    assert by_name(listing.test, listing.classes) == {f"val_{n}.JPEG": WNIDS[n % 3] for n in range(6)}
+    assert len(listing.train) == 12
+    assert not listing.remarks
