@@ -86,7 +86,7 @@ class DecodedImageData(ImageData[ImageSet]):
         if self._unreadable:
             readable = [index for index in range(len(test)) if test.path(index) not in self._unreadable]
             test = test.subset(torch.tensor(readable, dtype=torch.int64))
-        return LazyImages(DecodedImages(test, self._evaluation))
+        return LazyImages(DecodedImages(test, self._evaluation, channels=self.hparams["in_channels"]))
 
     def training_batches(self, **presentations: Any) -> BatchSampler | LockstepSampler:
         """See ResumableData; blocks of neighbours, if these are asked for."""
@@ -133,10 +133,10 @@ class DecodedImageData(ImageData[ImageSet]):
         return self._single_view(files, self._augmentation)
 
     def _single_view(self, images: ImageSet, augmentation: Augmentation) -> DecodedImages:
-        return DecodedImages(images, augmentation, self._unreadable)
+        return DecodedImages(images, augmentation, self._unreadable, self.hparams["in_channels"])
 
     def _several_views(self, images: ImageSet, views: ViewPlan) -> Dataset[ViewBatch]:
-        return DecodedViews(images, views, self._unreadable)
+        return DecodedViews(images, views, self._unreadable, self.hparams["in_channels"])
 
     def loader(self, dataset: Dataset[Any], batches: BatchSampler | LockstepSampler) -> DataLoader[Any]:
         workers = self.num_workers

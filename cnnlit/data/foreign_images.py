@@ -71,7 +71,7 @@ class ForeignImages(ResumableData):
             pixels, places = self._only_view(images)
             return self._evaluation.finish(pixels, self._evaluation.draws(0, places))
         windows = [self._views.windows(torch.tensor([image.shape[1:]])) for image in images]
-        groups = render(images, windows, exactly=self._in_memory)
+        groups = render(images, windows, exactly=self._in_memory, channels=self.hparams["in_channels"])
         return [(self._normalize(pixels), places) for pixels, places in groups]
 
     def input_form(self) -> dict[str, Any]:
@@ -93,7 +93,8 @@ class ForeignImages(ResumableData):
 
     def as_seen(self, images: Sequence[Tensor]) -> Tensor:
         """See ResumableData."""
-        return self._only_view(images)[0].round().clamp(0, 255).to(torch.uint8)
+        seen = self._only_view(images)[0].round().clamp(0, 255).to(torch.uint8)
+        return seen[:, 0] if seen.shape[1] == 1 else seen
 
     def _only_view(self, images: Sequence[Tensor]) -> ViewGroup:
         return self._shown_by(self._evaluation, images)
@@ -102,5 +103,5 @@ class ForeignImages(ResumableData):
         """Images [C, H, W], each of any size, as an augmentation without chance shows them, 0 to 255."""
         first = torch.zeros(1, dtype=torch.int64)
         windows = [augmentation.windows(torch.tensor([image.shape[1:]]), 0, first) for image in images]
-        (view,) = render(images, windows, exactly=self._in_memory)
+        (view,) = render(images, windows, exactly=self._in_memory, channels=self.hparams["in_channels"])
         return view

@@ -53,7 +53,7 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
       larger ones count as many times as they are larger.
     - `image_size`: side of the images that the network sees, in pixels.
     - `num_classes`: how many there must be.
-    - `in_channels`: three, for the model to refer to.
+    - `in_channels`: three, or one for images in grey; the model refers to it.
     - `val_split`: images held out of the training set for validation, stratified: their number, or their fraction if
       it is below 1; 0 for none.
     - `test_split`, where images are found in a folder: likewise, images held out for the test where the set has no
@@ -81,6 +81,8 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
             augmentation, image_size=size, normalize=self._normalize, seed=self.hparams["seed"]
         )
         self._augmentation.try_on(self.hparams["in_channels"])
+        if self.hparams["in_channels"] == 1 and any(isinstance(step, PCAColour) for step in self._augmentation.colours):
+            raise ValueError("data.in_channels=1: PCAColour changes colours; name a recipe.augmentation without it")
         self._evaluation = self._augmentation.for_evaluation()
         self._views = None if views is None else ViewPlan(views, image_size=size)
         self.class_names: Sequence[str] = []

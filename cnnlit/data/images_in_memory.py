@@ -15,7 +15,7 @@ from cnnlit.data.loading.multi_view import ViewBatch, ViewsInMemory
 from cnnlit.data.sources import synthetic
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.transforms.augmentation import Augmentation
-from cnnlit.data.transforms.colours import Normalization
+from cnnlit.data.transforms.colours import Normalization, as_channels
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
 
 STATISTICS_BATCH = 250
@@ -35,6 +35,10 @@ class InMemoryImageData(ImageData[LoadedImages]):
         """See ResumableData: uint8 [N, 3, H, W], or [N, H, W] of grey images."""
         pixels = self._splits[self.tested].pixels
         return pixels[:, 0] if pixels.shape[1] == 1 else pixels
+
+    def _in_channels(self, images: LoadedImages) -> LoadedImages:
+        """Images with as many channels as the network has."""
+        return LoadedImages(as_channels(images.pixels, self.hparams["in_channels"]), images.labels)
 
     def labels_of(self, split: str) -> Tensor:
         """Of all images of a split, int64 [N]."""
@@ -112,7 +116,7 @@ class TinyImageNet(InMemoryImageData):
         eval_batch_size: Count = 250,
         image_size: Count = 224,
         num_classes: NumClasses = 10,
-        in_channels: Literal[3] = 3,
+        in_channels: Literal[1, 3] = 3,
         val_split: ValSplit = 0,
         test_split: TestSplit = 0.1,
         split_seed: Seed = 0,
@@ -129,7 +133,7 @@ class TinyImageNet(InMemoryImageData):
     def _read(self) -> tuple[LoadedImages, LoadedImages | None]:
         listing = self._find_classes()
         sets = {part: images for part in ("train", "test", "val") if (images := getattr(listing, part)) is not None}
-        loaded = dict(zip(sets, load(list(sets.values())), strict=True))
+        loaded = dict(zip(sets, map(self._in_channels, load(list(sets.values()))), strict=True))
         self._own_val = loaded.get("val")
         return loaded["train"], loaded.get("test")
 
@@ -153,7 +157,7 @@ class SyntheticImages(InMemoryImageData):
         eval_batch_size: Count = 250,
         image_size: Count = 224,
         num_classes: NumClasses = 10,
-        in_channels: Literal[3] = 3,
+        in_channels: Literal[1, 3] = 3,
         val_split: ValSplit = 0,
         split_seed: Seed = 0,
         drawn_images: Count = 1000,
@@ -187,4 +191,4 @@ class SyntheticImages(InMemoryImageData):
             seed=hparams["split_seed"],  # the images must not depend on the seed of the run
             split=split,
         )
-        return LoadedImages(pixels, labels)
+        return self._in_channels(LoadedImages(pixels, labels))

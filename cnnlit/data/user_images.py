@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cnnlit.data.loading.multi_view import ViewGroup
+from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
 
@@ -18,25 +19,28 @@ FAINTEST = 32
 """Less ink than this counts as paper when the digit in an image is located."""
 
 
-def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool) -> list[ViewGroup]:
+def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool, channels: int) -> list[ViewGroup]:
     """Resample the windows of images, grouped by size.
 
     Args:
         images: N of uint8 [3, H, W].
         windows: V for each image.
         exactly: as for images in memory; otherwise rounded to bytes, as for images that are decoded.
+        channels: of the views, 3 or 1.
 
     Returns:
-        For each size the views [M, 3, h, w], 0 to 255, and int64 [M], which of the N * V views they are.
+        For each size the views [M, channels, h, w], 0 to 255, and int64 [M], which of the N * V views they are.
     """
     seen: dict[tuple[int, ...], tuple[list[Tensor], list[int]]] = {}
     place = 0
     for image, its in zip(images, windows, strict=True):
+        brought = as_channels(image[None], channels) if exactly else image
         for window in zip(*its, strict=True):
             if exactly:
-                view = resample(image[None], Windows(*(part[None] for part in window)))[0].float()
+                view = resample(brought, Windows(*(part[None] for part in window)))[0].float()
             else:
                 view = torch.from_numpy(show(image.movedim(0, -1).contiguous().numpy(), *window)).movedim(-1, 0)
+                view = as_channels(view[None], channels)[0]
             views, places = seen.setdefault(tuple(view.shape), ([], []))
             views.append(view)
             places.append(place)

@@ -12,6 +12,7 @@ from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages
 from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import copies, copy, resample, show
@@ -149,12 +150,20 @@ class DecodedImages(Dataset[ImageBatch]):
         files: the images.
         augmentation: applied to each presentation.
         unreadable: where `accept` records missing images, as ImageBatch.unreadable has them; None to stop at one.
+        channels: of the images that are returned, 3 or 1.
     """
 
-    def __init__(self, files: ImageSet, augmentation: Augmentation, unreadable: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        files: ImageSet,
+        augmentation: Augmentation,
+        unreadable: dict[str, str] | None = None,
+        channels: int = 3,
+    ) -> None:
         self.files = files
         self.augmentation = augmentation
         self.unreadable = unreadable
+        self.channels = channels
 
     def __len__(self) -> int:
         return len(self.files)
@@ -183,7 +192,7 @@ class DecodedImages(Dataset[ImageBatch]):
             pixels[len(decoded)] = show(whole, box[number], size[number], cut[number])
             decoded.append(place)
         chosen = presentations[decoded]
-        images = torch.from_numpy(pixels[: len(decoded)]).movedim(3, 1)
+        images = as_channels(torch.from_numpy(pixels[: len(decoded)]).movedim(3, 1), self.channels)
         draws = self.augmentation.draws(epoch, chosen)
         return ImageBatch(images, self.files.labels[chosen % len(self)], draws, unreadable)
 
@@ -227,7 +236,7 @@ class DecodingLoader(DataLoader[Any]):
 
 
 class LazyImages:
-    """A sequence of uint8 [3, image_size, image_size], each image decoded when it is indexed.
+    """A sequence of uint8 [3, image_size, image_size], grey ones without channels, each decoded when it is indexed.
 
     Args:
         decoded: the images; their augmentation must not be random.
@@ -244,5 +253,7 @@ class LazyImages:
         decoded = self._decoded
         chosen = torch.arange(len(self))[index]
         if isinstance(index, slice):
-            return LazyImages(DecodedImages(decoded.files.subset(chosen), decoded.augmentation))
-        return decoded.accept(decoded[0, chosen.view(1)]).images[0]
+            files = decoded.files.subset(chosen)
+            return LazyImages(DecodedImages(files, decoded.augmentation, channels=decoded.channels))
+        image = decoded.accept(decoded[0, chosen.view(1)]).images[0]
+        return image[0] if len(image) == 1 else image

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.datasets import record_unreadable
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages
+from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.evaluation_crops import Shifted, ViewPlan
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
@@ -98,12 +99,16 @@ class DecodedViews(Dataset[ViewBatch]):
         files: the images.
         views: of each image.
         unreadable: see DecodedImages.
+        channels: likewise.
     """
 
-    def __init__(self, files: ImageSet, views: ViewPlan, unreadable: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, files: ImageSet, views: ViewPlan, unreadable: dict[str, str] | None = None, channels: int = 3
+    ) -> None:
         self.files = files
         self.views = views
         self.unreadable = unreadable
+        self.channels = channels
 
     def __len__(self) -> int:
         return len(self.files)
@@ -133,7 +138,7 @@ class DecodedViews(Dataset[ViewBatch]):
                 seen.setdefault(view.shape, []).append((view, first + number))
             readable.append(index)
         groups = [
-            (torch.from_numpy(np.stack(images)).movedim(3, 1), torch.tensor(views))
+            (as_channels(torch.from_numpy(np.stack(images)).movedim(3, 1), self.channels), torch.tensor(views))
             for images, views in (zip(*group, strict=True) for group in seen.values())
         ]
         return ViewBatch(groups, self.files.labels[torch.tensor(readable, dtype=torch.int64)], unreadable)
