@@ -85,7 +85,22 @@ def models(folder: Path) -> None:
     assert list((folder / "named" / "exports").rglob("*.pt2"))
 
 
-LEFT: dict[str, Callable[[Path], None]] = {"callback": callbacks, "recipe": recipes, "model": models}
+def projects(folder: Path) -> None:
+    project = folder / "my_project"
+    assert [row["epoch"] for row in read_metrics(project / "first")] == ["0", "1", "2"]
+    assert json.loads((project / "two" / "run.json").read_text())["exchanged_bytes_per_step"]["gradients"] > 0
+    assert list((project / "first" / "evaluations").glob("*val.json"))
+    assert list((project / "first" / "exports").rglob("*.safetensors"))
+    jobs = json.loads((project / "sweep" / "jobs.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["finished"] * 4
+
+
+LEFT: dict[str, Callable[[Path], None]] = {
+    "callback": callbacks,
+    "model": models,
+    "project": projects,
+    "recipe": recipes,
+}
 """What a page's commands have to leave, beside ending well."""
 
 
