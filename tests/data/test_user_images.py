@@ -137,3 +137,16 @@ def test_pictures_in_files_are_known_by_their_one_size_and_photographs_are_resiz
     resized = ImageFolder(**options, augmentation=[ShorterSide(pixels=128), CenterCrop(pixels=64)])
     resized.setup()
     assert resized.part_seen(torch.zeros(3, 640, 640)) == (0.25, 0.25, 0.75, 0.75)
+
+
+def test_photographs_that_a_network_of_small_pictures_is_tested_on_are_brought_to_their_size(tmp_path):
+    for number in range(4):
+        for split in ("train", "val"):
+            write(tmp_path / split / "ab"[number % 2] / f"{number}.png", photograph(number, 240, 400))
+    crop = [RandomCrop(pixels=24, padding=4)]
+    data = ImageFolder(root=str(tmp_path), num_classes=2, batch_size=2, image_size=24, augmentation=crop)
+    data.answer_for({"class_names": ["a", "b"], "class_folders": ["a", "b"], "picture_size": [24, 24]})
+    data.setup("test")
+    shown = Image.fromarray(photograph(0, 240, 400).numpy()).resize((40, 24), Image.Resampling.BILINEAR)
+    theirs = np.asarray(shown.crop((8, 0, 32, 24))).astype(int)
+    assert abs(data.test_images[0].movedim(0, -1).numpy().astype(int) - theirs).max() <= 2
