@@ -139,7 +139,7 @@ def _print_json(predictor: "Predictor", predictions: "Sequence[Prediction]") -> 
     objects: list[dict[str, Any]] = []
     for each in predictions:
         answers = [{"class": name, "probability": probability} for name, probability in _named(predictor, each)]
-        optional = {"label": predictor.label_of(each.path), "remark": each.remark}
+        optional = {"label": predictor.label_of(each.path), "remark": each.remark, "none_of_these": each.none}
         known = {key: value for key, value in optional.items() if value is not None}
         objects.append({"image": each.path, "answers": answers} | known)
     sys.stdout.write(json.dumps(objects, indent=2, ensure_ascii=False) + "\n")
@@ -156,9 +156,12 @@ def _print_table(predictor: "Predictor", predictions: "Sequence[Prediction]") ->
     rows = []
     for each in predictions:
         (name, probability), *others = _named(predictor, each)
+        remarks = ", ".join(filter(None, (each.none, each.remark)))
+        if each.none:
+            name, others = "none of these", [(name, probability), *others]
         following = ", ".join(f"{other} {p:.1%}" for other, p in others)
         place, label = os.path.relpath(each.path, folder or "."), predictor.label_of(each.path) or ""
-        rows.append((place, name, f"{probability:.1%}", following, label, each.remark or ""))
+        rows.append((place, name, "" if each.none else f"{probability:.1%}", following, label, remarks))
     heads = ("image", "answer", "probability", "next", "label", "remark")
     used = [place for place in range(len(heads)) if place < 3 or any(row[place] for row in rows)]
     picked = [tuple(row[place] for place in used) for row in rows]

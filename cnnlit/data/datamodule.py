@@ -202,6 +202,18 @@ class ResumableData(LightningDataModule):
         """What `as_input` does to an image, uint8 [3, H, W], that its owner may not expect."""
         return None
 
+    takes_drawings = False
+    """Whether `as_input` looks for what is drawn in an image, on whichever paper; transparent paper is then white."""
+
+    def doubtful(self, image: Tensor) -> tuple[str | None, Any]:
+        """Whether an image, uint8 [3, H, W], shows none of the classes; said of drawings alone.
+
+        Returns:
+            Why it shows none, None if it may show one; and the network's input for variants of it that have to get
+            the same answer, None where that is not asked.
+        """
+        return None, None
+
     def part_seen(self, image: Tensor) -> tuple[float, float, float, float] | None:
         """Which part of an image, uint8 [3, H, W], `as_input` shows the network, in all its views together.
 

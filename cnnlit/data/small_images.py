@@ -7,11 +7,9 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Len
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.images import Count, NumClasses, Order, Seed, TestSplit, ValSplit
-from cnnlit.data.images_in_memory import InMemoryImageData
 from cnnlit.data.loading.datasets import DistortedImages
 from cnnlit.data.loading.image_set import LoadedImages
 from cnnlit.data.loading.multi_view import ShiftedViews
@@ -19,6 +17,7 @@ from cnnlit.data.small_sets.array_files import npz_in, read_npz
 from cnnlit.data.small_sets.contents import Contents, Located
 from cnnlit.data.small_sets.downloads import obtain
 from cnnlit.data.small_sets.finding import Found, find
+from cnnlit.data.small_sets.foreign_small_images import ForeignSmallImages
 from cnnlit.data.small_sets.published import PUBLISHED_ERRORS, SETS, TEN, SmallSet
 from cnnlit.data.small_sets.sklearn_digits import read_digits
 from cnnlit.data.sources.listing_file import ListedImage
@@ -27,7 +26,6 @@ from cnnlit.data.transforms.colours import Normalization, as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion, ElasticField
 from cnnlit.data.transforms.evaluation_crops import Shifted
 from cnnlit.data.transforms.geometry import Flip, Frame, Geometry
-from cnnlit.data.user_images import as_digit, is_dark_on_bright
 
 Range = Annotated[list[float], Len(2, 2)]
 # fmt: off
@@ -39,7 +37,7 @@ Source = Literal[
 SKLEARN = SmallSet("scikit-learn's digits", "", (1, 28, 28), (1437, 360), TEN, None, (), (), (), characters=True)
 
 
-class SmallImages(InMemoryImageData):
+class SmallImages(ForeignSmallImages):
     """A small set: found in any of its forms, or downloaded; or one's own arrays.
 
     Args:
@@ -258,43 +256,3 @@ class SmallImages(InMemoryImageData):
         """Shows an image with room to be shifted in."""
         size = self.hparams["image_size"] + 2 * shifts.pixels
         return Augmentation([Frame(pixels=size)], image_size=size, normalize=self._normalize, seed=0)
-
-    def as_input(self, images: Sequence[Tensor]) -> Any:
-        """See ResumableData and `_brought`."""
-        brought = [self._brought(image) for image in images]
-        if self._shifts is None:
-            return super().as_input(brought)
-        return [self._shifts.seen(self._normalize(self._shown_by(self._wide(self._shifts), brought)[0]))]
-
-    def input_form(self) -> dict[str, Any]:
-        """See ResumableData."""
-        geometry: dict[str, Any] = {"shown_at": 2 * [self.hparams["image_size"]], "by": self.hparams["enlarge"]}
-        if (entry := self._entry) and entry.shape[0] == 1:
-            geometry |= {"brought_to": entry.shape[-2:], "ink": "bright on dark; dark on bright is inverted"}
-            geometry["centred"] = "fitted into 20x20, its centre of mass in the middle" if entry.characters else "no"
-        return super().input_form() | {"geometry": geometry}
-
-    def as_seen(self, images: Sequence[Tensor]) -> Tensor:
-        """See ResumableData."""
-        shown = super().as_seen([self._brought(image) for image in images])
-        return shown[:, 0] if shown.shape[1] == 1 else shown
-
-    def remark(self, image: Tensor) -> str | None:
-        """See ResumableData."""
-        return "dark on bright: inverted" if self._is_inverted(image) else None
-
-    def _is_inverted(self, image: Tensor) -> bool:
-        """Whether an image is the negative of how the set, grey on black, would have it."""
-        return bool(self._entry) and self._entry.shape[0] == 1 and is_dark_on_bright(image)  # type: ignore[union-attr]
-
-    def _brought(self, image: Tensor) -> Tensor:
-        """An image uint8 [3, H, W] from anywhere as the set would have it: its size, its channels, white on black."""
-        channels = self.hparams["in_channels"]
-        if not self._entry:
-            return as_channels(image[None], channels)[0]
-        if self._entry.characters and self._entry.shape[0] == 1:
-            return as_channels(as_digit(image)[None, None], channels)[0]
-        image = 255 - image if self._is_inverted(image) else image
-        whole = Augmentation((), image_size=self._entry.shape[-1], normalize=self._normalize, seed=0)
-        small = self._shown_by(whole, [image])[0].round().clamp(0, 255).to(torch.uint8)
-        return as_channels(small, channels)[0]

@@ -5,18 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cnnlit.data.loading.multi_view import ViewGroup
 from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
-
-SIDE, INK_BOX = 28, 20
-"""Sides of MNIST's images and of the box that their digits are scaled to, in pixels."""
-
-FAINTEST = 32
-"""Less ink than this counts as paper when the digit in an image is located."""
 
 
 def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: bool, channels: int) -> list[ViewGroup]:
@@ -46,57 +39,6 @@ def render(images: Sequence[Tensor], windows: Sequence[Windows], *, exactly: boo
             places.append(place)
             place += 1
     return [(torch.stack(views), torch.tensor(places)) for views, places in seen.values()]
-
-
-def is_dark_on_bright(image: Tensor) -> bool:
-    """Whether the edge of an image, uint8 [3, H, W], is bright paper: its median above middle grey."""
-    grey = _grey(image)
-    edge = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    return bool(edge.median() > 127)
-
-
-def as_digit(image: Tensor) -> Tensor:
-    """An image of one digit in the form of MNIST: white ink on black, 28x28 pixels.
-
-    An image of 28x28 pixels is kept. In any other the digit is scaled to fit a box of 20x20 pixels, its proportions
-    kept, and centred by its centre of mass. Dark ink on bright paper is inverted. Source: LeCun et al. 1998,
-    Sec. III-A.
-
-    Args:
-        image: uint8 [3, H, W].
-
-    Returns:
-        uint8 [28, 28].
-    """
-    ink = _grey(image)
-    if is_dark_on_bright(image):
-        ink = 255 - ink
-    if ink.shape == (SIDE, SIDE):
-        return ink.round().to(torch.uint8)
-    rows, columns = ((ink > FAINTEST).any(dim=dim).nonzero()[:, 0] for dim in (1, 0))
-    if not len(rows):
-        return torch.zeros(SIDE, SIDE, dtype=torch.uint8)
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    longest = max(ink.shape)
-    height, width = (max(1, round(side * INK_BOX / longest)) for side in ink.shape)
-    digit = functional.interpolate(ink[None, None], (height, width), mode="bilinear", antialias=True)[0, 0]
-    top, left = (_start(digit.sum(dim=dim), side) for dim, side in ((1, height), (0, width)))
-    centred = torch.zeros(SIDE, SIDE)
-    centred[top : top + height, left : left + width] = digit
-    return centred.round().clamp(0, 255).to(torch.uint8)
-
-
-def _start(mass: Tensor, side: int) -> int:
-    """Where a side begins so that its centre of mass is in the middle, as far as it stays inside."""
-    centre = float((mass * (torch.arange(side) + 0.5)).sum() / mass.sum())
-    return min(max(0, round(SIDE / 2 - centre)), SIDE - side)
-
-
-def _grey(image: Tensor) -> Tensor:
-    """Luminance, float32 [H, W], 0 to 255; exact where the three colours are equal."""
-    red, green, blue = image.float()
-    grey: Tensor = green + 0.299 * (red - green) + 0.114 * (blue - green)
-    return grey
 
 
 def transformed(transform: Callable[[Any], Tensor], image: Tensor, data: Mapping[str, Any]) -> Tensor:

@@ -24,13 +24,20 @@ def draw_predictions(predictor: Predictor, predictions: Sequence[Prediction]) ->
             [predictor.class_names[number] for number in each.classes.tolist()],
             each.probabilities.tolist(),
             predictor.label_of(each.path),
-            Path(each.path).name,
+            Path(each.path).name + (": none of these" if each.none else ""),
             each.seen,
         )
         for each in predictions[:MOST_DRAWN]
     ]
-    images = [thumbnail(each.image) for each in predictions[:MOST_DRAWN]]
+    images = [_as_drawn(predictor, each.image) for each in predictions[:MOST_DRAWN]]
     return draw_top_predictions(images, drawn, "What the network answers")
+
+
+def _as_drawn(predictor: Predictor, image: Tensor) -> Tensor:
+    """A drawing as the network sees it, for that is where it may go wrong; any other image as it is."""
+    if predictor.datamodule.takes_drawings:
+        return predictor.datamodule.as_seen([image])[0]
+    return thumbnail(image)
 
 
 def draw_occlusion(

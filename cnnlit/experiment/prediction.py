@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.labels.class_ids import KnownClasses, name_by_word, read_class_map
 from cnnlit.data.loading.decoding import open_image
+from cnnlit.data.small_sets.drawn_digits import SURE
 from cnnlit.drawings.top_predictions import thumbnail
 from cnnlit.experiment.initial_weights import classes_of
 from cnnlit.experiment.settings import NetworkSettings
@@ -39,15 +42,28 @@ class Prediction(NamedTuple):
     """What was done to the image that its owner may not expect."""
     seen: tuple[float, float, float, float] | None = None
     """Left, top, right and bottom of what the network saw of it, as fractions; None if that is no such part."""
+    none: str | None = None
+    """Why it shows none of the classes; None if it may show one, or if nobody can tell."""
 
 
-def read_pixels(path: str) -> Tensor:
+def read_pixels(path: str, *, on_white: bool = False) -> Tensor:
     """An image file as uint8 [3, H, W].
+
+    Args:
+        path: of the file.
+        on_white: lay what is transparent on white paper, where otherwise transparency is dropped, as in training.
 
     Raises:
         ValueError: one line about what cannot be read.
     """
-    return torch.from_numpy(open_image(path).rgb()).movedim(-1, 0)
+    pixels = open_image(path).rgb()
+    if on_white:
+        with Image.open(path) as image:
+            if image.has_transparency_data:
+                upright = ImageOps.exif_transpose(image).convert("RGBA")
+                paper = Image.new("RGBA", upright.size, "white")
+                pixels = np.asarray(Image.alpha_composite(paper, upright))[..., :3]
+    return torch.from_numpy(pixels.copy()).movedim(-1, 0)
 
 
 def most_probable(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
@@ -124,11 +140,10 @@ class Predictor:
                 predictions.append(made._replace(image=image))
         return predictions, refusals
 
-    @staticmethod
-    def _read(files: Sequence[str], refusals: list[str]) -> Iterator[tuple[str, Tensor]]:
+    def _read(self, files: Sequence[str], refusals: list[str]) -> Iterator[tuple[str, Tensor]]:
         for path in files:
             try:
-                yield path, read_pixels(path)
+                yield path, read_pixels(path, on_white=self.datamodule.takes_drawings)
             except ValueError as error:
                 refusals.append(str(error))
 
@@ -144,7 +159,16 @@ class Predictor:
 
     def _prediction(self, path: str, image: Tensor, probabilities: Tensor, classes: Tensor) -> Prediction:
         remark, seen = self.datamodule.remark(image), self.datamodule.part_seen(image)
-        return Prediction(path, image, probabilities, classes, remark, seen)
+        return Prediction(path, image, probabilities, classes, remark, seen, self._why_none(image, classes))
+
+    def _why_none(self, image: Tensor, classes: Tensor) -> str | None:
+        """A drawing is none of the classes if it looks like none, or if small changes of it get other answers."""
+        reason, varied = self.datamodule.doubtful(image)
+        if varied is None:
+            return reason
+        probabilities = self.network(varied).float().softmax(dim=1).mean(dim=0)
+        sure = float(probabilities[classes[0]])
+        return None if sure >= SURE else f"varied a little, it is {sure:.0%} {self.class_names[int(classes[0])]}"
 
     def label_of(self, path: str) -> str | None:
         """The class whose folder an image lies in; Tiny ImageNet has another folder, `images`, between."""

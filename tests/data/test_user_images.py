@@ -8,11 +8,11 @@ from PIL import Image
 from cnnlit.data.image_folders import ImageFolder
 from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.small_images import SmallImages
+from cnnlit.data.small_sets.drawn_digits import find_drawing, is_dark_on_bright
 from cnnlit.data.small_sets.sklearn_digits import read_digits
 from cnnlit.data.sources.found_files import find_given
 from cnnlit.data.transforms.evaluation_crops import FiveCrops, Mirrored
 from cnnlit.data.transforms.geometry import CenterCrop, RandomCrop, ShorterSide
-from cnnlit.data.user_images import as_digit, is_dark_on_bright
 
 
 def write(path, pixels):
@@ -87,22 +87,24 @@ def test_dark_ink_on_bright_paper_is_inverted_and_that_is_said():
     digit = read_digits()[0][0].expand(3, -1, -1)
     assert is_dark_on_bright(255 - digit)
     assert not is_dark_on_bright(digit)
-    assert torch.equal(as_digit(255 - digit), digit[0])
+    assert torch.equal(find_drawing(255 - digit).digit, digit[0])
     assert SmallImages().remark(255 - digit) == "dark on bright: inverted"
     assert SmallImages().remark(digit) is None
 
 
 def test_a_large_digit_is_brought_to_the_box_of_mnist_by_its_centre_of_mass():
     image = torch.full((3, 300, 200), 255, dtype=torch.uint8)
-    image[:, 40:240, 20:120] = 0  # twice as high as wide, off the middle
-    digit = as_digit(image)
-    expected = torch.zeros(28, 28, dtype=torch.uint8)
-    expected[4:24, 9:19] = 255
-    assert torch.equal(digit, expected)
+    image[:, 40:240, 20:40] = 0  # a 1, off the middle
+    digit = find_drawing(image).digit
+    assert (digit[5:23, 13:15] > 200).all()
+    assert not digit[:, :11].any()
+    assert not digit[:, 17:].any()
+    assert not digit[:3].any()
+    assert not digit[25:].any()
 
 
 def test_empty_paper_is_no_ink():
-    assert not as_digit(torch.full((3, 90, 60), 250, dtype=torch.uint8)).any()
+    assert not find_drawing(torch.full((3, 90, 60), 250, dtype=torch.uint8)).digit.any()
 
 
 def test_a_photograph_is_brought_to_the_size_of_small_training_pictures_before_it_is_cropped():
