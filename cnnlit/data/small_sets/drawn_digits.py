@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -113,8 +114,6 @@ def _reduced(grey: Tensor) -> Ink:
 
 def _is_ink_dark(pixels: Ink) -> bool:
     """Whether what differs most from its surroundings is darker than these."""
-    from scipy import ndimage
-
     step = max(1, max(pixels.shape) // 40)
     small = pixels[::step, ::step]
     paper = ndimage.median_filter(small, size=max(3, max(small.shape) // 2), mode="nearest")
@@ -124,8 +123,6 @@ def _is_ink_dark(pixels: Ink) -> bool:
 
 def _ink(pixels: Ink, *, dark: bool) -> Ink:
     """How much each pixel differs from the paper around it: the black-hat of dark ink, the white-hat of bright."""
-    from scipy import ndimage
-
     smooth = ndimage.gaussian_filter(pixels if dark else 255 - pixels, max(pixels.shape) / 320)
     side = max(3, max(pixels.shape) * 2 // 5)
     paper = ndimage.grey_closing(smooth, size=(side, side), mode="nearest")
@@ -140,8 +137,6 @@ def _positive(ink: Any) -> Ink:
 
 def _strokes(ink: Ink) -> NDArray[np.int64] | None:
     """The groups of strokes, numbered from 1, the largest first; None if there is only paper."""
-    from scipy import ndimage
-
     middle = float(np.median(ink))
     grain = 1.5 * float(np.median(np.abs(ink - middle)))
     if float(np.percentile(ink, 99.7)) - middle < max(FAINTEST, CLEAREST * grain):
@@ -192,40 +187,42 @@ def _rivals(other: NDArray[np.bool_], height: Any, area: int) -> bool:
 
 def _holes(mask: NDArray[np.bool_]) -> int:
     """The parts of the paper that strokes enclose, apart from specks."""
-    from scipy import ndimage
-
     parts, count = ndimage.label(np.pad(~mask, 1, constant_values=True))
     areas = np.bincount(parts[parts > 0], minlength=count + 1)
     return int((areas > SPECK * mask.sum()).sum()) - 1
 
 
 def _in_box(ink: Ink, mask: NDArray[np.bool_]) -> Tensor:
-    from scipy import ndimage
-
     rows, columns = np.nonzero(mask)
     longest = max(np.ptp(rows), np.ptp(columns)) + 1
     width = 4 * float(ndimage.distance_transform_edt(mask)[mask].mean()) * INK_BOX / longest
     full = float(np.percentile(ink[mask], 75))
     own = np.where(ndimage.binary_dilation(mask, iterations=2), np.clip(ink / full, 0, 1), 0)
     own = _as_wide(own, (min(max(width, STROKE[0]), STROKE[1]) - width) * longest / INK_BOX)
-    rows, columns = np.nonzero(own > 0.25)
-    own = own[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    longest = max(own.shape)
-    height, breadth = (max(1, round(side * INK_BOX / longest)) for side in own.shape)
-    digit = functional.interpolate(
-        torch.from_numpy(own).float()[None, None], (height, breadth), mode="bilinear", antialias=True
-    )[0, 0]
-    digit = (255 * digit / digit.quantile(0.97).clamp_min(0.3)).clamp(0, 255)
-    top, left = (_start(digit.sum(dim=dim), side) for dim, side in ((1, height), (0, breadth)))
+    return _centred(_scaled(_cropped(own)))
+
+
+def _cropped(ink: Any) -> Any:
+    rows, columns = np.nonzero(ink > 0.25)
+    return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+def _scaled(ink: Any) -> Tensor:
+    size = [max(1, round(side * INK_BOX / max(ink.shape))) for side in ink.shape]
+    whole = torch.from_numpy(ink).float()[None, None]
+    digit = functional.interpolate(whole, size, mode="bilinear", antialias=True)[0, 0]
+    return (255 * digit / digit.quantile(0.97).clamp_min(0.3)).clamp(0, 255)
+
+
+def _centred(digit: Tensor) -> Tensor:
+    top, left = (_start(digit.sum(dim=1 - dim), side) for dim, side in enumerate(digit.shape))
     centred = torch.zeros(SIDE, SIDE)
-    centred[top : top + height, left : left + breadth] = digit
+    centred[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
     return centred.round().to(torch.uint8)
 
 
 def _as_wide(ink: Any, more: float) -> Any:
     """Ink whose strokes are `more` pixels wider, or with less than 0 narrower."""
-    from scipy import ndimage
-
     side = 1 + round(abs(more))
     if side == 1:
         return ink
