@@ -32,8 +32,8 @@ class ExportSettings(NetworkSettings):
 
     def check_typed(self) -> None:
         """See NetworkSettings."""
-        self.check_origin(self.run)
         check_place(self.folder, "to")
+        self.check_origin(self.run)
 
     @property
     def folder(self) -> Path:
