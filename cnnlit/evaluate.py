@@ -107,7 +107,7 @@ def _build(
     quieten()
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
-    network = settings.build_network(from_checkpoint=bool(settings.run))
+    network = settings.build_trained_network(from_checkpoint=bool(settings.run))
     protocol = settings.build_protocol(network)
     datamodule = settings.build_test_data()
     datamodule.tested = settings.split

@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
 OWN = ("run=", "format=", "to=")
 """How the words of the command line begin that say nothing about the run."""
 
+ON_CARDS = ("command", "commit", "device", "seconds", "seed", "versions")
+"""What of a run's record a card tells, and a safetensors file keeps."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings(NetworkSettings):
@@ -85,7 +88,8 @@ def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> No
     side = settings.data["image_size"]
     image = (settings.data["in_channels"], side, side)
     name = NAMES[settings.format]
-    difference = write(network, image, settings.format, folder / name)
+    about = _about(settings, predictor)
+    difference = write(network, image, settings.format, folder / name, about)
     write_input(folder, datamodule.input_form(), image, predictor.class_names, datamodule.class_folders)
     facts = {
         "file": name,
@@ -95,25 +99,39 @@ def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> No
         "parameters": sum(each.numel() for each in network.parameters()),
         "images": ["N", *image],
         "classes": predictor.class_names,
-        "data": settings.data.get("source", settings.data["_target_"]) if settings.run else None,
+        "data": settings.data.get("source", settings.data["_target_"]) if about else None,
         "weights": settings.model.get("weights"),
-        # Published weights were not trained by the recipe that the command line happens to have.
-        "recipe": yaml.safe_dump(settings.recipe, sort_keys=False).strip() if settings.run else None,
+        # Weights that say nothing of their training need not have had the command line's recipe.
+        "recipe": yaml.safe_dump(settings.recipe, sort_keys=False).strip() if about else None,
     }
-    write_whole(folder / "card.md", render_card(*_known(settings), facts))
+    write_whole(folder / "card.md", render_card(about.get("record", {}), about.get("results", {}), facts))
 
 
-def _known(settings: ExportSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The run's record, and the results of its tests by protocol; empty without a run."""
+def _about(settings: ExportSettings, predictor: "Predictor") -> dict[str, Any]:
+    """What a safetensors file says beside its weights, so that it can be asked without its run, and has a card."""
+    from cnnlit.experiment import initial_weights
+
     if not settings.run:
-        return {}, {}
+        return initial_weights.told_by(settings.model)
     from cnnlit.runs.reading import read
 
-    run = Path(settings.run)
+    configuration = {key: getattr(settings, key) for key in ("model", "data", "recipe", "seed")}
+    record = {key: value for key, value in read(Path(settings.run)).items() if key in ON_CARDS}
+    return {
+        "config": configuration | {"model": settings.model | {"weights": None}},
+        "data_state": predictor.data_state,
+        "record": record,
+        "results": _results(Path(settings.run)),
+    }
+
+
+def _results(run: Path) -> dict[str, Any]:
+    """The results of a run's tests by protocol."""
     tests = {path.stem: path for path in sorted((run / "evaluations").glob("*.json"))}
     tests = {"at the end of training": run / "test.json", **tests}
     results = {name: json.loads(path.read_text()) for name, path in tests.items() if path.is_file()}
-    return dict(read(run)), {name: each for name, each in results.items() if "test/error" in each}
+    wanted = ("test/error", "test/num_images")
+    return {name: {key: each[key] for key in wanted} for name, each in results.items() if "test/error" in each}
 
 
 main = config.entry_point(export)

@@ -44,6 +44,10 @@ def test_the_wheel_holds_the_configuration(packed):
     assert {f"cnnlit/{path}" for path in below("conf", "*.yaml")} <= packed
 
 
+def test_the_wheel_holds_trained_weights(packed):
+    assert below("cnnlit", "*.safetensors") <= packed
+
+
 def test_the_wheel_holds_hydras_plugins_and_leaves_their_namespace_open(packed):
     assert below("hydra_plugins", "*.py") <= packed
     assert "hydra_plugins/__init__.py" not in packed  # it would hide the launchers of other packages

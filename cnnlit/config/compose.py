@@ -135,17 +135,17 @@ def compose_seeds(function: Callable[..., Any], seeds: Iterable[int]) -> list[No
     return nodes
 
 
-def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iterable[str], run: Path) -> Node:
-    """The configuration of a run, with what the command line changes in its data.
+def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iterable[str], said: str) -> Node:
+    """The configuration of a trained network, with what the command line changes in its data.
 
     `data=` may name the run's own kind of data, which brings its keys to the command line, but no other kind.
 
     Args:
-        before: the run's configuration.
+        before: its configuration.
         data: the command's data.
         function: the command.
         own: how the words of the command line begin that say nothing about the run.
-        run: its folder, for messages.
+        said: how the network was named, for messages.
 
     Raises:
         ValueError: if the command line changes anything else of the run.
@@ -154,7 +154,7 @@ def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iter
     same = data.get("_target_") == before["data"].get("_target_")
     others = [word for word in overrides() if not word.lstrip("+").startswith(("data=", "data.", *own))]
     if others := [*others, *([] if same else kind)]:
-        raise ValueError(f"run={run}: it is tested as it was trained; leave out {' '.join(others)}")
+        raise ValueError(f"{said}: it is tested as it was trained; leave out {' '.join(others)}")
     settings = {**before, "data": dict(before["data"])}
     for override in overrides():
         if override.startswith("data."):

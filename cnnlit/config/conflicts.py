@@ -11,8 +11,8 @@ def require_weights(model: Node) -> None:
     """
     if not model.get("weights"):
         raise ValueError(
-            "run=null: name the folder of a run, or a model with published weights: "
-            "model=resnet50 model.variant=torchvision model.weights=IMAGENET1K_V1 recipe=modern_images"
+            "run=null: name the folder of a run, or a model with published weights: model=lenet5 model.weights=MNIST, "
+            "or model=resnet50 model.variant=torchvision model.weights=IMAGENET1K_V1 recipe=modern_images"
         )
 
 

@@ -17,6 +17,10 @@ PREFIXES = ("model.", "module.", "_orig_mod.")
 """What a LightningModule, DDP and torch.compile put before the names of a network's parameters."""
 
 
+SHIPPED = Path(__file__).parents[1] / "models" / "shipped"
+"""Weights that come with cnnlit, LeNet5.MNIST.safetensors for model.weights=MNIST; docs/weights.md tells of them."""
+
+
 class Source(NamedTuple):
     """Weights that were read from a file."""
 
@@ -27,14 +31,29 @@ class Source(NamedTuple):
     """What the run's data said of their classes, see ResumableData.answer_for; likewise."""
 
 
-def is_file(weights: str | None) -> bool:
-    """Whether `model.weights` names a folder or a file, and not published weights."""
-    return weights is not None and (Path(weights).exists() or "/" in weights or Path(weights).suffix in FILES)
+def shipped(name: str) -> Path | None:
+    """The file of weights that come with cnnlit, if there are some of this name: LeNet5.MNIST."""
+    path = SHIPPED / f"{name}.safetensors"
+    return path if "/" not in name and path.is_file() else None
+
+
+def file_of(model: Node) -> Path | None:
+    """The file or folder that `model.weights` names: one that comes with cnnlit or the user's; None for neither."""
+    weights = model.get("weights")
+    if not weights:
+        return None
+    is_file = Path(weights).exists() or "/" in weights or Path(weights).suffix in FILES
+    return shipped(f"{_class_of(model)}.{weights}") or (Path(weights) if is_file else None)
+
+
+def shipped_names(model: Node) -> list[str]:
+    """What `model.weights` may say of a network to have weights that come with cnnlit."""
+    return [path.name.split(".")[1] for path in sorted(SHIPPED.glob(f"{_class_of(model)}.*.safetensors"))]
 
 
 def is_loaded_here(model: Node) -> bool:
     """Whether the weights are loaded by `load`, and not by the constructor of the network."""
-    return is_file(model.get("weights")) or (bool(model.get("weights")) and _is_of_torchvision(model))
+    return file_of(model) is not None or (bool(model.get("weights")) and _is_of_torchvision(model))
 
 
 def check_name(model: Node) -> None:
@@ -48,9 +67,9 @@ def check_name(model: Node) -> None:
         return
     target = named(model["_target_"])
     if "weights" not in options_of(target).known:
-        raise ValueError(
-            f"model.weights={weights}: no such file or folder, and {model['_target_']} has no published weights"
-        )
+        names = shipped_names(model)
+        others = f"cnnlit has {', '.join(names)} for it" if names else f"{model['_target_']} has no published weights"
+        raise ValueError(f"model.weights={weights}: no such file or folder, and {others}")
 
 
 def load(network: "nn.Module", model: Node, num_classes: int | None, data: Node) -> None:
@@ -69,22 +88,24 @@ def load(network: "nn.Module", model: Node, num_classes: int | None, data: Node)
     """
     from cnnlit.models.weights import fill, heads_of
 
-    weights: str = model["weights"]
-    said = f"model.weights={weights}"
-    source = read(weights) if is_file(weights) else Source(_published_by_torchvision(model), {}, {})
+    said = f"model.weights={model['weights']}"
+    path = file_of(model)
+    source = read(path, said) if path else Source(_published_by_torchvision(model), {}, {})
     _check_scale(said, source.config, data)
     fill(network, source.state, said, heads_of(network, source.state, num_classes), exactly=True)
 
 
-def read(weights: str) -> Source:
+def read(path: Path, said: str) -> Source:
     """The weights in a run's folder, a checkpoint, a state dict or a safetensors file.
+
+    Args:
+        path: of it.
+        said: what messages call it.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if it holds something else.
     """
-    said = f"model.weights={weights}"
-    path = Path(weights)
     if path.is_dir():
         path = path / "checkpoints" / ("best.ckpt" if (path / "checkpoints" / "best.ckpt").is_file() else "last.ckpt")
     if not path.is_file():
@@ -106,8 +127,8 @@ def classes_of(model: Node, num_classes: int) -> dict[str, Any]:
         model: its node, which names its weights.
         num_classes: how many classes the network has.
     """
-    if is_file(model["weights"]):
-        return read(model["weights"]).classes
+    if path := file_of(model):
+        return read(path, f"model.weights={model['weights']}").classes
     if num_classes != 1000:
         return {}
     from cnnlit.data.labels.class_ids import imagenet_ids
@@ -116,18 +137,44 @@ def classes_of(model: Node, num_classes: int) -> dict[str, Any]:
     return {"class_folders": imagenet_ids(), "class_names": imagenet_names()}  # of all of torchvision's weights
 
 
+def told_by(model: Node) -> dict[str, Any]:
+    """What the file of `model.weights` says of its network, see cnnlit.exports.weights_file; empty if it says nothing.
+
+    Its configuration is brought up to date.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    path = file_of(model)
+    if path is None or path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    from cnnlit.exports.weights_file import read_about
+    from cnnlit.runs.moved import update_config
+
+    try:
+        about = read_about(path)
+    except Exception as error:  # damaged files make safetensors raise all sorts of errors
+        raise ValueError(_unreadable(f"model.weights={model['weights']}", path, error)) from None
+    return about | {"config": update_config(about["config"])} if about else {}
+
+
+def _unreadable(said: str, path: Path, error: Exception) -> str:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return f"{said}: {path} cannot be read ({reason})"
+
+
 def _content(path: Path, said: str) -> dict[str, Any]:
     from cnnlit.runs.checkpoint_io import read_checkpoint
 
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+            from cnnlit.exports.weights_file import read_weights
 
-            return dict(load_file(path))
+            kept = read_weights(path)
+            return {"state_dict": kept.state, **{key: kept.about.get(key) for key in ("config", "data_state")}}
         return read_checkpoint(path)
     except Exception as error:  # damaged files make torch raise all sorts of errors
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ValueError(f"{said}: {path} cannot be read ({reason})") from None
+        raise ValueError(_unreadable(said, path, error)) from None
 
 
 def _without_prefix(state: "State") -> "State":
@@ -143,6 +190,10 @@ def _check_scale(said: str, config: dict[str, Any], data: Node) -> None:
     before, now = (each.get("normalization") for each in (config.get("data") or {}, data))
     if before and now and before != now:
         raise ValueError(f"data.normalization={now}: {said} were trained on {before}; add data.normalization={before}")
+
+
+def _class_of(model: Node) -> str:
+    return str(model.get("_target_")).rpartition(".")[2]
 
 
 def _is_of_torchvision(model: Node) -> bool:

@@ -82,18 +82,20 @@ class Predictor:
 
     Args:
         settings: of the network, its data and the protocol.
-        run: the folder of its run; None for published weights.
+        run: the folder of its run; None for weights that `model.weights` names.
 
     Attributes:
         network: in evaluation mode.
         datamodule: makes the network's input of images.
+        data_state: what its run knew of its data; empty without a run.
         class_names: in the order of the labels; their numbers where no names are known.
     """
 
     def __init__(self, settings: NetworkSettings, run: Path | None) -> None:
-        self.network: nn.Module = settings.build_network(from_checkpoint=run is not None)
+        self.network: nn.Module = settings.build_trained_network(from_checkpoint=run is not None)
         self.protocol: EvaluationProtocol = settings.build_protocol(self.network)
         self.datamodule: ResumableData = settings.build_test_data()
+        self.data_state: dict[str, Any] = {}
         if run:
             checkpoint = checkpoint_of(run)
             self._load(read_checkpoint(checkpoint))
@@ -106,7 +108,8 @@ class Predictor:
         state = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
         known = self.network.state_dict().keys()
         self.network.load_state_dict({key: value for key, value in state.items() if key in known})
-        self.datamodule.load_state_dict(checkpoint[type(self.datamodule).__qualname__])
+        self.data_state = checkpoint[type(self.datamodule).__qualname__] | {"batches_done": 0}
+        self.datamodule.load_state_dict(self.data_state)
 
     def _name_classes(self, settings: NetworkSettings, *, known: bool) -> None:
         count = settings.data["num_classes"]

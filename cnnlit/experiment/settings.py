@@ -63,11 +63,28 @@ class NetworkSettings:
         """
         from cnnlit.runs.reading import read_config
 
-        before = config.overridden(read_config(run), self.data, command, own, run)
+        return self._of_configuration(read_config(run), command, own, f"run={run}")
+
+    def _of_configuration(self, kept: Node, command: Callable[..., Any], own: tuple[str, ...], said: str) -> Self:
+        before = config.overridden(kept, self.data, command, own, said)
         return replace(self, **{key: before[key] for key in ("model", "data", "recipe", "seed")})
 
+    def _of_weights(self, command: Callable[..., Any], own: tuple[str, ...]) -> Self:
+        """The settings that a weights file brings along; these, if it brings none."""
+        said = f"model.weights={self.model['weights']}"
+        kept = initial_weights.told_by(self.model).get("config")
+        if not kept:
+            return self
+        chosen = [word for word in config.overrides() if word.startswith("model=")]
+        if chosen and kept["model"]["_target_"] != self.model["_target_"]:
+            raise ValueError(f"{said}: these are weights of {kept['model']['_target_']}; leave out {chosen[0]}")
+        kept["model"]["weights"] = self.model["weights"]
+        if "root" in kept["data"] and "root" in self.data:
+            kept["data"]["root"] = self.data["root"]  # where the files lie is this machine's, not the weights'
+        return self._of_configuration(kept, command, (*own, "model=", "model.weights="), said)
+
     def of_run_or_weights(self, run: str | None, command: Callable[..., Any], own: tuple[str, ...]) -> Self:
-        """The settings of a run, see `of_run`; without one these, whose network has to name its weights.
+        """The settings of a run, see `of_run`; without one those of the weights that the network has to name.
 
         Args:
             run: its folder, or None.
@@ -81,9 +98,23 @@ class NetworkSettings:
             settings = self.of_run(Path(run), command, own)
         else:
             config.require_weights(self.model)
-            settings = self
+            settings = self._of_weights(command, own)
         settings.check_scale()
         return settings
+
+    def build_trained_network(self, *, from_checkpoint: bool) -> "nn.Module":
+        """The network to be asked, not trained.
+
+        Args:
+            from_checkpoint: as of `build_network`.
+
+        Raises:
+            ValueError: if its weights have another number of classes, so that its head would answer at random.
+        """
+        from cnnlit.models.weights import heads_must_fit
+
+        with heads_must_fit():
+            return self.build_network(from_checkpoint=from_checkpoint)
 
     def build_network(self, *, from_checkpoint: bool = False) -> "nn.Module":
         """The network with its initial weights, which the seed decides.
@@ -118,9 +149,15 @@ class NetworkSettings:
         return datamodule
 
     def build_test_data(self) -> "ResumableData":
-        """The data with the protocol's views; their batch size is the one of tests."""
+        """The data with the protocol's views; their batch size is the one of tests.
+
+        What weights from a file know of their data, it knows too.
+        """
         views = {"views": self.protocol["views"]} if "views" in self.data else {}
-        return self.build_data({**views, "batch_size": 1})
+        datamodule = self.build_data({**views, "batch_size": 1})
+        if state := initial_weights.told_by(self.model).get("data_state"):
+            datamodule.load_state_dict(state)
+        return datamodule
 
     def tell_classes(self, datamodule: "ResumableData", checkpoint: Path | None) -> None:
         """Let images to test with have the labels of the network.
@@ -138,7 +175,7 @@ class NetworkSettings:
 
     def check_scale(self) -> None:
         """Refuse published weights on images of another scale than theirs."""
-        if initial_weights.is_file(self.model.get("weights")):
+        if initial_weights.file_of(self.model):
             return  # it is asked for its run's own scale when it is read
         config.check_scale(self.model.get("weights"), self.data.get("normalization"))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlit import config
+from cnnlit.experiment import initial_weights
 from cnnlit.experiment.given_objects import WithObjects, check_objects, check_same
 from cnnlit.experiment.prediction import BATCH, Predictor, most_probable, read_pixels
 from cnnlit.experiment.settings import NetworkSettings
@@ -96,17 +97,20 @@ class TrainedNetwork(nn.Module):
 
 
 def load(run: str | Path, *, model: nn.Module | None = None, data: Any = None) -> TrainedNetwork:
-    """The network of a run, as it was saved last. Its training data are not needed.
+    """The network of a run, as it was saved last, or one from a weights file. Its training data are not needed.
 
     Args:
-        run: its folder.
+        run: its folder; or a safetensors file of `python -m cnnlit.export`; or the name of weights that come with
+            cnnlit, `"LeNet5.MNIST"`.
         model: an object of the class that `cnnlit.fit` was given, if it was given one; it is copied.
         data: likewise.
 
     Raises:
         FileNotFoundError: if the folder holds no run, or none that has saved its network yet.
-        ValueError: one line, if an object is missing, or of another class.
+        ValueError: one line, if an object is missing, or of another class; or of a file without a configuration.
     """
+    if not Path(run).is_dir() and (weights := initial_weights.shipped(str(run)) or Path(run)).suffix == ".safetensors":
+        return _of_weights(weights)
     folder = Path(run)
     kept = read_config(folder)
     parts = {key: kept[key] for key in ("model", "data", "recipe", "seed")}
@@ -117,6 +121,18 @@ def load(run: str | Path, *, model: nn.Module | None = None, data: Any = None) -
     settings = WithObjects(**parts, protocol=SINGLE_VIEW, network=model, datamodule=data)
     with as_it_was():  # building a network seeds the process
         return TrainedNetwork(Predictor(settings, folder), settings)
+
+
+def _of_weights(path: Path) -> TrainedNetwork:
+    kept = initial_weights.told_by({"weights": str(path)}).get("config")
+    if not kept:
+        raise ValueError(
+            f"{path}: it holds weights alone; name the folder of a run, or a file that cnnlit.export wrote"
+        )
+    model = kept["model"] | {"weights": str(path)}
+    settings = NetworkSettings(**{**kept, "model": model}, protocol=SINGLE_VIEW)
+    with as_it_was():
+        return TrainedNetwork(Predictor(settings, None), settings)
 
 
 def module_arguments(checkpoint: str | Path) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 import importlib.util
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from cnnlit.exports.weights_file import write_weights
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 
@@ -37,7 +40,13 @@ def require(format: Format) -> None:  # noqa: A002  the word for it
         raise ValueError(f'format={format} needs {", ".join(missing)}: pip install "cnnlit[export]"')
 
 
-def write(network: nn.Module, image: tuple[int, ...], format: Format, path: Path) -> float:  # noqa: A002
+def write(
+    network: nn.Module,
+    image: tuple[int, ...],
+    format: Format,  # noqa: A002
+    path: Path,
+    about: dict[str, Any] | None = None,
+) -> float:
     """Write a network to a file that takes batches of any size, and check what the file answers.
 
     Args:
@@ -45,6 +54,7 @@ def write(network: nn.Module, image: tuple[int, ...], format: Format, path: Path
         image: shape of its images, [C, H, W].
         format: of the file.
         path: of the file.
+        about: what a safetensors file says beside its weights, see weights_file.
 
     Returns:
         The largest difference from the network's own logits on random images, relative as in TOLERANCE.
@@ -54,11 +64,15 @@ def write(network: nn.Module, image: tuple[int, ...], format: Format, path: Path
     """
     network.eval()
     example = torch.randn(BATCHES[0], *image, generator=torch.Generator().manual_seed(0))
-    writer = {"onnx": _write_onnx, "torch_export": _write_torch_export, "safetensors": _write_safetensors}[format]
+    writers: dict[Format, Callable[[nn.Module, Tensor, Path], Answers]] = {
+        "onnx": _write_onnx,
+        "torch_export": _write_torch_export,
+        "safetensors": partial(_write_safetensors, about=about or {}),
+    }
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of other packages about their own future
-            answers = writer(network, example, path)
+            answers = writers[format](network, example, path)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"format={format}: {type(network).__name__} cannot be exported: {reason}") from error
@@ -98,12 +112,12 @@ def _write_onnx(network: nn.Module, example: Tensor, path: Path) -> Answers:
     return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
 
 
-def _write_safetensors(network: nn.Module, example: Tensor, path: Path) -> Answers:
+def _write_safetensors(network: nn.Module, example: Tensor, path: Path, *, about: dict[str, Any]) -> Answers:
     import copy
 
-    from safetensors.torch import load_model, save_model
+    from safetensors.torch import load_model
 
-    save_model(network, str(path))
+    write_weights(path, network, about)
     again = copy.deepcopy(network)
     for parameter in again.parameters():
         parameter.zero_()

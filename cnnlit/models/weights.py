@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,18 @@ MOST_LAYERS = 6
 """Layers that a refusal names."""
 
 log = logging.getLogger("cnnlit")
+
+_heads_must_fit = ContextVar("_heads_must_fit", default=False)
+
+
+@contextmanager
+def heads_must_fit() -> Iterator[None]:
+    """Refuse weights with another number of classes, for a network that is asked and not trained."""
+    before = _heads_must_fit.set(True)
+    try:
+        yield
+    finally:
+        _heads_must_fit.reset(before)
 
 
 def from_torchvision(state: Mapping[str, Tensor], names: Mapping[str, str]) -> State:
@@ -123,7 +137,7 @@ def fill(
         exactly: whether a layer that the model does not have is refused too.
 
     Raises:
-        ValueError: if anything does not fit; names the layers.
+        ValueError: if anything does not fit; names the layers. Within `heads_must_fit`, heads have to fit too.
     """
     own = model.state_dict()
     renewed = [head for head in heads if f"{head}.weight" in own and _classes(own, head) != _classes(state, head)]
@@ -134,6 +148,12 @@ def fill(
     if missing or unlike or foreign:
         misfits = "; ".join(_misfits(own, wanted, missing, unlike, foreign))
         raise ValueError(f"{source} does not fit: {misfits}")
+    if renewed and _heads_must_fit.get():
+        head = renewed[0]
+        raise ValueError(
+            f"{source} has {_classes(state, head)} classes, the model {len(own[f'{head}.weight'])}, so {head} would "
+            "answer at random; train it (cnnlit.train), or ask for as many classes (data.num_classes)"
+        )
     model.load_state_dict(wanted, strict=False)
     for head in renewed:
         log.warning(
