@@ -1,6 +1,6 @@
 """python docs/weights.py FOLDER: make the weights that come with cnnlit from trained runs, and write docs/weights.md.
 
-FOLDER/lenet5 and FOLDER/lenet5_modern are runs as the page's commands make them: with relative paths, so that the page
+FOLDER/lenet5, FOLDER/lenet5_modern and FOLDER/compact are runs as the page's commands make them: with relative paths, so that the page
 and the files name no machine's folders. Without FOLDER the page is written again from the files.
 """
 
@@ -21,6 +21,7 @@ DOCS = Path(__file__).parent
 RUNS = {
     "lenet5": ("LeNet5.MNIST", "LeNet-5 as published, fresh distortions in every epoch"),
     "lenet5_modern": ("LeNet5.MNIST_MODERN", "LeNet-5 with ReLU, max-pooling, softmax"),
+    "compact": ("CompactNet.MNIST", "as many weights, built as one would today; tested by nine shifts"),
 }
 """Folder of a run -> its weights, and what they are of."""
 
@@ -32,7 +33,7 @@ OPENING = """\
 Trained by our own commands, in the wheel: nothing is downloaded, and no data are needed to ask them.
 
     python -m cnnlit.predict model=lenet5 model.weights=MNIST images=digit.png
-    python -m cnnlit.evaluate model=lenet5 model.weights=MNIST data.root=<folder with MNIST>
+    python -m cnnlit.evaluate model=compact model.weights=MNIST protocol=shifts data.root=<folder with MNIST>
     python -m cnnlit.export model=lenet5 model.weights=MNIST_MODERN format=onnx to=lenet5
     python -m cnnlit.train model=lenet5 model.weights=MNIST data=digits recipe.epochs=3   # goes on from them
 
