@@ -1,4 +1,4 @@
-"""Startup time: to print the help, and from the command to the first training step.
+"""Startup time: to import the package, to print the help, and from the command to the first training step.
 
 Both are CPU seconds of a whole child process, user and system, including its own children. The child that trains exits
 where its first step would begin. It is compared with a process that imports lightning and torchvision and exits as
@@ -34,6 +34,8 @@ def measure(root: str) -> list[Claim]:
         first_step = ["-c", TO_THE_FIRST_STEP, f"run_root={folder}"]
         costs = interleaved(
             {
+                "front door": lambda: child(["-c", "import cnnlit"], ends_with=0),
+                "nothing": lambda: child(["-c", "pass"], ends_with=0),
                 "help": lambda: child(["-m", "cnnlit.train", "--help"], ends_with=0),
                 "imports": lambda: child(["-c", IMPORTS], ends_with=42),
                 "first step": lambda: child(first_step, ends_with=42),
@@ -41,6 +43,8 @@ def measure(root: str) -> list[Claim]:
             ROUNDS,
         )
     return [
+        seconds("import cnnlit, Python's own start included", costs, "front door", bound=0.15),
+        seconds("  Python's own start", costs, "nothing"),
         seconds("python -m cnnlit.train --help", costs, "help", bound=0.6),
         ratio("first step / import lightning, torchvision", costs, "first step", "imports", bound=1.2, at_most=True),
         seconds("  import lightning, torchvision", costs, "imports"),

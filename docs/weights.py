@@ -1,7 +1,7 @@
 """python docs/weights.py FOLDER: make the weights that come with cnnlit from trained runs, and write docs/weights.md.
 
-FOLDER/lenet5, FOLDER/lenet5_modern and FOLDER/compact are runs as the page's commands make them: with relative paths, so that the page
-and the files name no machine's folders. Without FOLDER the page is written again from the files.
+FOLDER/lenet5, FOLDER/lenet5_modern and FOLDER/compact are runs as the page's commands make them: with relative paths,
+so that the page and the files name no machine's folders. Without FOLDER the page is written again from the files.
 """
 
 import argparse

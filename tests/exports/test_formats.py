@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_small
 
 from cnnlit.exports import formats
 from cnnlit.exports.formats import NAMES, TOLERANCE, Format, require, write
@@ -13,8 +15,8 @@ from cnnlit.models.alexnet import AlexNet
 from cnnlit.models.compact import CompactNet
 from cnnlit.models.googlenet import GoogLeNet
 from cnnlit.models.lenet5 import LeNet5
-from cnnlit.models.resnet import CifarResNet, ResNet
-from cnnlit.models.vgg import VGG
+from cnnlit.models.resnet import CifarResNet, Depth, ResNet, Shortcut
+from cnnlit.models.vgg import VGG, Configuration
 from cnnlit.models.zfnet import ZFNet
 
 DIGIT, SMALL, PHOTOGRAPH = (1, 32, 32), (3, 32, 32), (3, 224, 224)
@@ -30,22 +32,34 @@ QUICK: dict[str, Made] = {
     "lenet5_average": (lambda: LeNet5(pooling="average", dropout=0.5), DIGIT),
     "lenet5_in_colour": (lambda: LeNet5(in_channels=3), SMALL),
     "compact": (lambda: CompactNet(image_size=32), DIGIT),
+    "compact_1998": (
+        lambda: CompactNet(image_size=32, activation="scaled_tanh", normalization="none", pooling="average"), DIGIT,
+    ),
     "resnet20": (lambda: CifarResNet(depth=20), SMALL),
     "plain20": (lambda: CifarResNet(depth=20, shortcut="none"), SMALL),
     "alexnet": (lambda: AlexNet(num_classes=10, width=0.125), PHOTOGRAPH),
 }  # fmt: skip
 
+TEN: dict[str, Any] = {"num_classes": 10}
+
 LARGE: dict[str, Made] = {
-    "alexnet_torchvision": (lambda: AlexNet(variant="torchvision", num_classes=10), PHOTOGRAPH),
-    "zfnet": (lambda: ZFNet(num_classes=10), PHOTOGRAPH),
-    "vgg11_lrn": (lambda: VGG(configuration="A-LRN", num_classes=10), PHOTOGRAPH),
-    "vgg16": (lambda: VGG(configuration="C", num_classes=10), PHOTOGRAPH),
-    "vgg_torchvision": (lambda: VGG(configuration="A", variant="torchvision", num_classes=10), PHOTOGRAPH),
-    "googlenet": (lambda: GoogLeNet(num_classes=10), PHOTOGRAPH),
-    "googlenet_torchvision": (lambda: GoogLeNet(variant="torchvision", num_classes=10), PHOTOGRAPH),
-    "resnet18": (lambda: ResNet(depth=18, shortcut="A", num_classes=10), PHOTOGRAPH),
-    "resnet50": (lambda: ResNet(depth=50, num_classes=10), PHOTOGRAPH),
-    "resnet50_torchvision": (lambda: ResNet(depth=50, variant="torchvision", num_classes=10), PHOTOGRAPH),
+    "alexnet_torchvision": (lambda: AlexNet(variant="torchvision", **TEN), PHOTOGRAPH),
+    "zfnet": (lambda: ZFNet(**TEN), PHOTOGRAPH),
+    "zfnet_slides": (lambda: ZFNet(variant="slides", **TEN), PHOTOGRAPH),
+    **{
+        f"vgg_{configuration}": (lambda each=configuration: VGG(configuration=each, width=0.25, **TEN), PHOTOGRAPH)
+        for configuration in get_args(Configuration)
+    },
+    "vgg_torchvision": (lambda: VGG(configuration="A", variant="torchvision", **TEN), PHOTOGRAPH),
+    "googlenet": (lambda: GoogLeNet(**TEN), PHOTOGRAPH),
+    "googlenet_torchvision": (lambda: GoogLeNet(variant="torchvision", **TEN), PHOTOGRAPH),
+    **{f"resnet{depth}": (lambda each=depth: ResNet(depth=each, **TEN), PHOTOGRAPH) for depth in get_args(Depth)},
+    **{
+        f"resnet18_{shortcut}": (lambda each=shortcut: ResNet(depth=18, shortcut=each, **TEN), PHOTOGRAPH)
+        for shortcut in get_args(Shortcut)
+    },
+    "resnet50_torchvision": (lambda: ResNet(depth=50, variant="torchvision", **TEN), PHOTOGRAPH),
+    "mobilenet_v3_small of torchvision": (lambda: mobilenet_v3_small(**TEN), PHOTOGRAPH),
 }
 
 

@@ -19,7 +19,6 @@ from PIL import Image
 from cnnlit.config import check, conf_dir
 from cnnlit.config.hydra_internals import DEFAULTS
 from cnnlit.runs.moved import MODULES, SOURCES, update_checkpoint, update_config
-from cnnlit.runs.origin import describe_device
 from cnnlit.runs.reading import read, read_config
 from cnnlit.train import train
 
@@ -27,6 +26,9 @@ ROOT = Path(__file__).parents[2]
 KEPT = Path(__file__).parent / "kept_by_0_1_0"
 RESUMED: dict[str, dict[str, Any]] = json.loads((KEPT / "resumed.json").read_text())
 """What each run came to when 0.1.0 resumed it itself."""
+
+FIRST_RESUMED = 1
+"""The epoch in which both were interrupted."""
 
 
 def cnnlit(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -58,13 +60,14 @@ def test_a_run_of_0_1_0_resumes_to_the_same_bits(resumed: Path) -> None:
     digest = hashlib.sha256()
     for _, value in sorted(state.items()):
         digest.update(value.contiguous().numpy().tobytes())
-    here = describe_device(torch.device("cpu")).partition(",")[0], torch.__version__.partition("+")[0]
-    if here == (expected["device"].partition(",")[0], expected["torch"]):
-        assert rows == expected["metrics"]
+    if rows == expected["metrics"]:
         assert digest.hexdigest() == expected["state_dict_sha256"]
-    else:  # another CPU or torch rounds differently
-        for row, before in zip(rows, expected["metrics"], strict=True):
-            assert row["train/loss"] == pytest.approx(before["train/loss"], rel=0.02), platform.processor()
+        return
+    # CPUs of one name round differently, in the last bits of the first epoch and more later. What a resume had lost or
+    # shown in another order would be seen in the first epoch's loss at once.
+    for row, before in zip(rows, expected["metrics"], strict=True):
+        close = 1e-5 if row["epoch"] <= FIRST_RESUMED else 0.02
+        assert row["train/loss"] == pytest.approx(before["train/loss"], rel=close), platform.processor()
 
 
 def test_a_run_of_0_1_0_is_evaluated(resumed: Path) -> None:
