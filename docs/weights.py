@@ -42,6 +42,10 @@ format=safetensors` writes of a run: weights under the network's own names, and 
 configuration, so that nothing has to be said again; a file that you export is asked in the same way
 (`model.weights=network.safetensors`). These are single runs, seed 0, of experiments whose means over seeds are in
 [results.md](results.md); the test images chose nothing.
+
+A digit may be drawn or photographed, dark on paper or bright on black, small and off centre: it is brought to 28x28
+pixels as MNIST's were, `predictions.png` shows it as the network saw it, and what is blank, two digits or doubtful is
+called none of these, with the reason. Printed letters that look like digits can pass for them.
 """
 
 

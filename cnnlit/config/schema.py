@@ -272,6 +272,8 @@ def _reason(error: Any, annotation: Any, value: Any) -> str:
     )
     allowed = [f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]] if choices else []
     close = difflib.get_close_matches(str(value), choices, n=1)
+    if isinstance(value, list | tuple) and [each["type"] for each in details] == ["int_type"]:
+        others = {"one integer, not a list": None}  # a side in pixels, say: images are brought to squares
     null = ["null"] if type(None) in typing.get_args(annotation) else []
     return "must be " + " or ".join([*allowed, *others, *null]) + (f"; did you mean {close[0]}?" if close else "")
 

@@ -28,6 +28,7 @@ WRONG = [
     ("export run=run protocol=ten_crop", "protocol: an exported network answers views"),
     ("report runs=nope", "runs=nope: there is no such folder"),
     ("train resume=nope", "nope holds no run"),
+    ("train data=folder data.image_size=[200,300]", "must be one integer, not a list"),
     ("train recipe.epochs=ten", "recipe.epochs=ten: must be a valid integer"),
     ("train model.pooling=maxx", "did you mean max?"),
     ("train lenet5", "say experiment=lenet5 or model=lenet5"),
