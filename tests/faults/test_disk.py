@@ -49,7 +49,7 @@ def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(sm
     assert outcome.returncode == 1
     why, command = outcome.stderr.splitlines()[-2:]
     assert why.startswith("cnnlit: No space left on the disk of"), outcome.stderr
-    assert command.endswith(f"python -m cnnlit.train resume={folder}")
+    assert command.endswith(f"python -m cnnlit.train resume={folder.relative_to(small_disk.parent)}")
     assert "Traceback" not in outcome.stderr
     assert read(folder)["state"] == "failed"
     assert "No space left" in read(folder)["error"]
