@@ -18,13 +18,13 @@ train: $(VENV)/.train
 	$(BIN)/python -m cnnlit.train $(ARGS)
 
 test: $(VENV)/.test browser
-	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.test browser
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check-lowest check-newest: check-%: .venv-%/.test
-	.venv-$*/bin/python -m pytest -n 2 -m "not slow" $(QUICK) $(ARGS)
+	.venv-$*/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK) $(ARGS)
 
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -35,6 +35,7 @@ def test_a_run_is_exported_with_its_input_and_its_card(run: Path) -> None:
     assert again.stderr == "cnnlit: to=a run/exports/onnx: is there already; remove it or name another folder\n"
 
 
+@pytest.mark.slow
 def test_an_exported_network_answers_as_predict_does(run: Path, tmp_path: Path) -> None:
     done = cnnlit(run.parent, "export", "run=a run", "format=torch_export", f"to={tmp_path}/out")
     assert done.returncode == 0, done.stderr

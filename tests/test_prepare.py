@@ -39,6 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_photographs_are_prepared_and_a_network_is_trained_on_them(folder: Path) -> None:
     prepared = run(
         folder, "cnnlit.prepare", "data.root=photographs", "prepare.to=store", "prepare.side=32", "prepare.verify=true"

@@ -51,6 +51,7 @@ def finished(tmp_path_factory):
     return outcome, made
 
 
+@pytest.mark.slow
 def test_channels_last_is_the_same_to_rounding(tmp_path):
     words = ["model=compact", "recipe/loss=cross_entropy", "recipe.epochs=1", "data.passes_per_epoch=1", "logger=none"]
     words.append("recipe.optimizer.lr=1e-5")  # or what was rounded otherwise grows from step to step
@@ -353,6 +354,7 @@ def test_an_interrupted_run_names_the_command_that_goes_on_with_it(tmp_path, num
     assert "epoch 1/" not in resumed.stderr
 
 
+@pytest.mark.slow
 def test_what_comes_next_works_as_printed(finished):
     outcome, folder = finished
     lines = [line.removeprefix("next:").strip() for line in outcome.stderr.splitlines() if "python -m cnnlit." in line]

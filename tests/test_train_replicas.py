@@ -164,6 +164,7 @@ def test_a_diverged_replica_is_a_failed_run(tmp_path):
     assert [read(tmp_path / "stack" / name)["state"] for name in "01"] == ["failed", "failed"]
 
 
+@pytest.mark.slow
 def test_ten_seeds_of_lenet_5_on_files_in_fashion_mnists_form_are_stacked(tmp_path):
     random = np.random.default_rng(0)
     for split, count in (("train", 200), ("t10k", 40)):

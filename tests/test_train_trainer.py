@@ -144,6 +144,7 @@ def test_what_is_no_callback_is_refused(own, words, said):
     assert len(outcome.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learnt_by_heart(tmp_path):
     run = made(
         tmp_path, "trainer=overfit", "recipe.epochs=60", "recipe/schedule=constant", "model=compact",

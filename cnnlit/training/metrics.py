@@ -21,12 +21,12 @@ class TopKError(Metric):
 
     higher_is_better = False
     full_state_update = False
+    errors: Tensor
+    images: Tensor
 
     def __init__(self, k: int = 1) -> None:
         super().__init__()
         self.k = k
-        self.errors: Tensor
-        self.images: Tensor
         self.add_state("errors", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 

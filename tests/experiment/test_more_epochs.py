@@ -23,6 +23,7 @@ def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_to_the_bits_of_the_longer_one(tmp_path):
     constant = ("recipe/schedule=constant", "logger=none")
     run = made(tmp_path, "run", *constant, "recipe.epochs=1")
@@ -41,6 +42,7 @@ def test_a_finished_run_goes_on_to_the_bits_of_the_longer_one(tmp_path):
     assert "it can only have more" in fewer.stderr
 
 
+@pytest.mark.slow
 def test_a_schedule_that_looks_ahead_cannot_have_more_epochs_and_lightnings_loggers_track(tmp_path):
     run = made(
         tmp_path, "run", "recipe.epochs=1", "logger=none",

@@ -108,6 +108,7 @@ def test_two_devices_equal_one_even_if_a_batch_leaves_one_of_them_without_images
     assert result_of(digits_on_two)["test/num_images"] == 360
 
 
+@pytest.mark.slow
 def test_frozen_layers_and_layers_with_rates_of_their_own_train_alike_on_two_devices(
     tmp_path: Path, digits_on_two: Path
 ) -> None:
@@ -286,6 +287,7 @@ def test_processes_started_by_torchrun_or_slurm_are_one_run(tmp_path: Path, digi
     assert_same_run(made, digits)
 
 
+@pytest.mark.slow
 def test_micro_batches_the_best_network_and_early_stopping_are_those_of_one_device(tmp_path: Path) -> None:
     words = (
         *DIGITS, "recipe.batch_size=400", "recipe.micro_batch_size=90", "recipe.checkpoint=best", "recipe.epochs=5",
@@ -298,6 +300,7 @@ def test_micro_batches_the_best_network_and_early_stopping_are_those_of_one_devi
     assert record_of(two).get("ended") == record_of(one).get("ended")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [("recipe.order=balanced",), ("recipe/mixing=mixup_cutmix",)], ids=["order", "mixing"])
 def test_weights_of_classes_a_balanced_order_and_mixed_images_are_those_of_one_device(
     tmp_path: Path, more: tuple[str, ...]

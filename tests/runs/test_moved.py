@@ -94,6 +94,7 @@ def test_a_sweep_of_0_1_0_is_reported() -> None:
     assert {arm["arm"] for arm in report["arms"]} == {"max", "average"}
 
 
+@pytest.mark.slow
 def test_a_sweep_of_0_1_0_is_given_more_seeds(tmp_path: Path) -> None:
     shutil.copytree(KEPT / "sweep", tmp_path / "sweep")
     told = json.loads((KEPT / "sweep" / "jobs.json").read_text())["jobs"][0]["overrides"]

@@ -128,7 +128,7 @@ def test_a_failure_has_its_reason_and_the_others_go_on(tmp_path, command, line, 
 
 
 def test_on_error_stop_ends_the_other_jobs(tmp_path, command):
-    batch = jobs(tmp_path, "sleep=60", "raises=no", "error=0.5")
+    batch = jobs(tmp_path, "sleep=60", "raises=no", "error=3")
     pool = ProcessPool(command, on_error="stop", at_once=2)
     began = time.monotonic()
     pool.run(batch)

@@ -41,6 +41,7 @@ def test_replicas_are_runs_of_consecutive_seeds(trained):
     assert not runs.never_started
 
 
+@pytest.mark.slow
 def test_replicas_are_resumed_by_their_folder(trained):
     _, folder = trained
     (folder / "1" / "test.json").unlink()

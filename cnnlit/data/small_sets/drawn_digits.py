@@ -54,7 +54,8 @@ class Drawing(NamedTuple):
 def find_drawing(image: Tensor) -> Drawing:
     """The ink in an image, which may be any pen's on any paper, in the form of MNIST.
 
-    An image of 28x28 pixels is kept, or inverted if its edge is bright. In any other, ink is what differs from the
+    An image of 28x28 pixels is kept, or inverted if its edge is bright. A smaller one has too few pixels to tell
+    strokes from their paper: what is drawn is fitted into the box as it is. In any other, ink is what differs from the
     paper around it, so that shadows and the colour of the paper do not count. Strokes that belong together are scaled
     to fit a box of 20x20 pixels, their proportions kept, and centred by their centre of mass. Source: LeCun et al.
     1998, Sec. III-A.
@@ -63,10 +64,8 @@ def find_drawing(image: Tensor) -> Drawing:
         image: uint8 [3, H, W].
     """
     grey = luminance(image)
-    if grey.shape == (SIDE, SIDE):
-        dark = is_dark_on_bright(image)
-        digit = (255 - grey if dark else grey).round().to(torch.uint8)
-        return Drawing(digit, dark, None if float(digit.max()) - float(digit.min()) > FAINTEST else "nothing is drawn")
+    if max(grey.shape) <= SIDE:
+        return _of_few_pixels(grey, dark=is_dark_on_bright(image))
     pixels = _reduced(grey)
     dark = _is_ink_dark(pixels)
     ink = _ink(pixels, dark=dark)
@@ -74,6 +73,15 @@ def find_drawing(image: Tensor) -> Drawing:
     if strokes is None:
         return Drawing(torch.zeros(SIDE, SIDE, dtype=torch.uint8), dark, "nothing is drawn")
     return Drawing(_in_box(ink, strokes == 1), dark, _why_none(strokes))
+
+
+def _of_few_pixels(grey: Tensor, *, dark: bool) -> Drawing:
+    digit = 255 - grey if dark else grey
+    ink = digit - digit.min()
+    is_blank = bool(ink.max() <= FAINTEST)
+    if grey.shape != (SIDE, SIDE):
+        digit = torch.zeros(SIDE, SIDE) if is_blank else _centred(_scaled(_cropped((ink / ink.max()).numpy())))
+    return Drawing(digit.round().to(torch.uint8), dark, "nothing is drawn" if is_blank else None)
 
 
 def varied(digit: Tensor) -> list[Tensor]:
@@ -107,8 +115,7 @@ def luminance(image: Tensor) -> Tensor:
 def _reduced(grey: Tensor) -> Ink:
     scale = min(1.0, LARGEST / max(grey.shape))
     size = [max(3, round(side * scale)) for side in grey.shape]
-    small = functional.interpolate(grey[None, None], size, mode="bilinear", antialias=True)[0, 0]
-    pixels: Ink = small.numpy()
+    pixels: Ink = functional.interpolate(grey[None, None], size, mode="bilinear", antialias=True)[0, 0].numpy()
     return pixels
 
 

@@ -154,8 +154,7 @@ def _extract_val(archive: Path, aside: Path, classes: dict[str, str]) -> None:
     for wnid in set(classes.values()):
         (aside / wnid).mkdir(exist_ok=True)
     with _opened(archive) as tar:
-        members = list(_members(tar, archive))
-        named = {member: aside / classes[_name(member)] for member in members if _name(member) in classes}
+        named = {each: aside / classes[_name(each)] for each in _members(tar, archive) if _name(each) in classes}
         _extract(tar, archive, named, "extracting " + archive.name)
 
 

@@ -6,7 +6,7 @@ import as_typed
 import numpy as np
 import pytest
 import torch
-from drawings import MANNERS, blank, marker, mixed, scribble, strokes
+from drawn_manners import MANNERS, blank, marker, mixed, scribble, strokes
 from PIL import Image
 
 from cnnlit.data.small_sets.drawn_digits import find_drawing
@@ -74,3 +74,25 @@ def test_none_of_these_is_said_with_its_reason(tmp_path):
     outcome = as_typed.here(tmp_path, "predict", "run=run", "images=given/blank.png", "to=null")
     assert "none of these" in outcome.stdout
     assert "nothing is drawn" in outcome.stdout
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (12, 20), (1, 1), (3, 28)])
+def test_small_pictures_are_fitted_into_the_box_as_they_are(shape: tuple[int, int]) -> None:
+    """Among them scikit-learn's digits, 8x8: a shipped network knows nine in ten of these."""
+    picture = torch.zeros(3, *shape, dtype=torch.uint8)
+    picture[:, : max(1, shape[0] // 2)] = 200
+    drawn = find_drawing(picture)
+    assert drawn.digit.shape == (28, 28)
+    assert drawn.digit.max() > 150 or drawn.why_none == "nothing is drawn"
+
+
+def test_the_digits_of_another_set_are_known() -> None:
+    from sklearn.datasets import load_digits
+
+    from cnnlit.experiment.trained_network import load
+
+    digits = load_digits()
+    pictures = list((digits.images[::20] * 255 / 16).astype("uint8"))
+    answers = load("CompactNet.MNIST").predict(pictures, top=1)
+    right = [answer.name == str(label) for answer, label in zip(answers, digits.target[::20], strict=True)]
+    assert sum(right) > 0.85 * len(right)
