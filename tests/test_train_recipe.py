@@ -30,6 +30,7 @@ def rare(tmp_path: Path) -> Path:
 def trained(folder: Path, *words: str) -> Any:
     outcome = cnnlit(folder, "train", *WORDS, *words)
     assert outcome.returncode == 0, outcome.stderr
+    assert "protocol=" not in outcome.stderr, "what comes next: shifts are for characters alone"
     return torch.load(folder / "run" / "checkpoints" / "last.ckpt", weights_only=True)
 
 

@@ -65,7 +65,7 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings, *, says:
                 tracked=loggers.where(),
                 when_waiting=assembly.datamodule.when_waiting(),
             )
-            print_next(run, _other_protocol(settings))
+            print_next(run, _other_protocol(settings, draws=assembly.datamodule.takes_drawings))
     return test["test/error"] if val_error is None else val_error
 
 
@@ -84,10 +84,12 @@ def _fail(run: Run, reason: str) -> None:
     print_how_to_go_on(run, "failed")
 
 
-def _other_protocol(settings: TrainSettings) -> str | None:
+def _other_protocol(settings: TrainSettings, *, draws: bool) -> str | None:
     if "views" not in settings.data or settings.protocol["views"]:
         return None
-    return "shifts" if "distortion" in settings.data else "ten_crop"
+    if "distortion" not in settings.data:
+        return "ten_crop"
+    return "shifts" if draws else None  # small images that are not characters have neither crops nor shifts
 
 
 def _track(run: Run, assembly: Assembly, settings: TrainSettings) -> None:
