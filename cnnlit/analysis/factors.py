@@ -9,7 +9,10 @@ from typing import Any
 
 from cnnlit.runs.records import RunRecord
 
-INCIDENTAL = {"seed", "replicas", "run_root", "resume", "num_threads", "logger"}
+INCIDENTAL = {
+    *("seed", "replicas", "run_root", "resume", "num_threads", "logger"),
+    *("checkpoint_minutes", "requeue", "timeout_seconds"),
+}
 """Keys that say where a run was made and not what it is, with everything below them."""
 
 INCIDENTAL_ENDINGS = (".root", ".folder", "_dir")

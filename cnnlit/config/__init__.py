@@ -10,12 +10,10 @@ from cnnlit.config.compose import (
     conf_dir,
     overridden,
     overrides,
-    refuse_changes,
     run_folder,
-    with_changes,
     without_sources,
 )
-from cnnlit.config.conflicts import check_scale, require_weights
+from cnnlit.config.conflicts import check_scale, refuse_changes, require_weights, with_changes
 from cnnlit.config.nodes import Instead, ModelNode, Node, Nodes, Values
 from cnnlit.config.schema import check, named
 from cnnlit.config.typed_words import as_hydra_reads, refuse_misread

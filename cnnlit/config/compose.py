@@ -26,11 +26,6 @@ COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 SOURCES: Node = {"weights": None, "init_from": None, "pretrained": False}
 """Keys of models that name their initial weights, and what says none. The last one is timm's."""
 
-EPOCHS = "recipe.epochs"
-"""May become more when a run is resumed; cnnlit.experiment.more_epochs says whether."""
-HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
-"""Keys of the trainer that may change when a run is resumed: the result does not depend on them."""
-
 CONFIG_DIR = ("--config-dir", "-cd")
 """Hydra's option for a folder of one's own."""
 
@@ -162,37 +157,6 @@ def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iter
             settings["data"][key] = data[key]
     check({key: settings[key] for key in ("model", "data", "recipe")}, function)
     return settings
-
-
-def refuse_changes(words: Iterable[str], folder: Path, *, alone: bool) -> None:
-    """Refuse what a command line changes in what it resumes.
-
-    Args:
-        words: its overrides.
-        folder: of what it resumes.
-        alone: whether that is a single run, where some things may change.
-
-    Raises:
-        ValueError: if it changes anything else.
-    """
-    may_change = [*(f"trainer.{key}" for key in HARDWARE), EPOCHS] if alone else []
-    if others := [word for word in words if word.partition("=")[0] not in ("resume", *may_change)]:
-        but = f", but for {', '.join(may_change)}" if alone else ""
-        raise ValueError(f"resume={folder}: a run goes on as it was configured{but}; leave out {' '.join(others)}")
-
-
-def with_changes(before: Node, settings: Node, words: Iterable[str]) -> Node:
-    """The configuration of a run that is resumed, with what a command line may change in it.
-
-    Args:
-        before: the run's configuration.
-        settings: what the command line composes.
-        words: its overrides.
-    """
-    said = {word.partition("=")[0] for word in words}
-    hardware = {key: settings["trainer"][key] for key in HARDWARE if f"trainer.{key}" in said}
-    longer = {"epochs": settings["recipe"]["epochs"]} if EPOCHS in said else {}
-    return {**before, "trainer": before["trainer"] | hardware, "recipe": before["recipe"] | longer}
 
 
 def composition_message(error: Exception, name: str, line: Sequence[str] | None = None) -> str:

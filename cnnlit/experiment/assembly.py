@@ -78,6 +78,8 @@ def begin(settings: TrainSettings, run: Run) -> Assembly:
         resume=bool(settings.resume),
         longer_than=longer_than,
     )
+    if run.writes and (note := run.other_rounding()):
+        print_note(note)
     keep_listing(run, assembly.datamodule)
     return assembly
 

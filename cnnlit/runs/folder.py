@@ -1,7 +1,7 @@
 """A run in its folder: claims it, and keeps the record up to date until the run ends, however it ends.
 
-config.yaml            the configuration, resolved
-run.json               state, seed, commit, versions, device, seconds, command
+config.yaml            the configuration, resolved; of a run that was resumed, what its last part ran with
+run.json               state, seed, commit, versions, device, seconds, command; for each resume, what changed
 metrics.csv            one row per epoch
 checkpoints/           last.ckpt, the latest saved state of the training, and previous.ckpt, the one before it;
                        best.ckpt with recipe.checkpoint=best
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cnnlit.files import Lock, UnwritableError, make_folder, remove_leftovers, write_json, write_whole
-from cnnlit.runs.origin import describe_device, origin
-from cnnlit.runs.reading import BEST, read_record
+from cnnlit.runs.origin import describe_device, origin, resumption
+from cnnlit.runs.reading import BEST, read_config, read_record
 
 if TYPE_CHECKING:  # runs are read back without torch
     import torch
@@ -94,6 +94,18 @@ class Run:
         """Whether it was trained in lock-step with others."""
         return "replicas" in self.record
 
+    def other_rounding(self) -> str | None:
+        """Why what follows agrees to rounding alone with what a run without interruption would have done, if so."""
+        parts = self.record.get("resumed", [])
+        if not parts or not self.has_checkpoint:
+            return None
+        before = (parts[-2] if len(parts) > 1 else self.record)["device"]
+        moved = [key for key in parts[-1]["changed"] if key.startswith("trainer.")]
+        if parts[-1]["device"] == before and not moved:
+            return None
+        how = f"on {parts[-1]['device']}, so far on {before}" if parts[-1]["device"] != before else ", ".join(moved)
+        return f"goes on with other rounding ({how}): to the same numbers up to rounding, not to the same bits"
+
     def sound_checkpoint(self) -> Path | None:
         """The newest checkpoint that is intact, None if none was written yet; warns if it is not the last one.
 
@@ -147,12 +159,12 @@ class Run:
             make_folder(self.folder)
         free = self._lock.take() if writes else True
         if resume:
-            self._take_up(free, longer_than)
+            self._take_up(free, device, longer_than)
         else:
             self._claim(free, config, device)
         self._write()
 
-    def _take_up(self, free: bool, longer_than: int | None) -> None:
+    def _take_up(self, free: bool, device: "torch.device", longer_than: int | None) -> None:
         before = read_record(self.folder)
         if not free:
             raise ValueError(
@@ -163,9 +175,12 @@ class Run:
             raise ValueError(f"resume={self.folder}: this run is finished; its result is in test.json")
         if longer_than:
             self._lengthen(before, longer_than)
+        part = resumption(read_config(self.folder), self.config, device)
         if self._writes:
             remove_leftovers(self.folder, self.checkpoint.parent, self.folder / "pictures")
-        self.record = {**before, **self._this_process()}
+            if part["changed"]:
+                self._write_config()
+        self.record = {**before, **self._this_process(), "resumed": [*before.get("resumed", []), part]}
         self.error_before = self.record.pop("error", "")
         self._seconds_before = self.record["seconds"]
 
@@ -177,7 +192,6 @@ class Run:
         if self._writes:
             with suppress(FileNotFoundError):
                 (self.folder / "test.json").rename(self.folder / f"test_after_{epochs}_epochs.json")
-            write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
 
     def _claim(self, free: bool, config: dict[str, Any], device: "torch.device") -> None:
         if self._writes and (not free or (self.folder / "run.json").exists()):
@@ -188,7 +202,10 @@ class Run:
         made = origin(self.command)
         self.record = {**self._this_process(), **made, "seed": config["seed"], "device": describe_device(device)}
         if self._writes:
-            write_whole(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+            self._write_config()
+
+    def _write_config(self) -> None:
+        write_whole(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
 
     def keep(self) -> None:
         """Record how long the run has taken so far, in case it is killed."""

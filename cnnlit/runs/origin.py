@@ -37,6 +37,34 @@ def origin(command: str | None = None) -> dict[str, Any]:
     }
 
 
+def resumption(before: dict[str, Any], now: dict[str, Any], device: "torch.device") -> dict[str, Any]:
+    """How a run goes on, for run.json: when, with which versions, on what, and what has changed in its configuration.
+
+    Args:
+        before: its configuration so far.
+        now: the one that it goes on with.
+        device: the one that this process trains on.
+    """
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": dict(_versions()),
+        "device": describe_device(device),
+        "changed": changes(before, {key: now[key] for key in before.keys() & now.keys()}),
+    }
+
+
+def changes(before: dict[str, Any], now: dict[str, Any], above: str = "") -> dict[str, list[Any]]:
+    """The keys of a configuration that have other values now: `{"trainer.devices": [1, 2]}`."""
+    found: dict[str, list[Any]] = {}
+    for key in sorted(before.keys() | now.keys()):
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict) and one and other:
+            found |= changes(one, other, f"{above}{key}.")
+        elif one != other:
+            found[f"{above}{key}"] = [one, other]
+    return found
+
+
 def command_line(words: Sequence[str]) -> str:
     """The command that trains with these words, for a shell."""
     return shlex.join(["python", "-m", "cnnlit.train", *words])
