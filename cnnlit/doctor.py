@@ -1,11 +1,12 @@
-"""python -m cnnlit.doctor: check what data.root holds, what of it cannot be read, and whether it is read fast enough.
+"""python -m cnnlit.doctor: what this machine is; with data=, what data.root holds, what cannot be read, and how fast.
 
 What can be configured is in conf/doctor.yaml and the groups that it names; --help lists it.
 """
 
 import json
 import sys
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -21,24 +22,35 @@ def doctor(
     format: Literal["text", "json", "markdown"],  # noqa: A002  the word for it
     seed: Annotated[int, Ge(0)],
 ) -> None:
-    """Print what an inspection of a set of images finds.
+    """Print what this machine is, or where anything but the format is asked for, what an inspection of images finds.
 
     conf/doctor.yaml says what each key is for.
     """
+    alone = all(word.startswith("format=") for word in config.overrides())
     with config.refusing():
-        finding = config.build(doctor).examine(config.build(data)).as_json()
+        found = _machine() if alone else config.build(doctor).examine(config.build(data)).as_json()
     if format == "json":
-        sys.stdout.write(json.dumps(finding, indent=2) + "\n")
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
     from rich.console import Console
 
     from cnnlit.reports.inspection_page import page
+    from cnnlit.reports.machine_page import machine_page
     from cnnlit.reports.tables import as_markdown, print_page
 
+    shown = machine_page(found) if alone else page(found)
     if format == "markdown":
-        sys.stdout.write(as_markdown(page(finding)))
+        sys.stdout.write(as_markdown(shown))
     else:
-        print_page(page(finding), Console())
+        print_page(shown, Console())
+
+
+def _machine() -> dict[str, Any]:
+    from cnnlit.data.loading.decoding import num_cores
+    from cnnlit.description.machine import describe_machine
+    from cnnlit.tracking.loggers import login
+
+    return describe_machine(cores=num_cores(), folder=Path.cwd(), login=login())
 
 
 main = config.entry_point(doctor)

@@ -75,7 +75,7 @@ def evaluate(settings: EvaluateSettings) -> None:
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:
         record = _record(settings, module, datamodule, remarks, seconds)
-        _print(settings, record)
+        _print(settings, record, module)
         if settings.folder:
             with config.refusing(exit_code=1):  # the result is out, whatever becomes of its file
                 _write(settings.folder, settings.split, module, record)
@@ -205,16 +205,18 @@ def _record(
     }
 
 
-def _print(settings: EvaluateSettings, record: dict[str, Any]) -> None:
+def _print(settings: EvaluateSettings, record: dict[str, Any], module: "ImageClassification") -> None:
     from rich.console import Console
 
     from cnnlit.reports.evaluation_table import compared
     from cnnlit.reports.tables import print_page
     from cnnlit.runs.evaluations import TestedSet
+    from cnnlit.training.losses import is_of_softmax
 
     tested = TestedSet(**record["set"])
     own = Path(settings.run) if settings.run and not tested.name else None
-    page = compared(settings.split, " ".join(filter(None, (tested.name, _protocol()))), record, own)
+    name = " ".join(filter(None, (tested.name, _protocol())))
+    page = compared(settings.split, name, record, own, of_softmax=is_of_softmax(module.loss))
     print_page(page, Console())
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from annotated_types import Ge, Gt
 
 from cnnlit import config
-from cnnlit.files import check_place
+from cnnlit.files import check_place, shown
 
 if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from cnnlit.analysis.measures import Measure
@@ -64,7 +64,7 @@ def report(
     """
     with config.refusing():
         if to:
-            check_place(Path(to), "to")
+            _check_file(Path(to))
         if ilsvrc:
             forms = None if forms_tried == 1 else forms_tried
             _refuse_with_ilsvrc(
@@ -78,6 +78,8 @@ def report(
 
             judge = partial(judged, claim=claim, smallest=smallest_difference, forms=forms_tried)
             answer = _comparison(found, measure_of(metric, target), _listed(by), judge, _listed(pictures))
+            if runs is None:
+                _mention_taken(found)
         if format == "html" or to:
             path = Path(to) if to else answer.folder / ("ilsvrc.html" if ilsvrc else "report.html")
             _write(path, answer.html(path) if format == "html" else _written(answer, format))
@@ -159,6 +161,13 @@ def _find(places: list[str]) -> "Runs":
     return found._replace(records=found.records + tracked)
 
 
+def _mention_taken(found: "Runs") -> None:
+    """Say on stderr, as stdout may be data, which runs are reported where none were named."""
+    count = len(found.records)
+    line = f"{count} run{'s' if count > 1 else ''} below {shown(found.folder)}; runs=... names others"
+    print(line, file=sys.stderr)  # noqa: T201
+
+
 def _written(answer: Report, format: Format) -> str:  # noqa: A002
     from cnnlit.reports.tables import as_markdown, as_text
 
@@ -169,11 +178,15 @@ def _written(answer: Report, format: Format) -> str:  # noqa: A002
     return as_markdown(answer.page()) if format == "markdown" else as_text(answer.page())
 
 
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"to={path}: is a folder; name a file")
+    check_place(path, "to")
+
+
 def _write(path: Path, content: str) -> None:
     from cnnlit.files import write_whole
 
-    if path.is_dir():
-        raise ValueError(f"to={path}: is a folder; name a file")
     write_whole(path, content)
     sys.stdout.write(f"{path}\n")
 

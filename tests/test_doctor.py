@@ -2,12 +2,19 @@
 
 import inspect
 import json
+import os
+import re
+import shutil
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import as_typed
 import hydra
 import pytest
+import torch
 
 from cnnlit import config
 from cnnlit.config.hydra_internals import DEFAULTS
@@ -80,8 +87,65 @@ def test_whether_the_loaders_keep_up_is_answered(doctor: Any, needed: str, says:
     assert says in out, out
 
 
+METADATA = """Metadata-Version: 2.1
+Name: cnnlit
+Version: 0.2.0
+Provides-Extra: more
+Requires-Dist: torch>=2
+Requires-Dist: rich>=999
+Requires-Dist: not-there-at-all>=1
+Requires-Dist: numpy<1; extra == "more"
+Requires-Dist: not-there-either>=1; extra == "more"
+"""
+
+
+def alone(folder: Path, *words: str, **extra: str) -> "subprocess.CompletedProcess[str]":
+    home = folder / "home"
+    home.mkdir()
+    (folder / "here").mkdir()
+    outcome = as_typed.cnnlit(folder / "here", "doctor", *words, HOME=str(home), NETRC=str(home / "netrc"), **extra)
+    assert outcome.returncode == 0, outcome.stderr
+    assert not list((folder / "here").iterdir())
+    assert not list(home.glob("*netrc"))
+    return outcome
+
+
+def test_alone_it_says_what_this_machine_is(tmp_path: Path) -> None:
+    found = json.loads(alone(tmp_path, "format=json").stdout)
+    assert found["torch"] == torch.__version__
+    assert found["torch_build"] == (f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU")
+    assert len(found["gpus"]) == torch.cuda.device_count()
+    assert found["cores"] == len(os.sched_getaffinity(0))
+    assert 0 < found["free_bytes"] < shutil.disk_usage(tmp_path).total
+    assert found["wandb"].startswith("not logged in")
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [({"WANDB_API_KEY": "0" * 40}, "logged in"), ({"WANDB_MODE": "offline"}, "offline, as WANDB_MODE says")],
+)
+def test_the_table_of_a_machine_tells_where_runs_go_at_wandb(tmp_path: Path, told: dict[str, str], says: str) -> None:
+    printed = alone(tmp_path, **told).stdout
+    rows = dict(re.findall(r"^(\S+(?: \S+)*)  +(\S.*?) *$", printed, re.MULTILINE))
+    assert rows["W&B"] == says
+    assert rows["PyTorch"].startswith(torch.__version__)
+    assert rows["free disk"].endswith(f"in {tmp_path / 'here'}")
+
+
+def test_installed_versions_that_do_not_fit_are_named_with_what_mends_them(tmp_path: Path) -> None:
+    (tmp_path / "cnnlit-0.2.0.dist-info").mkdir()
+    (tmp_path / "cnnlit-0.2.0.dist-info" / "METADATA").write_text(METADATA)
+    printed = alone(tmp_path, PYTHONPATH=f"{tmp_path}:{as_typed.ROOT}").stdout
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["rich", version("rich"), ">=999"] in rows
+    assert ["not-there-at-all", "missing", ">=1"] in rows
+    assert ["numpy", version("numpy"), "<1"] in rows
+    assert 'pip install "not-there-at-all>=1" "numpy<1" "rich>=999"' in printed
+    assert "not-there-either" not in printed, "what an extra needs may be missing"
+
+
 def test_digits_need_no_folder(doctor: Any) -> None:
-    code, out, _ = doctor()
+    code, out, _ = doctor("data=digits")
     assert code == 0
     assert "sklearn, in memory" in out
     assert "1,437" in out

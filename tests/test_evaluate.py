@@ -44,6 +44,12 @@ def answers(path):
         return [(int(row["index"]), int(row["label"]), int(row["predicted"])) for row in csv.DictReader(file)]
 
 
+def loss_row(printed):
+    """What the table of an evaluation says of the loss, now and at the end of training."""
+    (row,) = (line.split()[1:] for line in printed.splitlines() if line.startswith("test/loss"))
+    return row
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run on 21 pictures of the test, a number that two devices cannot share evenly."""
@@ -90,6 +96,7 @@ def assert_ten_crops(trained, expected):
 def test_ten_crops_of_a_run_are_exact(trained, expected):
     outcome = evaluated(trained, "protocol=ten_crop")
     assert_ten_crops(trained, expected)
+    assert len(loss_row(outcome.stdout)) == 2, "cross-entropy is one scale for one view and for ten"
     assert "test/num_errors" in outcome.stdout
     assert "end of training" in outcome.stdout
     assert "evaluations/ten_crop.json" in outcome.stdout
@@ -184,7 +191,11 @@ def test_digits_are_tested_by_shifts_and_again_without(tmp_path):
     assert outcome.returncode == 0, outcome.stderr
     test = json.loads((tmp_path / "run" / "test.json").read_text())
     assert (test["test/num_views"], test["test/num_images"]) == (9, 360)
-    evaluated(tmp_path / "run")
+    now, before = loss_row(evaluated(tmp_path / "run", "protocol=shifts").stdout)
+    assert now == before, "as many views"
+    printed = evaluated(tmp_path / "run").stdout
+    assert len(loss_row(printed)) == 1, "LeNet-5's loss is of distances, of which averaged views have none"
+    assert "The loss at the end of training is not shown" in printed
     single = json.loads((tmp_path / "run" / "evaluations" / "single_crop.json").read_text())
     assert single["test/num_views"] == 1
     assert single["test/loss"] != test["test/loss"]

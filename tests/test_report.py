@@ -45,6 +45,16 @@ def test_a_folder_of_runs_is_enough(runs, printed, monkeypatch):
     assert sorted(path.name for path in runs.parent.iterdir()) == ["multirun"]
 
 
+def test_runs_that_nobody_named_are_named_beside_the_data(runs, monkeypatch, capsys):
+    monkeypatch.chdir(runs.parent)
+    for words, says in ((), "10 runs below multirun; runs=... names others\n"), (("runs=multirun",), ""):
+        monkeypatch.setattr(sys, "argv", ["report.py", *words, "format=json"])
+        report.main()
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["metric"] == "test/error"
+        assert printed.err == says
+
+
 def test_a_claim_is_judged_in_every_format(runs, printed):
     arguments = (f"runs={runs}", "claim=max < average")
     assert printed(*arguments).startswith("max < average holds: ")

@@ -331,7 +331,7 @@ def test_real_mnist_trains_from_one_command(real_mnist, tmp_path):
     assert test["test/num_images"] == 10_000
     assert test["test/error"] < 0.05
     assert test["errors_of_1998/published_errors"] == 82
-    assert "errors of 1998:" in outcome.stdout
+    assert "of the 82 images that LeNet-5 got wrong in 1998 (LeCun et al., Fig. 8) are wrong here too" in outcome.stdout
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 

@@ -1,1 +1,1 @@
-"""A network's layer table beside its paper's."""
+"""A network's layer table beside its paper's; what a machine is."""

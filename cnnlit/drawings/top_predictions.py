@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
+from cnnlit.drawings.tiled_figure import TiledFigure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def draw_top_predictions(images: Sequence[Tensor], answers: Sequence[TopPredicti
             figure.axes.add_patch(bar)
             figure.axes.text(x + 4, top + ROW / 2 - 2, name, fontsize=6.5, va="center")
             percent = f"{probability:.0%}" if probability < 0.995 else f"{probability:.1%}"
-            figure.axes.text(x + TILE - 2, top + ROW / 2 - 2, percent, fontsize=6, va="center", ha="right", color=FAINT)
+            figure.axes.text(x + TILE - 2, top + ROW / 2 - 2, percent, fontsize=6, va="center", ha="right")
     return figure.figure
 
 

@@ -25,7 +25,7 @@ def draw_errors(
     """Draw every misclassified image, in the order of the test set, as in Fig. 8 of LeCun et al. 1998.
 
     Above an image are its label and the answer; below, its index in the test set and the confidence. Of more than
-    `limit` errors, the most confident are drawn.
+    `limit` errors, the most confident are drawn, still in the order of the test set; the title says so.
 
     Args:
         images: N of uint8 [H, W], with 255 for ink, or [3, H, W]. Only those that are drawn are indexed.
@@ -47,7 +47,7 @@ def draw_errors(
     shown = wrong[confidence[wrong].argsort(descending=True)[:limit]].sort().values
     title = error_rate(len(wrong), len(labels))
     if len(shown) < len(wrong):
-        title += f" ({len(shown)} of {len(wrong)} shown, the most confident)"
+        title += f" ({len(shown)} of {len(wrong)} shown: the most confident, in the order of the test set)"
     names = shortened(class_names, 14)
     digits = max(map(len, names)) <= 3
     between, lines, fontsize = ("->", 1, 8.5) if digits else ("\n->", 2, 6)

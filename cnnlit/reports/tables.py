@@ -10,6 +10,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 LEFT = {
+    "what",
+    "found",
+    "package",
     "layer",
     "operation",
     "output",

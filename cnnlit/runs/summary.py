@@ -91,8 +91,9 @@ def print_summary(
             rows[name] = run.record[name]
     if "errors_of_1998/repeated" in test:
         rows["errors of 1998"] = (
-            f"{test['errors_of_1998/repeated']} of LeNet-5's {test['errors_of_1998/published_errors']} repeated, "
-            f"{test['errors_of_1998/repeated_same_answer']} with the same answer"
+            f"{test['errors_of_1998/repeated']} of the {test['errors_of_1998/published_errors']} images that LeNet-5 "
+            f"got wrong in 1998 (LeCun et al., Fig. 8) are wrong here too, "
+            f"{test['errors_of_1998/repeated_same_answer']} of them with the same answer"
         )
     if sent := run.record.get("exchanged_bytes_per_step"):
         total = sum(sum(part.values()) if isinstance(part, dict) else part for part in sent.values())

@@ -85,6 +85,16 @@ def wandb_logger(
     return logger
 
 
+def login() -> str:
+    """Whether runs will go online, in words; asks nobody, so a key may still be refused."""
+    if importlib.util.find_spec("wandb") is None:
+        return "the package wandb is not installed"
+    os.environ.setdefault("WANDB_SILENT", "true")
+    if mode := os.environ.get("WANDB_MODE"):  # W&B then says nothing of a login
+        return f"{mode}, as WANDB_MODE says"
+    return "logged in" if _mode_by_login() == "online" else "not logged in, so runs are kept offline; wandb login"
+
+
 def _mode_by_login() -> Literal["online", "offline"]:
     """Online if there is an API key; whether it is still valid shows when the run starts."""
     import wandb

@@ -62,6 +62,11 @@ class ClassWeighted(nn.CrossEntropyLoss):
         return super().forward(logits, labels) / len(labels)
 
 
+def is_of_softmax(loss: nn.Module) -> bool:
+    """Whether a loss is known to depend on the softmax of the outputs alone, and not on what is added to them all."""
+    return isinstance(loss, nn.CrossEntropyLoss)
+
+
 def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
     """Weights with which all classes count the same however many images they have; their mean over images is 1.
 

@@ -1,8 +1,10 @@
 """Below each image are its answers, their bars as long as they are probable, the right one marked."""
 
+from typing import Any
+
 import pytest
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 
 from cnnlit.drawings.top_predictions import BAR, FRAME, RIGHT, TILE, TopPredictions, draw_top_predictions
@@ -42,3 +44,22 @@ def test_what_the_network_saw_of_an_image_is_framed() -> None:
     assert (frame.get_x() - left, frame.get_y() - top) == (TILE / 4, 0)
     assert (frame.get_width(), frame.get_height()) == (TILE / 2, TILE / 2)
     assert any("frame: what the network saw" in text.get_text() for text in axes.texts)
+
+
+def luminance(color: Any) -> float:
+    """Relative luminance, 0 to 1. Source: WCAG 2.2."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_is_written_on_a_bar_can_be_read() -> None:
+    sure = TopPredictions(["tench", "cock"], [1.0, 1.0], label="cock")
+    axes = draw_top_predictions([torch.zeros(3, 40, 30, dtype=torch.uint8)], [sure], "answers").axes[0]
+    written = [
+        text for text in axes.texts if text.get_text() in ("tench", "cock", "100.0%") and text.get_weight() != "bold"
+    ]
+    bars = [luminance(patch.get_facecolor()) for patch in axes.patches if patch.get_fill()]
+    assert len(written) == 4
+    for text in written:
+        dark = luminance(text.get_color())
+        assert all((bar + 0.05) / (dark + 0.05) >= 4.5 for bar in bars), text.get_text()

@@ -55,7 +55,9 @@ def test_gallery_past_its_limit_shows_the_most_confident_by_index_and_says_so() 
     figure = draw_errors(images, *test, DIGITS, limit=3)
     shown = [image.get_array() for image in figure.axes[0].images]
     assert [np.array_equal(a, 255 - images[i].numpy()) for a, i in zip(shown, (0, 50, 90), strict=True)] == [True] * 3
-    assert "Test error 10.00 %: 10 of 100 (3 of 10 shown, the most confident)" in texts(figure)
+    assert "Test error 10.00 %: 10 of 100 (3 of 10 shown: the most confident, in the order of the test set)" in texts(
+        figure
+    )
 
 
 def test_gallery_without_errors_says_so() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnnlit.data.labels.class_ids import imagenet_ids
+
 IMAGENETTE = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -36,15 +38,14 @@ def class_names(classes: list[str], folders: Iterable[Path], known: dict[str, st
     """A name for each class; its id where none is known.
 
     Names come from the first of these that has any of the ids: words.txt or LOC_synset_mapping.txt in one of the
-    folders; `known`; ImageNet's thousand classes; Imagenette's or Imagewoof's ten, if there are no others.
+    folders; `known`; ImageNet's thousand classes, of which a set may have some.
 
     Args:
         classes: sorted ids.
         folders: where to look for files of names.
         known: id -> name.
     """
-    ten = next((names for names in (IMAGENETTE, IMAGEWOOF) if set(classes) <= names.keys()), {})
-    for names in (*_written(folders), known or {}, _thousand(classes), ten):
+    for names in (*_written(folders), known or {}, _of_imagenet()):
         if not names.keys().isdisjoint(classes):
             return [names.get(wnid, wnid) for wnid in classes]
     return classes
@@ -65,12 +66,9 @@ def _written(folders: Iterable[Path]) -> Iterable[dict[str, str]]:
                 yield {pair[0]: first_word(pair[1]) for pair in pairs if len(pair) == 2}
 
 
-def _thousand(classes: list[str]) -> dict[str, str]:
-    """The names of the challenge's classes, if these are they: then Imagenette's ten are in their places."""
-    if len(classes) != 1000:
-        return {}
-    names = dict(zip(classes, imagenet_names(), strict=True))
-    return names if IMAGENETTE.items() <= names.items() else {}
+def _of_imagenet() -> dict[str, str]:
+    """The names of the challenge's thousand classes, by their ids."""
+    return dict(zip(imagenet_ids(), imagenet_names(), strict=True))
 
 
 def imagenet_names() -> list[str]:

@@ -21,17 +21,15 @@ def test_imagenette_is_recognised_and_has_names(tmp_path: Path) -> None:
 
 
 def test_the_thousand_have_imagenets_names_and_another_thousand_have_not(tmp_path: Path) -> None:
-    from torchvision.models import AlexNet_Weights
-
-    names = AlexNet_Weights.IMAGENET1K_V1.meta["categories"]
-    known = {names.index(name): wnid for wnid, name in IMAGENETTE.items()}
-    wnids = [known[0]]
-    for place in range(1, 1000):
-        wnids.append(known.get(place, f"n{int(wnids[-1][1:]) + 1:08d}"))
-    for root, classes in (("thousand", wnids), ("other", [f"n{number:08d}" for number in range(1000)])):
+    for root, classes in (("thousand", imagenet_ids()), ("other", [f"n{number:08d}" for number in range(1000)])):
         touch(*(tmp_path / root / split / wnid / "a.jpeg" for wnid in classes for split in ("train", "val")))
-    assert find_images(tmp_path / "thousand").class_names == names
+    assert find_images(tmp_path / "thousand").class_names == imagenet_names()
     assert find_images(tmp_path / "other").class_names[0] == "n00000000"
+
+
+def test_some_of_imagenets_classes_have_their_names_and_a_class_beside_them_its_id(tmp_path: Path) -> None:
+    touch(*(tmp_path / wnid / "a.jpeg" for wnid in ("n01443537", "n02056570", "n09999999")))
+    assert find_images(tmp_path, "folder").class_names == ["goldfish", "king penguin", "n09999999"]
 
 
 def test_imagewoof_has_names(tmp_path: Path) -> None:
@@ -42,6 +40,7 @@ def test_imagewoof_has_names(tmp_path: Path) -> None:
     assert listing.class_names == list(IMAGEWOOF.values())
 
 
-def test_imagewoofs_names_are_those_that_imagenet_calls_them_by() -> None:
+def test_the_names_of_the_tens_are_those_that_imagenet_calls_them_by() -> None:
     theirs = dict(zip(imagenet_ids(), imagenet_names(), strict=True))
-    assert {wnid: theirs[wnid] for wnid in IMAGEWOOF} == IMAGEWOOF
+    for ten in (IMAGENETTE, IMAGEWOOF):
+        assert {wnid: theirs[wnid] for wnid in ten} == ten
