@@ -24,7 +24,7 @@ from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.small_images import SmallImages
-from cnnlit.data.sources.archives import Split, compared, count_archived, unextracted
+from cnnlit.data.sources.archives import Split, class_archives, compared, count_archived, count_classes, unextracted
 from cnnlit.data.sources.class_names import class_names
 from cnnlit.data.sources.folders import Listing, class_folders
 from cnnlit.data.sources.found_files import files_below
@@ -87,8 +87,9 @@ class Inspection:
             listing = data.find()
         except FileNotFoundError:
             for folder in places(data.hparams["root"], data.source):
-                if archives := unextracted(folder):
-                    return _archived(folder, archives, read=self.scan == "all")
+                archives, packed = unextracted(folder), class_archives(folder)
+                if archives or packed:
+                    return _archived(folder, archives, packed, read=self.scan == "all")
             raise
         splits = [part for part in (listing.train, listing.val, listing.test) if part is not None]
         tested = "test" if listing.val or data.hparams.get("test") or _is_called_test(listing.test) else "val"
@@ -198,8 +199,8 @@ def _in_memory(data: ResumableData) -> Finding:
     )
 
 
-def _archived(folder: Path, archives: dict[Split, Path], *, read: bool) -> Finding:
-    """The counts in ImageNet's official archives, before they are extracted."""
+def _archived(folder: Path, archives: dict[Split, Path], packed: list[Path], *, read: bool) -> Finding:
+    """The counts in ImageNet's official archives, and in those of a class each, before they are extracted."""
     counts: dict[Split, Counter[str]] = {}
     for split in ("train", "val"):
         if split in archives:
@@ -207,11 +208,14 @@ def _archived(folder: Path, archives: dict[Split, Path], *, read: bool) -> Findi
         elif (folder / split).is_dir():
             places = {name: folder / split / name for name in class_folders(folder / split)}
             counts[split] = Counter({name: len(files_below(place).images) for name, place in places.items()})
+    if packed:
+        counts["train"] += count_classes(packed)
     classes = sorted(set().union(*counts.values()))
-    size = sum(path.stat().st_size for path in archives.values())
+    size = sum(path.stat().st_size for path in [*archives.values(), *packed])
+    layout = [*(["official archives"] if archives else []), *(["archives of a class each"] if packed else [])]
     same = [compared(path, split, read=read) for split, path in archives.items()]
     return Finding(
-        "official archives",
+        " and ".join(layout),
         str(folder),
         class_names(classes, [folder]),
         counts.get("train", Counter()),

@@ -112,7 +112,8 @@ def _judged(published: SmallSet, located: Located, contents: Contents) -> tuple[
 
 
 def _seen(published: SmallSet, contents: Contents) -> str:
-    return looks_like(_mean(contents), tuple(contents.train.pixels.shape[2:]), published)
+    count, _, *size = contents.train.pixels.shape
+    return looks_like(_mean(contents), (count, *size), published)
 
 
 def _mean(contents: Contents) -> float:

@@ -177,28 +177,46 @@ def _other_data(file: IdxFile, content: bytes, published: SmallSet) -> str:
     except ValueError:
         return f"{said}: it is damaged, or no idx file; {files}"
     if array.ndim == 3:
-        return f"{said}: {looks_like(float(array.mean()) / 255, array.shape[1:], published)}"
+        return f"{said}: {looks_like(float(array.mean()) / 255, array.shape, published)}"
+    if array.ndim == 2:  # no other set says more of a digit than what it is
+        return f"{said}: they look like QMNIST's: say data=qmnist, under QMNIST's names, or {files}"
     return f"{said}: {_by(array.shape)} labels of another set, or damaged ones; {files}"
 
 
-def looks_like(mean: float, size: tuple[int, ...], but: SmallSet) -> str:
+def looks_like(mean: float, shape: tuple[int, ...], but: SmallSet) -> str:
     """Which set of the table images look like that are not those of `but`, and what to do about it.
 
     Args:
         mean: of all their bytes, 0 to 1.
-        size: their height and width.
+        shape: how many they are, their height and width.
         but: the set that was asked for.
     """
-    for name, each in SETS.items():
-        known = each.mean is not None and each.shape[1:] == size and abs(mean - each.mean) < SAME_MEAN
-        if known and each.title == but.title:
-            return f"they look like {but.title}'s, changed or damaged; point data.root to the published files"
-        if known:
-            return f"they look like {each.title}'s: say data={name}, or point data.root to {but.title}'s files"
+    likely = {name: each for name, each in SETS.items() if _may_be(each, mean, shape, but)}
+    others = [_say(name, each, but) for name, each in likely.items() if each.title != but.title]
+    if len(others) < len(likely):
+        or_else = f", or {others[0]}" if others else ""
+        return f"they look like {but.title}'s, changed or damaged{or_else}; point data.root to the published files"
+    if others:
+        return f"they look like {' or '.join(others)}, or point data.root to {but.title}'s files"
     return (
         f"they are of another set (mean {mean:.4f}, where {but.title}'s is {but.mean}); point data.root to "
         f"{but.title}'s files, or read your own arrays with data=npz"
     )
+
+
+def _say(name: str, each: SmallSet, but: SmallSet) -> str:
+    """Whose images they may be, and how these are asked for."""
+    under = "" if idx_names(each) == idx_names(but) else f" under {each.title}'s names"
+    return f"{each.title}'s: say data={name}{under}"
+
+
+def _may_be(each: SmallSet, mean: float, shape: tuple[int, ...], but: SmallSet) -> bool:
+    """Whether images may be a set's: by their mean where that is known, else by how many they are."""
+    if each.shape[1:] != shape[1:]:
+        return False
+    if each.mean is not None:
+        return abs(mean - each.mean) < SAME_MEAN
+    return shape[0] in each.counts and shape[0] not in but.counts
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -93,6 +93,15 @@ def count_archived(archive: Path, split: Split) -> Counter[str]:
         )
 
 
+def count_classes(packed: list[Path]) -> Counter[str]:
+    """The number of images in archives of a class each, from the headers of their members.
+
+    Raises:
+        ValueError: see extract_archives.
+    """
+    return Counter({path.stem: _count(path) for path in progress(packed, f"counting in {packed[0].parent}", 1000)})
+
+
 def compared(archive: Path, split: Split, *, read: bool) -> str:
     """Whether an archive is the published one, in a sentence.
 
@@ -182,6 +191,11 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
             yield tar
     except (tarfile.TarError, EOFError) as error:
         raise _damaged(archive, error) from None
+
+
+def _count(archive: Path) -> int:
+    with _opened(archive) as tar:
+        return sum(1 for _ in _members(tar, archive))
 
 
 def _inner(outer: tarfile.TarFile, member: tarfile.TarInfo) -> tarfile.TarFile:

@@ -292,6 +292,29 @@ def test_fashion_mnist_under_mnists_names_is_named_and_nothing_is_to_be_removed(
     assert "remove" not in str(refusal.value)
 
 
+def test_sets_of_unknown_mean_are_named_by_how_many_images_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SETS, "emnist_letters", SETS["emnist_letters"]._replace(counts=(100, 50)))
+    four(tmp_path, drawn(channels=1, side=28))
+    with pytest.raises(
+        ValueError, match=r"look like EMNIST letters's: say data=emnist_letters under EMNIST letters's names, or"
+    ):
+        find(SETS["mnist"], tmp_path)
+
+
+def test_qmnist_under_mnists_names_is_told_beside_a_damaged_mnist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = drawn(channels=1, side=28)
+    mean = float(arrays["train"][0].mean()) / 255
+    for name in ("mnist", "qmnist"):
+        monkeypatch.setitem(SETS, name, SETS[name]._replace(mean=mean))
+    four(tmp_path, arrays)
+    with pytest.raises(ValueError, match="MNIST's, changed or damaged, or QMNIST's: say data=qmnist under"):
+        find(SETS["mnist"], tmp_path)
+
+
 def test_another_set_of_the_published_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SETS, "kmnist", SETS["kmnist"]._replace(counts=(100, 100)))
     four(tmp_path, drawn(channels=1, side=28))
