@@ -7,6 +7,7 @@ import gc
 import inspect
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from cnnlit.files import check_place
 if TYPE_CHECKING:  # imported where needed, so that --help and mistakes are answered at once
     from torch import nn
 
+    from cnnlit.config.provenance import SourcedValue
     from cnnlit.description.layer_table import Detail
     from cnnlit.description.network import Description
     from cnnlit.reports.tables import Page
@@ -56,7 +58,7 @@ def describe(
         for key, place in (("to", to), ("picture", picture)):
             if place:
                 check_place(Path(place), key)
-        one = _described(_title(), model, data, detail)
+        one = replace(_described(_title(), model, data, detail), training=_training())
         other = _described(against, *_composed(against), detail) if against else None
         if picture:
             from cnnlit.description.diagram import draw
@@ -133,6 +135,14 @@ def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Descrip
     table = LayerTable(_outline(model), image)
     known = {key: value for key, value in defaults.items() if value is not inspect.Parameter.empty}
     return Description(name, image, table, detail, published, {key: keywords[key] for key in unlike}, known | keywords)
+
+
+def _training() -> "list[SourcedValue]":
+    """The constants of the recipe whose source is known."""
+    from cnnlit.config.hydra_internals import Composition
+    from cnnlit.config.provenance import constants
+
+    return constants(Composition("describe", config.conf_dir(), config.command_words()), "recipe")
 
 
 def _outline(model: Node) -> "nn.Module":

@@ -306,3 +306,12 @@ def test_what_layers_do_not_show_is_told_by_the_settings(printed, arguments, set
     told = json.loads(printed(*arguments, "format=json"))["difference"]
     assert told["settings"] == {setting: {"first": first, "second": second}}
     assert re.search(rf"{setting} .*{first} .*{second}", printed(*arguments))
+
+
+def test_the_constants_of_a_papers_training_are_shown_with_who_says_so(printed):
+    page = printed("model=alexnet")
+    assert re.search(r"initialization +cuda_convnet2 +authors' code", page)
+    assert re.search(r"batch_size +128 +paper", page)
+    said = json.loads(printed("model=resnet110", "format=json"))["training"]
+    assert {"key": "schedule.first_steps", "value": 400, "source": "paper"} in said
+    assert json.loads(printed("model=lenet5", "recipe/loss=cross_entropy", "format=json"))["training"] == []

@@ -82,6 +82,14 @@ def choice(group: str) -> str:
     return str(HydraConfig.get().runtime.choices[group])
 
 
+def command_words() -> list[str]:
+    """What the command line changes, and the folder of own files that it names; without Hydra's other options."""
+    own = next(
+        (each.path for each in HydraConfig.get().runtime.config_sources if each.provider == "command-line"), None
+    )
+    return [*overrides(), *(["--config-dir", own] if own else [])]
+
+
 def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
     """What a command would be given by another command line, checked.
 

@@ -4,11 +4,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from cnnlit.config.hydra_internals import Composition
+
+SOURCES = ("paper", "authors' code", "reproduction", "ours")
+"""Words with which the comment beside a constant of a paper's training begins: who says so."""
+
+GIVEN = "command line"
+"""Who says a value that was typed."""
 
 WIDEST = 80
 """Columns of a configuration before where its values come from."""
@@ -27,16 +33,36 @@ class Origin:
     comment: str
 
 
+class SourcedValue(NamedTuple):
+    """A value of a paper's training, and who says so."""
+
+    key: str
+    """`optimizer.lr`."""
+    value: Any
+    source: str
+    """`paper`, or what else the comment beside it says."""
+
+
+def constants(composition: Composition, group: str) -> list[SourcedValue]:
+    """The values of a group (`recipe`) beside which a file says their source, and those that the command line gives."""
+    given = {word.lstrip("+").partition("=")[0] for word in composition.overrides}
+    source_of = {full: comment for _, full, comment in _set_by_files(composition)}
+    source_of |= {full: GIVEN for full in given if full in source_of}
+    below = {full: source for full, source in source_of.items() if full.startswith(f"{group}.")}
+    values = dict(_leaves(composition.resolved()))
+    return [
+        SourcedValue(full.partition(".")[2], values[full], source)
+        for full, source in below.items()
+        if full in values and source.startswith((*SOURCES, GIVEN))
+    ]
+
+
 def origins(composition: Composition) -> dict[str, Origin]:
     """The origin of each key (`recipe.optimizer.lr`) that a file sets."""
     found: dict[str, Origin] = {}
-    for name, package in composition.files:
-        if (path := file_of(composition, name)) is None:
-            continue
-        for key, comment in _keys(path.read_text(encoding="utf-8")):
-            full = f"{package}.{key}" if package else key
-            before = found.get(full)
-            found[full] = Origin(name, comment or (before.comment if before else ""))
+    for name, full, comment in _set_by_files(composition):
+        before = found.get(full)
+        found[full] = Origin(name, comment or (before.comment if before else ""))
     return found
 
 
@@ -57,6 +83,23 @@ def headline(path: Path) -> str:
             opening.append(line.removeprefix("#").strip())
     text = re.sub(r"^Question: (\w)", lambda match: match[1].upper(), " ".join(opening))
     return re.split(r"(?<=[.?])\s+(?=[A-Z])", text)[0]
+
+
+def _set_by_files(composition: Composition) -> Iterator[tuple[str, str, str]]:
+    """Each file, a key that it sets (`recipe.optimizer.lr`), and the comment beside it, in the order of merging."""
+    for name, package in composition.files:
+        if path := file_of(composition, name):
+            for key, comment in _keys(path.read_text(encoding="utf-8")):
+                yield name, f"{package}.{key}" if package else key, comment
+
+
+def _leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Each dotted key of a configuration whose value is no mapping, and the value."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _keys(text: str) -> Iterator[tuple[str, str]]:
@@ -112,7 +155,7 @@ def _lines(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
 
 def _origin(key: str, known: dict[str, Origin], given: set[str], choices: dict[str, Any]) -> str:
     if any(key == each or key.startswith(f"{each}.") for each in given if each not in choices):
-        return "command line"
+        return GIVEN
     if choice := choices.get(key.replace(".", "/")):
         return f"{key.replace('.', '/')}={choice}"
     above = key

@@ -1,6 +1,6 @@
 """A network's layer table beside the paper's numbers, as one object, and the difference between two of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ class Description:
         published: what the paper prints about it, if it is the paper's network.
         unlike: the keywords that make it a different network from the paper's.
         settings: all that its constructor was told, defaults included.
+        training: constants of its recipe: key, value, and who says so (paper, authors' code, reproduction, ours).
     """
 
     model: str
@@ -33,6 +34,7 @@ class Description:
     published: PaperNumbers | None
     unlike: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    training: Sequence[tuple[str, Any, str]] = ()
 
     @property
     def layers(self) -> list[Layer]:
@@ -65,6 +67,7 @@ class Description:
             "layers": layers,
             "paper": self._paper(statements),
             "unlike_the_paper": dict(self.unlike),
+            "training": [dict(zip(("key", "value", "source"), each, strict=True)) for each in self.training],
         }
 
     def _share(self, kind: str) -> dict[str, float]:

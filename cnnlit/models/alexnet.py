@@ -97,7 +97,8 @@ class AlexNet(nn.Module):
         groups: null for the variant's (2, 1).
         dropout: fraction of the outputs of fc6 and fc7 set to zero during training; null for 0.5.
         initialization: distribution of the initial weights; null for the variant's (krizhevsky2012, he2015). With
-            `krizhevsky2012` the biases of conv2, conv4, conv5, fc6 and fc7 are one.
+            `krizhevsky2012`, and with `cuda_convnet2`, its authors' code, the biases of conv2, conv4, conv5, fc6 and
+            fc7 are one; that code's bias of -7 for all classes is left out, as it changes no softmax.
         weights: published weights, for `variant="torchvision"`.
 
     Raises:
@@ -169,7 +170,10 @@ class AlexNet(nn.Module):
         before, after = (dropout, 0.0) if variant == "torchvision" else (0.0, dropout)
         self.dropout_before, self.dropout = nn.Dropout(before), nn.Dropout(after)
         initialize(self, initialization)
-        if initialization == "krizhevsky2012":  # Paper: Sec. 5, so that the ReLUs start with positive inputs
+        if initialization in (
+            "krizhevsky2012",
+            "cuda_convnet2",
+        ):  # Paper: Sec. 5, so that the ReLUs start with positive inputs
             for layer in (self.conv2, self.conv4, self.conv5, self.fc6, self.fc7):
                 nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # there is one
         if weights:

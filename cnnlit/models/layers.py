@@ -11,7 +11,7 @@ from torch.nn import functional
 Activation = Literal["scaled_tanh", "tanh", "sigmoid", "relu", "leaky_relu", "elu", "gelu", "silu"]
 Pooling = Literal["max", "average", "subsample"]
 Normalization = Literal["none", "lrn", "batch"]
-Initialization = Literal["krizhevsky2012", "zeiler2013", "simonyan2014", "glorot2010", "he2015"]
+Initialization = Literal["krizhevsky2012", "cuda_convnet2", "zeiler2013", "simonyan2014", "glorot2010", "he2015"]
 
 
 class ScaledTanh(nn.Module):
@@ -289,12 +289,15 @@ def initialize(model: nn.Module, law: Initialization) -> None:
     law             weights                              source
     ==============  ===================================  ==========================================
     krizhevsky2012  normal, 0.01                         Krizhevsky et al. 2012, Sec. 5
+    cuda_convnet2   normal, 0.01, and 0.03 in            their code, layers-imagenet-1gpu.cfg
+                    convolutions from the third on
     zeiler2013      normal, 0.01                         Zeiler, Fergus 2013, Sec. 3 ("10^-2")
     simonyan2014    normal, 0.01                         Simonyan, Zisserman 2014, Sec. 3.1, see VGG
     glorot2010      uniform, sqrt(6 / (fan-in+fan-out))  Glorot, Bengio 2010, eq. 16
     he2015          normal, sqrt(2 / fan-in)             He et al. 2015 (rectifiers), eq. 10
     ==============  ===================================  ==========================================
     """
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     for layer in model.modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue
@@ -303,6 +306,7 @@ def initialize(model: nn.Module, law: Initialization) -> None:
         elif law == "he2015":
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         else:
-            nn.init.normal_(layer.weight, std=0.01)
+            wider = law == "cuda_convnet2" and layer in convolutions[2:]
+            nn.init.normal_(layer.weight, std=0.03 if wider else 0.01)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

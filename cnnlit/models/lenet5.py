@@ -127,8 +127,9 @@ class LeNet5(nn.Module):
         None with the default arguments. `pooling="max"` and `"average"` are today's layers, without coefficient, bias
         and squashing. `initialization="lecun1998_sqrt"` draws from +-2.4/sqrt(F): with 2.4/F as printed, the signal
         all but vanishes on its way to f6, and the paper's own step sizes, which follow the curvature, drive f6 into
-        saturation within the first images (docs/fidelity.md). `initialization="he2015"` is that of He et al., for
-        ReLU.
+        saturation within the first images (docs/fidelity.md). `initialization="eblearn"` is that of EBLearn, the code
+        of LeCun's group ten years later: +-1/sqrt(F), biases of zero, sub-sampling that starts as the mean of its
+        window. `initialization="he2015"` is that of He et al., for ReLU.
 
     Args:
         num_classes: number of outputs; `head="rbf"` has codes for ten only.
@@ -162,7 +163,7 @@ class LeNet5(nn.Module):
         head: Literal["rbf", "linear"] = "rbf",
         normalization: Literal["none", "batch"] = "none",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
-        initialization: Literal["lecun1998", "lecun1998_sqrt", "he2015"] = "lecun1998",
+        initialization: Literal["lecun1998", "lecun1998_sqrt", "eblearn", "he2015"] = "lecun1998",
     ) -> None:
         super().__init__()
         if head == "rbf" and num_classes != 10:
@@ -210,7 +211,10 @@ class LeNet5(nn.Module):
                 weight.uniform_(-1, 1).mul_(2.4 / weight_fan_in**power)
                 bias.uniform_(-1, 1).mul_(2.4 / bias_fan_in**power)
             elif not isinstance(layer, Subsample):  # sub-sampling starts as the mean of its window
-                weight.normal_().mul_((2 / weight_fan_in).sqrt())
+                if law == "eblearn":
+                    weight.uniform_(-1, 1).div_(weight_fan_in.sqrt())
+                else:
+                    weight.normal_().mul_((2 / weight_fan_in).sqrt())
                 bias.zero_()
 
 

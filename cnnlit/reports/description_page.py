@@ -54,7 +54,7 @@ def described(description: Description) -> Page:
     """The page of one network: its layers, its kinds of layers, and why the paper's numbers differ."""
     statements = description.statements()
     notes = list(dict.fromkeys(each.note for each in statements if each.note))
-    page: Page = [_layers(description, statements, notes), _kinds(description)]
+    page: Page = [_layers(description, statements, notes), _kinds(description), *_training(description)]
     if description.table.parameters > description.table.parameters_inference:
         page.append("Below the total: what is there in training alone, and the parameters of all.")
     if description.published:
@@ -157,6 +157,20 @@ def _kinds(description: Description) -> Table:
         for kind, share in table.shares.items()
     ]
     return Table.of("Shares", ("kind", "layers", "parameters", "share", "MACs", "share", "memory"), rows)
+
+
+def _training(description: Description) -> Iterator[Table]:
+    """The constants of the recipe, and who says so; nothing for a recipe of no paper."""
+    rows = [(key, _value(value), source) for key, value, source in description.training]
+    if rows:
+        yield Table.of("Training", ("setting", "value", "source"), rows)
+
+
+def _value(value: Any) -> str:
+    """A value as it is typed; of steps in a list, their names."""
+    if isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        return ", ".join(str(each.get("_target_", each)).rpartition(".")[2] for each in value)
+    return f"[{', '.join(map(_word, value))}]" if isinstance(value, list) else _word(value)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -23,7 +23,10 @@ NORMALIZATIONS = (
 
 
 def parameter_groups(
-    model: nn.Module, decay_exempt: Collection[Exempt], rates: Mapping[str, float] | None = None
+    model: nn.Module,
+    decay_exempt: Collection[Exempt],
+    rates: Mapping[str, float] | None = None,
+    bias_rate: float | None = None,
 ) -> list[dict[str, Any]]:
     """The parameters of a model that learn, for an optimizer, grouped by weight decay and learning rate.
 
@@ -32,30 +35,36 @@ def parameter_groups(
         decay_exempt: `biases` of convolutional and linear layers, scale and shift of every `normalization` layer.
         rates: for the name of a layer (`conv1`) the factor of its learning rate, and of all that is in it unless it
             is named too; groups then have it as `rate_factor`, see `scale_rates`.
+        bias_rate: a factor of the learning rate of all biases of convolutional and linear layers, likewise.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    exempt = _exempt(model, decay_exempt)
+    exempt = _of_kinds(model, decay_exempt)
+    biases = _of_kinds(model, ["biases"]) if bias_rate else set()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((_factor(name, rates or {}), id(parameter) in exempt), []).append(parameter)
+            factor = _factor(name, rates or {}) * (bias_rate or 1.0 if id(parameter) in biases else 1.0)
+            groups.setdefault((factor, id(parameter) in exempt), []).append(parameter)
     made = []
     for factor, without_decay in sorted(groups, key=lambda key: (key[0] != 1.0, key[1])):
         group: dict[str, Any] = {"params": groups[factor, without_decay]}
         made.append(
-            group | ({"weight_decay": 0.0} if without_decay else {}) | ({"rate_factor": factor} if rates else {})
+            group
+            | ({"weight_decay": 0.0} if without_decay else {})
+            | ({"rate_factor": factor} if rates or bias_rate else {})
         )
     return made
 
 
-def _exempt(model: nn.Module, decay_exempt: Collection[Exempt]) -> set[int]:
-    exempt = set()
+def _of_kinds(model: nn.Module, kinds: Collection[Exempt]) -> set[int]:
+    """The identities of the parameters of these kinds."""
+    found = set()
     for layer in model.modules():
         normalizes = isinstance(layer, NORMALIZATIONS)
         for name, parameter in layer.named_parameters(recurse=False):
             kind: Exempt | None = "normalization" if normalizes else "biases" if name == "bias" else None
-            if kind in decay_exempt:
-                exempt.add(id(parameter))
-    return exempt
+            if kind in kinds:
+                found.add(id(parameter))
+    return found
 
 
 def _factor(parameter: str, rates: Mapping[str, float]) -> float:

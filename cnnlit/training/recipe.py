@@ -51,6 +51,7 @@ class Recipe:
         freeze: names of layers that keep their weights, and their normalisations their running statistics; an optimizer
             never sees them.
         layer_rates: for the name of a layer the factor of its learning rate; null for one rate.
+        bias_rate: factor of the learning rate of all biases of convolutional and linear layers; null for one rate.
         normalization: the scale of the input, as in `data.normalization`.
         augmentation: transforms of the training images, in this order, as in `data.augmentation`.
     """
@@ -74,6 +75,7 @@ class Recipe:
     initialization: str | None = None
     freeze: list[str] = field(default_factory=list)
     layer_rates: dict[str, Annotated[float, Gt(0)]] | None = None
+    bias_rate: Annotated[float, Gt(0)] | None = None
     normalization: str = "mean_std"
     augmentation: list[Any] = field(default_factory=list)
 
@@ -121,7 +123,7 @@ class Recipe:
 
     def optimizer_for(self, network: nn.Module) -> Optimizer:
         """An optimizer of the network's parameters that learn; see parameter_groups."""
-        optimizer = self.optimizer(parameter_groups(network, self.decay_exempt, self.layer_rates))
+        optimizer = self.optimizer(parameter_groups(network, self.decay_exempt, self.layer_rates, self.bias_rate))
         scale_rates(optimizer)
         return optimizer
 
@@ -145,4 +147,5 @@ class Recipe:
             raise ValueError(f"recipe.schedule: {error}") from None
         rates = [group["lr"] / group.get("rate_factor", 1.0) for group in optimizer.param_groups]
         if not all(math.isclose(rate, rates[0]) for rate in rates):
-            raise ValueError(f"recipe.layer_rates: {type(schedule).__name__} sets one rate for all layers")
+            key = "layer_rates" if self.layer_rates else "bias_rate"
+            raise ValueError(f"recipe.{key}: {type(schedule).__name__} sets one rate for all parameters")

@@ -1,12 +1,14 @@
 """Where values come from."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cnnlit.config.compose import conf_dir
 from cnnlit.config.hydra_internals import Composition
-from cnnlit.config.provenance import headline, origins, print_configuration
+from cnnlit.config.provenance import constants, headline, origins, print_configuration
 
 
 def test_the_last_file_that_sets_a_key_is_its_origin_and_comments_stay() -> None:
@@ -49,3 +51,40 @@ def test_the_headline_is_the_first_sentence_of_the_opening_comment(tmp_path: Pat
     path = tmp_path / "a.yaml"
     path.write_text(text)
     assert headline(path) == first
+
+
+PAPERS = ("krizhevsky2012", "zeiler2013", "simonyan2014", "szegedy2014", "he2015", "he2015_cifar", "he2015_cifar110")
+HOW = {"_target_", "_partial_", "checkpoint", "first_steps", "order", "augmentation"}
+"""Keys that name parts, that say what is kept, or that the test of a list does not reach."""
+
+
+@pytest.mark.parametrize("recipe", [*PAPERS, "krizhevsky2012_printed", "lecun1998"])
+def test_every_constant_of_a_papers_training_says_its_source(recipe: str) -> None:
+    composition = Composition("describe", conf_dir(), ["model=alexnet", f"recipe={recipe}"])
+    told = {each.key for each in constants(composition, "recipe")}
+    untold = [
+        key
+        for key, value in leaves(composition.resolved()["recipe"])
+        if value not in (None, [], {}, 0) and key.rpartition(".")[2] not in HOW and key not in told
+    ]
+    assert not untold
+
+
+def leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def test_constants_are_of_the_last_file_that_sets_them_or_typed() -> None:
+    words = ["model=alexnet", "recipe.optimizer.lr=0.02"]
+    found = {each.key: each[1:] for each in constants(Composition("describe", conf_dir(), words), "recipe")}
+    assert found["optimizer.lr"] == (0.02, "command line")
+    assert found["bias_rate"] == (2.0, "authors' code")
+    assert found["decay_exempt"] == (["biases"], "authors' code")
+    assert found["batch_size"] == (128, "paper")
+    assert found["schedule.at"] == ([25, 51, 79], "authors' code")
+    printed = Composition("describe", conf_dir(), ["model=alexnet", "recipe=krizhevsky2012_printed"])
+    assert {each.key: each[1:] for each in constants(printed, "recipe")}["decay_exempt"] == ([], "paper")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cnnlit.models.alexnet import AlexNet
 from cnnlit.models.layers import (
     FullConv2d,
     LocalResponseNorm,
@@ -182,6 +183,18 @@ def test_initial_weights_follow_their_distribution(law: Any, deviation: float) -
     assert not layer.bias.any()
     # A uniform distribution ends at sqrt(3) standard deviations; a normal one does not.
     assert (layer.weight.abs().max().item() < 1.74 * deviation) == (law == "glorot2010")
+
+
+def test_the_code_of_alexnets_authors_draws_wider_from_the_third_convolution_on() -> None:
+    torch.manual_seed(0)
+    network = AlexNet(initialization="cuda_convnet2")
+    layers = (network.conv1, network.conv2, network.conv3, network.conv4, network.conv5, network.fc6, network.fc8)
+    deviations = [round(layer.weight.std().item(), 3) for layer in layers]
+    assert deviations == [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01]
+    assert network.conv2.bias is not None
+    assert network.conv2.bias.eq(1).all()
+    assert network.fc6.bias.eq(1).all()
+    assert not network.fc8.bias.any()
 
 
 def test_relu_in_place_overwrites_its_input() -> None:

@@ -92,7 +92,11 @@ def test_a_limit_on_filters_leaves_frozen_ones_alone(tmp_path: Path) -> None:
         ({"layer_rates": {"block1": 0.1}, "freeze": ["block1"]}, "block1 has nothing that learns"),
         (
             {"layer_rates": {"head": 2.0}, "schedule": lambda o, steps_per_epoch, epochs: OneCycleLR(o, 0.1, 10)},
-            "recipe.layer_rates: OneCycleLR sets one rate for all layers",
+            "recipe.layer_rates: OneCycleLR sets one rate for all parameters",
+        ),
+        (
+            {"bias_rate": 2.0, "schedule": lambda o, steps_per_epoch, epochs: OneCycleLR(o, 0.1, 10)},
+            "recipe.bias_rate: OneCycleLR sets one rate for all parameters",
         ),
     ],
 )  # fmt: skip
@@ -120,6 +124,23 @@ def test_the_innermost_factor_multiplies_the_rate_of_a_layer() -> None:
         "head.bias": (0.6, 0.01),
     }  # fmt: skip
     assert nominal_rate(optimizer) == 0.2
+
+
+def test_biases_of_layers_and_not_of_normalisations_have_a_rate_of_their_own() -> None:
+    network = Small()
+    optimizer = recipe_of(bias_rate=2.0, layer_rates={"head": 3.0}, decay_exempt=["biases"]).optimizer_for(network)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    base = nominal_rate(optimizer)
+    found = {
+        names[id(parameter)]: (round(group["lr"] / base, 9), group["weight_decay"] == 0)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert found == {
+        "block1.0.weight": (1, False), "block1.0.bias": (2, True), "block1.1.weight": (1, False),
+        "block1.1.bias": (1, False), "block2.0.weight": (1, False), "block2.0.bias": (2, True),
+        "block2.1.weight": (1, False), "block2.1.bias": (1, False), "head.weight": (3, False), "head.bias": (6, True),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,11 @@ def test_krizhevskys_rate_falls_to_a_tenth_at_epochs_25_51_and_79() -> None:
     assert used == pytest.approx(expected)
 
 
+def test_the_rate_of_110_layers_is_a_tenth_for_400_steps() -> None:
+    used = rates(Steps, 352 * 3, lr=0.1, steps_per_epoch=352, epochs=3, at=[2], first_steps=400)
+    assert used == pytest.approx([0.01] * 400 + [0.1] * 304 + [0.01] * 352)
+
+
 def test_szegedys_rate_falls_by_four_percent_every_eight_epochs() -> None:
     used = rates(Exponential, 17 * 3, lr=0.01, steps_per_epoch=3, epochs=17, every_epochs=8, factor=0.96)
     assert used == pytest.approx([0.01] * 24 + [0.0096] * 24 + [0.009216] * 3)
