@@ -11,7 +11,7 @@ from cnnlit.data.images import ImageData
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.datasets import Batch, DecodedImages, DecodingLoader, ImageBatch, LazyImages
 from cnnlit.data.loading.decoding import UnreadableError, num_cores
-from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.loading.image_set import ImageSet, blocks_of, by_class, places_of
 from cnnlit.data.loading.multi_view import DecodedViews, ViewBatch
 from cnnlit.data.loading.threads import ThreadLoader
 from cnnlit.data.stores.store import StoredImages
@@ -35,8 +35,8 @@ class DecodedImageData(ImageData[ImageSet]):
     - `root`: the folder that holds the set. How its files are laid out is recognised, see cnnlit.data.sources.layouts.
     - `train`, `val`, `test`: its folders to train, validate and test with, where they are not called so, see Named.
     - `labels`: a table of the classes of images, see find_labelled.
-    - `block_images`: 1 for any order; more, for a prepared store on a slow disk, reads so many neighbours at a time.
-      See BatchSampler.
+    - `block_images`: 1 for any order; more, for a prepared store or shards on a slow disk, reads so many neighbours at
+      a time; None for 1, and for the groups of rows that parquet files are read by. See BatchSampler.
     - `num_workers`: processes that decode images; if it is one, a thread. None for one per core.
     - `on_unreadable`: what an image that cannot be read does: `stop` the run with its path, or `skip`: it is left
       out of its batch, which is then smaller, and listed in `unreadable`.
@@ -51,11 +51,8 @@ class DecodedImageData(ImageData[ImageSet]):
 
     def _read(self) -> tuple[ImageSet, ImageSet | None]:
         listing = self._find_classes()
-        if self.hparams["block_images"] > 1 and len(listing.train) and not isinstance(listing.train, StoredImages):
-            raise ValueError(
-                f"data.block_images={self.hparams['block_images']}: these images are stored class by class; "
-                "python -m cnnlit.prepare stores images so that neighbours are of different classes"
-            )
+        if len(listing.train):
+            self._check_blocks(listing.train)
         self._own_val = listing.val
         return listing.train, listing.test
 
@@ -90,15 +87,32 @@ class DecodedImageData(ImageData[ImageSet]):
 
     def training_batches(self, **presentations: Any) -> BatchSampler | LockstepSampler:
         """See ResumableData; blocks of neighbours, if these are asked for."""
-        train = self._splits["train"]
-        if self.hparams["block_images"] > 1 and isinstance(train, StoredImages):
-            if self.hparams["order"] == "balanced":
-                raise ValueError(
-                    f"data.block_images={self.hparams['block_images']}: a balanced order reads no neighbours; "
-                    "add data.block_images=1"
-                )
-            presentations |= {"block_images": self.hparams["block_images"], "places": train.places}
-        return super().training_batches(**presentations)
+        blocks = self._blocks(self._splits["train"])
+        if blocks and self.hparams["order"] == "balanced":
+            raise ValueError(f"{self._said_blocks}: a balanced order reads no neighbours; add data.block_images=1")
+        return super().training_batches(**presentations, **blocks)
+
+    def _blocks(self, images: ImageSet) -> dict[str, Any]:
+        """How these images are shuffled in blocks, for BatchSampler; nothing if they are not."""
+        chosen: int | None = self.hparams["block_images"]
+        if chosen is None:
+            own = blocks_of(images)
+            return {} if own is None else {"blocks": own}
+        return {"block_images": chosen, "places": places_of(images)} if chosen > 1 else {}
+
+    def _check_blocks(self, images: ImageSet) -> None:
+        """Refuse blocks of neighbours that are all of one class."""
+        if self._blocks(images) and ((places := places_of(images)) is None or by_class(images.labels, places)):
+            made = "a store, which is read in any order" if blocks_of(images) is not None else "a store that mixes them"
+            raise ValueError(
+                f"{self._said_blocks}: these images are stored class by class; python -m cnnlit.prepare makes {made}, "
+                "data.block_images=1 reads them one by one"
+            )
+
+    @property
+    def _said_blocks(self) -> str:
+        chosen = self.hparams["block_images"]
+        return f"data.block_images={'null' if chosen is None else chosen}"
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """The part of the augmentation that is for the device that trains.

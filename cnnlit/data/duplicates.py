@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from cnnlit.data.loading.image_set import ImageSet, Relabelled
+from cnnlit.data.shards.sharded_images import ShardedImages
 from cnnlit.data.stores.store import StoredImages
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import progress
@@ -83,7 +84,7 @@ def _sizes(images: ImageSet) -> list[Hashable]:
     """In bytes; of an image in a store, with its checksum, for all of a raw one have one size."""
     if isinstance(images, Relabelled):
         return _sizes(images.images)
-    if isinstance(images, StoredImages):
+    if isinstance(images, StoredImages | ShardedImages):
         return images.sums
     return [_size(images.path(number)) for number in progress(range(len(images)), "sizes", len(images))]
 
@@ -99,7 +100,7 @@ def _content(images: ImageSet, number: int) -> bytes:
     if isinstance(images, Relabelled):
         return _content(images.images, number)
     try:
-        if isinstance(images, StoredImages):
+        if isinstance(images, StoredImages | ShardedImages):
             return images.content(number)
         with open(images.path(number), "rb") as file:
             return file.read()

@@ -40,6 +40,8 @@ class BatchSampler(Sampler[Presentations]):
             images of MIXED_BLOCKS blocks at a time: the disk reads in long strides, and a batch is as diverse as so
             many blocks.
         places: int64 [num_images], the rank of each image on the disk; None if they are stored in their order.
+        blocks: int64 [num_images], the block of each image, counted from 0, where they can only be read in blocks of
+            their own sizes; in place of `block_images` and `places`.
         seed: of the random orders.
         versions: number of different versions of each image.
         passes_per_epoch: presentations per epoch, in multiples of `num_images`.
@@ -61,6 +63,7 @@ class BatchSampler(Sampler[Presentations]):
         passes_per_epoch: int = 1,
         block_images: int = 1,
         places: Tensor | None = None,
+        blocks: Tensor | None = None,
         rank: int = 0,
         num_replicas: int = 1,
     ) -> None:
@@ -70,7 +73,8 @@ class BatchSampler(Sampler[Presentations]):
         self.order = order
         self.labels = labels
         self.block_images = block_images
-        self.places = places
+        self.places = places if blocks is None else blocks.argsort(stable=True).argsort()
+        self.blocks = blocks
         self.num_images = num_images
         self.seed = seed
         self.rank = rank
@@ -114,15 +118,22 @@ class BatchSampler(Sampler[Presentations]):
         if self.order == "sequential":
             return torch.arange(self.sweep_length)
         random = generator(self.seed, 0 if self.order == "constant" else number)
-        if self.block_images == 1:
+        if self.block_images == 1 and self.blocks is None:
             return torch.randperm(self.sweep_length, generator=random)
-        blocks = torch.split(self._neighbours(), self.block_images)
+        blocks = torch.split(self._neighbours(), self._block_lengths())
         order = torch.randperm(len(blocks), generator=random).tolist()
         mixed = [
             torch.cat([blocks[block] for block in order[first : first + MIXED_BLOCKS]])
             for first in range(0, len(order), MIXED_BLOCKS)
         ]
         return torch.cat([part[torch.randperm(len(part), generator=random)] for part in mixed])
+
+    def _block_lengths(self) -> int | list[int]:
+        """Presentations in each block of a sweep."""
+        if self.blocks is None:
+            return self.block_images
+        lengths: list[int] = (self.blocks.bincount() * (self.sweep_length // self.num_images)).tolist()
+        return [length for length in lengths if length]
 
     def _neighbours(self) -> Tensor:
         """All presentations of a sweep in the order of their images on the disk."""

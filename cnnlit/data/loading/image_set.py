@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self, cast
+from typing import Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -63,6 +63,43 @@ class ImageSet(LabelledImages, Protocol):
         ...
 
 
+@runtime_checkable
+class Expecting(Protocol):
+    """Images that are read faster if it is known in advance which ones."""
+
+    def expect(self, indices: Tensor) -> None:
+        """Tell which images will be opened soon, int64 indices."""
+        ...
+
+
+def expect(images: ImageSet, indices: Tensor) -> None:
+    """Tell which images will be opened soon, whoever wants to know."""
+    if isinstance(images, Expecting):
+        images.expect(indices)
+
+
+def blocks_of(images: LabelledImages) -> Tensor | None:
+    """int64 [N], which images can only be read together, counted from 0; None if each is read alone."""
+    return getattr(images.images if isinstance(images, Relabelled) else images, "blocks", None)
+
+
+def places_of(images: LabelledImages) -> Tensor | None:
+    """int64 [N], the rank of each image in the order of the disk, from 0; None if each is a file."""
+    return getattr(images.images if isinstance(images, Relabelled) else images, "places", None)
+
+
+def by_class(labels: Tensor, places: Tensor) -> bool:
+    """Whether neighbours on the disk are of one class more often than chance would have it.
+
+    Args:
+        labels: int64 [N].
+        places: likewise, see places_of.
+    """
+    stored = labels[places.argsort()]
+    expected = 1 - (labels.bincount() / max(1, len(labels))).square().sum()
+    return bool((stored[1:] != stored[:-1]).float().mean() < expected / 2)
+
+
 @dataclass(frozen=True)
 class Relabelled:
     """The images of a set under other labels. See ImageSet."""
@@ -91,6 +128,10 @@ class Relabelled:
     def open(self, index: int) -> DecodableImage:
         """See ImageSet."""
         return self.images.open(index)
+
+    def expect(self, indices: Tensor) -> None:
+        """See Expecting."""
+        expect(self.images, indices)
 
     def subset(self, indices: Tensor) -> "Relabelled":
         """See LabelledImages."""

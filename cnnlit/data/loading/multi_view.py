@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.datasets import record_unreadable
-from cnnlit.data.loading.image_set import ImageSet, LoadedImages
+from cnnlit.data.loading.image_set import ImageSet, LoadedImages, expect
 from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.evaluation_crops import Shifted, ViewPlan
 from cnnlit.data.transforms.geometry import Windows
@@ -123,6 +123,7 @@ class DecodedViews(Dataset[ViewBatch]):
         seen: dict[tuple[int, ...], list[tuple[NDArray[np.uint8], int]]] = {}
         readable: list[int] = []
         unreadable: dict[str, str] = {}
+        expect(self.files, presentations % len(self))
         for index in (presentations % len(self)).tolist():
             try:
                 image = self.files.open(index)

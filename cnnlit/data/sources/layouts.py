@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from cnnlit.data.shards.foreign_shards import refuse_foreign_shards
+from cnnlit.data.shards.shard_layouts import find_loose_shards, find_shards
 from cnnlit.data.sources.archives import class_archives, unextracted
 from cnnlit.data.sources.class_names import class_names
 from cnnlit.data.sources.folders import (
@@ -63,7 +65,8 @@ SOUGHT: dict[str, Sought] = {
 EXPECTED = (
     "class folders (train/<class>/*.JPEG and val/<class>/*.JPEG, or <class>/*.JPEG to be split), the official "
     "ILSVRC2012_img_train.tar and _val.tar, Kaggle's ILSVRC/Data/CLS-LOC, a flat validation folder with the "
-    "development kit or a list of synsets, Imagenette, or Tiny ImageNet (val/val_annotations.txt)"
+    "development kit or a list of synsets, Imagenette, Tiny ImageNet (val/val_annotations.txt), tar shards "
+    "(train-00000.tar, or in train/ and val/) or parquet files (train-00000-of-00001.parquet)"
 )
 
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
@@ -120,7 +123,7 @@ def _layouts(named: Named, as_0_1: bool) -> Sequence[Layout]:
     if any(named):
         return [
             partial(_refuse_store, named),
-            *(partial(each, named=named) for each in (train_and_validation, validation_alone)),
+            *(partial(each, named=named) for each in (find_shards, train_and_validation, validation_alone)),
         ]
     return LAYOUTS
 
@@ -212,8 +215,11 @@ def _annotated(held: Path, annotations: Path, classes: list[str]) -> ImageFiles:
 
 LAYOUTS: tuple[Layout, ...] = (
     find_prepared,
+    refuse_foreign_shards,
     tiny_imagenet,
+    find_shards,
     train_and_validation,
     one_folder,
     validation_alone,
+    find_loose_shards,
 )

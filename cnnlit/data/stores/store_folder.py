@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.image_set import ImageSet, blocks_of
 from cnnlit.data.stores.store import COMPLETE, HALF_MADE, RECORD, Split, shard_name
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.files import LOCK, Lock, check_place, make_folder, remove_leftovers, write_whole, writing
@@ -84,12 +86,23 @@ def claimed(folder: Path, settings: dict[str, Any]) -> Iterator[bool]:
 
 
 def shards_of(split: Split, images: ImageSet) -> Iterator[Shard]:
-    """The shards of a split. Training images are in a fixed random order: neighbours are of different classes."""
+    """The shards of a split. Training images are in a fixed random order: neighbours are of different classes.
+
+    Those that can only be read in blocks are mixed as training mixes them, so that each block is read once.
+    """
     count = len(images)
-    order = torch.randperm(count, generator=generator(count)) if split == "train" else torch.arange(count)
+    order = _mixed(images) if split == "train" else torch.arange(count)
     size = max(LEAST_IN_SHARD, -(-count // SHARDS))
     for place, numbers in enumerate(torch.split(order, size) if count else ()):
         yield Shard(shard_name(split, place), split, place, images, numbers.numpy())
+
+
+def _mixed(images: ImageSet) -> Tensor:
+    """The order of training images in a store."""
+    count, blocks = len(images), blocks_of(images)
+    if blocks is None:
+        return torch.randperm(count, generator=generator(count))
+    return BatchSampler(count, 1, order="fresh", seed=count, blocks=blocks).presentations(0)
 
 
 def write_shard(folder: Path, shard: Shard, images: Iterable[StoredBytes]) -> None:

@@ -118,6 +118,27 @@ def prepared(folder: Path, tools: Tools) -> None:
     store(aside, folder, side=8)
 
 
+def tar_shards(folder: Path, tools: Tools) -> None:
+    for split in ("train", "val"):
+        members = {f"00000{n}.{end}": c for n in (0, 1) for end, c in (("cls", b"%d" % n), ("jpg", content(".jpg")))}
+        tools.pack(folder / f"imagenet-{split}-0000.tar", members)
+
+
+def shards_in_folders(folder: Path, tools: Tools) -> None:
+    for split in ("train", "val"):
+        tools.pack(folder / split / "00000.tar", {f"{name}/1.jpg": content(".jpg") for name in ("cat", "dog")})
+
+
+def parquet_files(folder: Path, _: Tools) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    (folder / "data").mkdir()
+    for name in ("train-00000-of-00001", "validation-00000-of-00001"):
+        images = [{"bytes": content(".jpg"), "path": f"{number}.jpg"} for number in (0, 1)]
+        parquet.write_table(pa.table({"image": images, "label": [0, 1]}), folder / "data" / f"{name}.parquet")
+
+
 FORMS = {
     "parts": Form(parts, "class folders", (3, 2)),
     "classes alone": Form(classes_alone, "class folders", (4, 0)),
@@ -128,6 +149,9 @@ FORMS = {
     "Tiny ImageNet": Form(tiny, "Tiny ImageNet", (2, 2)),
     "Tiny ImageNet, sorted": Form(sorted_tiny, "Tiny ImageNet", (2, 2)),
     "validation alone": Form(validation_alone, "class folders", (0, 2)),
+    "tar shards": Form(tar_shards, "tar shards", (2, 2)),
+    "tar shards in folders": Form(shards_in_folders, "tar shards", (2, 2)),
+    "parquet files": Form(parquet_files, "parquet files", (2, 2)),
     "prepared": Form(prepared, "prepared", (3, 2)),
 }
 
