@@ -11,8 +11,9 @@ from cnnlit.data.images import ImageData
 from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.datasets import Batch, DecodedImages, DecodingLoader, ImageBatch, LazyImages
 from cnnlit.data.loading.decoding import UnreadableError, num_cores
-from cnnlit.data.loading.image_set import ImageSet, blocks_of, by_class, places_of
+from cnnlit.data.loading.image_set import ImageSet, blocks_of, by_class, is_far, places_of
 from cnnlit.data.loading.multi_view import DecodedViews, ViewBatch
+from cnnlit.data.loading.read_ahead import ReadAhead
 from cnnlit.data.loading.threads import ThreadLoader
 from cnnlit.data.stores.store import StoredImages
 from cnnlit.data.transforms.augmentation import Augmentation
@@ -38,6 +39,7 @@ class DecodedImageData(ImageData[ImageSet]):
     - `block_images`: 1 for any order; more, for a prepared store or shards on a slow disk, reads so many neighbours at
       a time; None for 1, and for the groups of rows that parquet files are read by. See BatchSampler.
     - `num_workers`: processes that decode images; if it is one, a thread. None for one per core.
+    - `cache_dir`, `cache_gb`: where, and how much, this machine keeps of images at an address, see Cached.
     - `on_unreadable`: what an image that cannot be read does: `stop` the run with its path, or `skip`: it is left
       out of its batch, which is then smaller, and listed in `unreadable`.
     """
@@ -152,9 +154,12 @@ class DecodedImageData(ImageData[ImageSet]):
     def _several_views(self, images: ImageSet, views: ViewPlan) -> Dataset[ViewBatch]:
         return DecodedViews(images, views, self._unreadable, self.hparams["in_channels"])
 
-    def loader(self, dataset: Dataset[Any], batches: BatchSampler | LockstepSampler) -> DataLoader[Any]:
+    def loader(self, dataset: Dataset[Any], batches: BatchSampler | LockstepSampler | ReadAhead) -> DataLoader[Any]:
         workers = self.num_workers
         pin_memory = self._device.type == "cuda"
+        if isinstance(dataset, DecodedImages | DecodedViews) and is_far(dataset.files):
+            assert not isinstance(batches, ReadAhead)
+            batches = ReadAhead(batches, max(1, workers))
         if isinstance(dataset, DecodedImages) and (workers == 1 or (workers and _is_raw(dataset.files))):
             # Handing a batch from process to process costs more than making one that needs no decoding, and a tenth of
             # one that does; but many decoding threads would keep the thread that trains waiting.

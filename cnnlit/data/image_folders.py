@@ -50,6 +50,8 @@ class ImageFolder(DecodedImageData):
         normalization: Normalization = "mean_std",
         num_workers: Annotated[int, Ge(0)] | None = None,
         on_unreadable: Literal["stop", "skip"] = "stop",
+        cache_dir: str | None = None,
+        cache_gb: Annotated[float, Ge(0)] = 0,
     ) -> None:
         super().__init__(augmentation=augmentation, views=views)
 
@@ -110,6 +112,8 @@ class Imagenette(DecodedImageData):
         normalization: Normalization = "mean_std",
         num_workers: Annotated[int, Ge(0)] | None = None,
         on_unreadable: Literal["stop", "skip"] = "stop",
+        cache_dir: str | None = None,
+        cache_gb: Annotated[float, Ge(0)] = 0,
         imagenette_size: Size = "320px",
     ) -> None:
         super().__init__(augmentation=augmentation, views=views)

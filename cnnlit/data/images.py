@@ -17,8 +17,10 @@ from cnnlit.data.loading.image_set import LabelledImages, one_size
 from cnnlit.data.loading.multi_view import ViewBatch
 from cnnlit.data.loading.pixel_statistics import pixel_statistics
 from cnnlit.data.loading.splits import hold_out
+from cnnlit.data.remote.addresses import Cached
+from cnnlit.data.remote.remote_sets import find_anywhere
 from cnnlit.data.sources.folders import Listing
-from cnnlit.data.sources.layouts import SOUGHT, find_images
+from cnnlit.data.sources.layouts import SOUGHT
 from cnnlit.data.sources.listing_file import ListedImage, listed
 from cnnlit.data.sources.named_splits import Named
 from cnnlit.data.transforms.augmentation import Augmentation
@@ -128,7 +130,8 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
             if labels:
                 found = find_labelled(self._root, labels, named)
             else:
-                found = find_images(self._root, self.source, named, as_0_1=self.as_0_1)
+                cached = Cached(self.hparams.get("cache_dir"), self.hparams.get("cache_gb", 0))
+                found = find_anywhere(self._root, self.source, named, cached, as_0_1=self.as_0_1)
             self._listing = renamed(found, class_map) if class_map else found
         return self._listing
 

@@ -22,7 +22,8 @@ from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.loading.batch_sampler import BatchSampler
 from cnnlit.data.loading.datasets import DecodedImages
 from cnnlit.data.loading.decoding import num_cores
-from cnnlit.data.loading.image_set import ImageSet
+from cnnlit.data.loading.image_set import ImageSet, blocks_of
+from cnnlit.data.shards.sharded_images import ShardedImages
 from cnnlit.data.small_images import SmallImages
 from cnnlit.data.sources.archives import Split, class_archives, compared, count_archived, count_classes, unextracted
 from cnnlit.data.sources.class_names import class_names
@@ -35,6 +36,9 @@ from cnnlit.files import in_bytes, progress
 
 BATCH = 32
 """Images that are decoded between two looks at the clock."""
+
+LONG = 1_000_000
+"""Images that no measurement of the speed comes to the end of."""
 
 CHUNK = 64
 """Files that a thread reads before the progress bar moves."""
@@ -96,12 +100,12 @@ class Inspection:
         parts = {"val": listing.val, "test": None, tested: listing.test}
         finding = Finding(
             listing.layout,
-            os.path.commonpath([files.folder for files in splits]),
+            _common(splits),
             listing.class_names,
             train=_counts(listing.train, listing.classes),
             val=_counts(parts["val"], listing.classes),
             test=_counts(parts["test"], listing.classes),
-            notes=list(listing.remarks),
+            notes=[*listing.remarks, *(note for files in splits if (note := _shards(files)))],
         )
         if listing.test is None:
             share = data.hparams["test_split"]
@@ -153,7 +157,7 @@ class Inspection:
 
     def _speed(self, data: DecodedImageData, files: ImageSet) -> Speed:
         """Measured on images in random order, as in training: most files of a large set are not cached yet."""
-        random = torch.randint(len(files), (1_000_000,), generator=generator(1))
+        random = _as_trained(files)
         with _one_thread():
             one_core = _rate(_decoded(data.decoded(files), random), self.seconds)
             workers = max(1, data.num_workers)
@@ -228,6 +232,28 @@ def _counts(files: ImageSet | None, classes: list[str]) -> Counter[str]:
     if not files:
         return Counter()
     return Counter(dict(zip(classes, files.labels.bincount(minlength=len(classes)).tolist(), strict=True)))
+
+
+def _common(splits: list[ImageSet]) -> str:
+    """The folder of all parts."""
+    folders = {str(files.folder) for files in splits}
+    return folders.pop() if len(folders) == 1 else os.path.commonpath(folders)
+
+
+def _shards(files: ImageSet) -> str | None:
+    """A word on shards: how many, and how large."""
+    if not isinstance(files, ShardedImages):
+        return None
+    sizes = sorted(shard.size for shard in files.shards)
+    return f"{len(sizes):,} shards from {in_bytes(sizes[0])} to {in_bytes(sizes[-1])}, {in_bytes(sum(sizes))} in all."
+
+
+def _as_trained(files: ImageSet) -> Tensor:
+    """A million images in the order of training: any, or blocks of those that are read together."""
+    if (blocks := blocks_of(files)) is None:
+        return torch.randint(len(files), (LONG,), generator=generator(1))
+    epoch = BatchSampler(len(files), BATCH, order="fresh", blocks=blocks).presentations(0)
+    return epoch.repeat(-(-LONG // len(epoch)))[:LONG]
 
 
 def _is_called_test(files: ImageSet | None) -> bool:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
-from cnnlit.data.loading.image_set import ImageSet, LoadedImages, expect
+from cnnlit.data.loading.image_set import ImageSet, LoadedImages, expect_batches
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion
@@ -169,8 +169,8 @@ class DecodedImages(Dataset[ImageBatch]):
         return len(self.files)
 
     def __getitem__(self, batch: Presentations) -> ImageBatch:
-        epoch, presentations = batch
-        expect(self.files, presentations % len(self))
+        epoch, presentations = batch[:2]
+        expect_batches(self.files, batch)
         opened: list[tuple[int, DecodableImage]] = []  # with their places in the batch
         unreadable: dict[str, str] = {}
         for place, index in enumerate((presentations % len(self)).tolist()):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self, cast, runtime_checkable
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -76,6 +76,17 @@ def expect(images: ImageSet, indices: Tensor) -> None:
     """Tell which images will be opened soon, whoever wants to know."""
     if isinstance(images, Expecting):
         images.expect(indices)
+
+
+def expect_batches(images: ImageSet, batch: tuple[Any, ...]) -> None:
+    """Tell which images a batch and what a sampler expects behind it will open, see ReadAhead."""
+    for presentations in batch[1:]:
+        expect(images, presentations % len(images))
+
+
+def is_far(images: LabelledImages) -> bool:
+    """Whether images have to come through a network that takes its time."""
+    return bool(getattr(images.images if isinstance(images, Relabelled) else images, "is_far", False))
 
 
 def blocks_of(images: LabelledImages) -> Tensor | None:

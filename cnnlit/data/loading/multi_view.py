@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.datasets import record_unreadable
-from cnnlit.data.loading.image_set import ImageSet, LoadedImages, expect
+from cnnlit.data.loading.image_set import ImageSet, LoadedImages, expect_batches
 from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.evaluation_crops import Shifted, ViewPlan
 from cnnlit.data.transforms.geometry import Windows
@@ -119,11 +119,11 @@ class DecodedViews(Dataset[ViewBatch]):
         return batch
 
     def __getitem__(self, batch: Presentations) -> ViewBatch:
-        _, presentations = batch
+        presentations = batch[1]
         seen: dict[tuple[int, ...], list[tuple[NDArray[np.uint8], int]]] = {}
         readable: list[int] = []
         unreadable: dict[str, str] = {}
-        expect(self.files, presentations % len(self))
+        expect_batches(self.files, batch)
         for index in (presentations % len(self)).tolist():
             try:
                 image = self.files.open(index)

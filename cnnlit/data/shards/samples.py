@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from cnnlit.data.shards.tar_members import Member, Read, ReadAhead, members
+from cnnlit.data.shards.tar_members import WINDOW, HeaderBlocks, Member, Read, members
 from cnnlit.data.sources.folders import WNID
 from cnnlit.data.sources.found_files import is_image, is_passed_over
 
@@ -36,16 +36,17 @@ class _Found(NamedTuple):
     label: str | None
 
 
-def tar_samples(read: Read) -> Iterator[Sample]:
+def tar_samples(read: Read, window_bytes: int = WINDOW) -> Iterator[Sample]:
     """All images of a tar file that have a class: in a .cls beside them, in a .json, or in their own name.
 
     Args:
         read: of the tar file.
+        window_bytes: that are read at a time.
 
     Raises:
         ValueError: what is wrong with it, as the end of a sentence about it.
     """
-    window = ReadAhead(read)
+    window = HeaderBlocks(read, window_bytes)
     key, found = "", _Found(None, None)
     for member in members(window):
         folder, slash, name = member.name.rpartition("/")

@@ -31,6 +31,10 @@ class ShardBytes(Protocol):
         """Tell what will be read soon."""
         ...
 
+    def once(self) -> "ShardBytes":
+        """The same for who reads everything a single time: nothing of it is kept."""
+        ...
+
 
 class LocalShards:
     """Shards on a disk.
@@ -65,6 +69,10 @@ class LocalShards:
         if hasattr(os, "posix_fadvise") and len(self._paths) <= MOST_OPEN:
             for shard, offset, length in wanted:
                 os.posix_fadvise(self._descriptor(shard), offset, length, os.POSIX_FADV_WILLNEED)
+
+    def once(self) -> "LocalShards":
+        """See ShardBytes."""
+        return self
 
     def _descriptor(self, shard: int) -> int:
         if shard not in self._open:

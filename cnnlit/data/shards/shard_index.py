@@ -18,10 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnlit.data.loading.threads import in_order as called_in_order
 from cnnlit.data.shards.samples import Sample
 from cnnlit.files import Lock, UnwritableError, check_place, make_folder, progress, write_json, writing
 
 FORMAT = 1
+FAR_AT_ONCE = 8
+"""Far shards that are read at a time for their index."""
 BESIDE = ".cnnlit"
 RECORD = np.dtype([("shard", "<u4"), ("length", "<u4"), ("place", "<u8"), ("label", "<u4")])
 """One image: see Sample. The label is a number in `ShardIndex.labels`."""
@@ -40,6 +43,11 @@ class ShardFile(NamedTuple):
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is read from an address."""
+        return "://" in self.path
 
 
 class ShardIndex:
@@ -137,11 +145,17 @@ def _write(
     texts: dict[str, int] = {}
     wnids: dict[str, set[str | None]] = {}
     parts = []
-    for number, shard in enumerate(progress(shards, "indexing shards", len(shards))):
+    threads = FAR_AT_ONCE if shards[0].is_far else 1
+
+    def samples(shard: ShardFile) -> list[Sample]:
         try:
-            parts.append(_table(number, read(shard), texts, wnids))
+            return list(read(shard))
         except (ValueError, OSError) as error:
             raise ValueError(f"{shard.path} {_said(error)}") from None
+
+    every = called_in_order(samples, shards, threads, ahead=threads)
+    for number, its in enumerate(progress(every, "indexing shards", len(shards))):
+        parts.append(_table(number, its, texts, wnids))
     labels = in_order(texts)
     records, names = (np.concatenate([part[which] for part in parts]) for which in (0, 1))
     records["label"] = np.array([labels.index(text) for text in texts] or [0], np.uint32)[records["label"]]
@@ -157,9 +171,11 @@ def _said(error: Exception) -> str:
     """A sentence about a shard that begins with its name."""
     from cnnlit.data.shards.tar_members import DamagedTarError
 
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror or error})"
     if isinstance(error, DamagedTarError):
         return f"is damaged or cut short ({error}); download or copy it again"
-    return f"cannot be read ({error.strerror or error})" if isinstance(error, OSError) else str(error)
+    return str(error)
 
 
 def _table(

@@ -16,9 +16,13 @@ from cnnlit.data.shards.shard_files import LocalShards, Range, ShardBytes
 from cnnlit.data.shards.shard_index import BESIDE, ShardFile, ShardIndex, cache_folder, local_shard, open_index
 from cnnlit.data.shards.shard_patterns import is_pattern, matching
 from cnnlit.data.shards.sharded_images import ShardedImages, ShardReader, TarReader
+from cnnlit.data.shards.tar_members import WINDOW
 from cnnlit.data.sources.archives import ARCHIVES
 from cnnlit.data.sources.folders import WNID, ImageFiles, Listing, folders_in, some
 from cnnlit.data.sources.named_splits import AS_USUAL, NAMES, Named
+
+FAR_WINDOW = 2**24
+"""Bytes of a far shard that are read at a time for its index, where an answer takes longer than bytes do."""
 
 KINDS = {".tar": "tar shards", ".parquet": "parquet files"}
 """Suffixes of shards, and what a set of them is called."""
@@ -26,7 +30,7 @@ KINDS = {".tar": "tar shards", ".parquet": "parquet files"}
 INSIDE_SHARDS = ("", "data", "default")
 """Where shards may be in a folder: in itself, or where the hub has them in there."""
 
-Parts = dict[str, list[Path]]
+Parts = dict[str, list[ShardFile]]
 """The shards of each part of a set: `train`, `val`, `test`."""
 
 
@@ -42,7 +46,8 @@ def find_shards(folder: Path, named: Named = AS_USUAL) -> Listing | None:
     if any(name.lower() in NAMES["train"] and folders_in(folder / name) for name in folders_in(folder)):
         return None  # class folders, beside which archives may lie
     for place in (folder / name for name in INSIDE_SHARDS if (folder / name).is_dir()):
-        if (parts := _by_name(place)) or (parts := _in_folders(place)):
+        below = {name: _shards_in(place / name) for name in folders_in(place)}
+        if parts := (by_name(place, _shards_in(place)) or in_folders(place, below)):
             return _listing(place, parts)
     return None
 
@@ -53,12 +58,12 @@ def find_loose_shards(folder: Path) -> Listing | None:
     return _listing(folder, {"train": shards}) if shards else None
 
 
-def _shards_in(folder: Path) -> list[Path]:
+def _shards_in(folder: Path) -> list[ShardFile]:
     """The shards in a folder, of one kind, sorted; without ImageNet's archives, which are extracted."""
     for suffix in KINDS:
         paths = [path for path in sorted(folder.glob(f"*{suffix}")) if path.is_file() and not _is_archive(path)]
         if paths:
-            return paths
+            return list(map(local_shard, paths))
     return []
 
 
@@ -66,21 +71,20 @@ def _is_archive(path: Path) -> bool:
     return path.name.startswith(".") or path.name in ARCHIVES.values() or bool(WNID.fullmatch(path.stem))
 
 
-def _by_name(folder: Path) -> Parts:
-    """Parts by a word in the names of shards: `imagenet1k-train-0000.tar`.
+def by_name(folder: Path, shards: Sequence[ShardFile]) -> Parts:
+    """Parts by a word in the names of shards: `imagenet1k-train-0000.tar`; none if there is no such word.
 
     Raises:
         ValueError: if some shards have no such word, or two.
     """
-    shards = _shards_in(folder)
-    part_of = {path: _part_in(path.stem) for path in shards}
+    part_of = {shard: _part_in(shard.name) for shard in shards}
     if not any(part_of.values()):
         return {}
-    if untold := [path.name for path, part in part_of.items() if part is None]:
+    if untold := [shard.name for shard, part in part_of.items() if part is None]:
         raise ValueError(
             f"{folder}: the names of {some(untold)} do not tell whether to train on them; data.train= and data.val= do"
         )
-    return {part: its for part in NAMES if (its := [path for path in shards if part_of[path] == part])}
+    return {part: its for part in NAMES if (its := [shard for shard in shards if part_of[shard] == part])}
 
 
 def _part_in(name: str) -> str | None:
@@ -89,15 +93,22 @@ def _part_in(name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _in_folders(folder: Path) -> Parts:
-    """Parts in folders of their own: `train/00000.tar`."""
+def in_folders(folder: Path, below: dict[str, list[ShardFile]]) -> Parts:
+    """Parts in folders of their own: `train/00000.tar`.
+
+    Args:
+        folder: that holds them.
+        below: the shards of each folder in it.
+
+    Raises:
+        ValueError: if two folders are one part.
+    """
     found: Parts = {}
-    for name in folders_in(folder):
+    for name, shards in below.items():
         part = next((part for part, names in NAMES.items() if name.lower() in names), None)
-        shards = _shards_in(folder / name) if part else []
         if part and shards:
             if part in found:
-                raise ValueError(f"{folder} has both {found[part][0].parent.name} and {name}; data.{part}= chooses")
+                raise ValueError(f"{folder} has {name} and another folder for the same part; data.{part}= chooses")
             found[part] = shards
     return found
 
@@ -110,7 +121,7 @@ def _named(folder: Path, named: Named) -> Parts:
             continue
         place = folder / Path(name).expanduser()
         if is_pattern(name, KINDS):
-            found[part] = matching(folder, name, f"data.{part}")
+            found[part] = list(map(local_shard, matching(folder, name, f"data.{part}")))
         elif place.is_dir() and (shards := _shards_in(place)):
             found[part] = shards
     if found and len(found) < sum(map(bool, named)):
@@ -120,8 +131,8 @@ def _named(folder: Path, named: Named) -> Parts:
 
 
 def _listing(folder: Path, parts: Parts) -> Listing:
-    suffix = next(iter(parts.values()))[0].suffix
-    files = {part: tuple(map(local_shard, paths)) for part, paths in parts.items()}
+    files = {part: tuple(shards) for part, shards in parts.items()}
+    suffix = Path(next(iter(files.values()))[0].name).suffix
     return listing_of(folder, files, suffix, lambda shards: LocalShards([shard.path for shard in shards]), _places)
 
 
@@ -186,16 +197,18 @@ def _on_test(folder: Path, classes: list[str]) -> tuple[str, ...]:
 
 def _part(shards: tuple[ShardFile, ...], suffix: str, reading: ShardBytes, places: Sequence[Path]) -> _Part:
     numbers = {shard.path: number for number, shard in enumerate(shards)}
+    once = reading.once()
     if suffix == ".tar":
 
         def read(shard: ShardFile) -> Iterable[Sample]:
             number = numbers[shard.path]
-            return tar_samples(lambda offset, length: reading.read(Range(number, offset, length)))
+            window = FAR_WINDOW if shard.is_far else WINDOW
+            return tar_samples(lambda offset, length: once.read(Range(number, offset, length)), window)
 
         return _Part(shards, open_index(shards, read, list, places), TarReader(reading))
 
     def rows(shard: ShardFile) -> Iterator[Sample]:
-        return parquet_samples(reading, numbers[shard.path], shard)
+        return parquet_samples(once, numbers[shard.path], shard)
 
-    told = partial(told_classes, reading, shards[0])
+    told = partial(told_classes, once, shards[0])
     return _Part(shards, open_index(shards, rows, told, places), ParquetReader(reading, shards))

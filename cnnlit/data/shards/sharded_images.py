@@ -111,6 +111,11 @@ class ShardedImages:
         return torch.from_numpy(places)
 
     @property
+    def is_far(self) -> bool:
+        """Whether they are read from an address."""
+        return self.shards[0].is_far
+
+    @property
     def blocks(self) -> Tensor | None:
         """See ShardReader."""
         return self._reader.blocks(self._records[self._numbers])

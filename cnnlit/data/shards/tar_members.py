@@ -35,7 +35,7 @@ class DamagedTarError(ValueError):
     """A tar file is damaged; the message says how."""
 
 
-class ReadAhead:
+class HeaderBlocks:
     """Bytes of a file, read a window at a time by whoever goes through it from its beginning.
 
     Args:

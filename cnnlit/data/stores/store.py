@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnnlit.data.loading.decoding import num_cores
+from cnnlit.data.shards.shard_files import Range, ShardBytes
 from cnnlit.data.sources.folders import Listing, some
 from cnnlit.files import progress
 
@@ -80,19 +81,30 @@ class StoredImages:
         folder: of the store.
         split: which part of it.
         numbers: int64 [N], the indices of a subset; None for all.
+        far: what reads its shards, if they are at an address; `folder` then holds the index alone.
+        address: in that case, for messages.
 
     Raises:
         ValueError: if a file is missing or has changed in length.
     """
 
-    def __init__(self, folder: Path, split: Split, numbers: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: Split,
+        numbers: NDArray[np.int64] | None = None,
+        far: ShardBytes | None = None,
+        address: Path | None = None,
+    ) -> None:
         self._shards: dict[int, int] = {}
         self._maps: dict[int, mmap.mmap] = {}
         about = read_about(folder)
-        self.folder = folder
+        self.folder = address or folder
         self.split = split
+        self._far, self._address, self._kept = far, address, folder
+        self.is_far = far is not None
         self.encoding: Literal["jpeg", "raw"] = about["encoding"]
-        if numbers is None:
+        if numbers is None and far is None:
             _check_lengths(folder, about["splits"][split]["files"])
         self._index: NDArray[Any] = np.load(folder / f"{split}.index.npy", mmap_mode="r")
         self._names: NDArray[np.bytes_] = np.load(folder / f"{split}.names.npy", mmap_mode="r")
@@ -100,7 +112,7 @@ class StoredImages:
         self.labels = torch.from_numpy(self._index["label"][self._numbers].astype(np.int64))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StoredImages, (self.folder, self.split, self._numbers)
+        return StoredImages, (self._kept, self.split, self._numbers, self._far, self._address)
 
     def __del__(self) -> None:
         for descriptor in self._shards.values():
@@ -135,10 +147,17 @@ class StoredImages:
         return f"{os.fsdecode(self._names[number])} in {self.folder / shard}"
 
     def open(self, index: int) -> StoredImage:
-        shard, length, offset, _, height, width, _ = self._index[self._numbers[index]].item()
-        if hasattr(os, "posix_fadvise"):  # the disk may read ahead a whole batch before its first image is decoded
-            os.posix_fadvise(self._descriptor(shard), offset, length, os.POSIX_FADV_WILLNEED)
+        *_, height, width, _ = self._index[self._numbers[index]].item()
         return StoredImage(self, index, height, width)
+
+    def expect(self, indices: Tensor) -> None:
+        """Tell which images will be opened soon: a disk may read ahead a whole batch before its first is decoded."""
+        rows = self._index[self._numbers[indices.numpy()]].tolist()
+        if self._far is not None:
+            self._far.expect(Range(shard, offset, length) for shard, length, offset, *_ in rows)
+        elif hasattr(os, "posix_fadvise"):
+            for shard, length, offset, *_ in rows:
+                os.posix_fadvise(self._descriptor(shard), offset, length, os.POSIX_FADV_WILLNEED)
 
     def content(self, index: int) -> bytes:
         """The bytes of an image.
@@ -148,7 +167,10 @@ class StoredImages:
         """
         shard, length, offset, *_ = self._index[self._numbers[index]].item()
         # Not from a memory map: a failing disk would then end the process without a message.
-        content = os.pread(self._descriptor(shard), length, offset)
+        if self._far is None:
+            content = os.pread(self._descriptor(shard), length, offset)
+        else:
+            content = self._far.read(Range(shard, offset, length))
         if len(content) != length or (self.encoding == "jpeg" and not self._is_whole(index, content)):
             raise ValueError(f"{self.path(index)} is damaged; {_MEND}")
         return content
@@ -156,13 +178,15 @@ class StoredImages:
     def pixels(self, index: int) -> NDArray[np.uint8]:
         """A raw image, uint8 [height, width, 3], mapped from its shard: only the pages that are used are read."""
         shard, length, offset, _, height, width, _ = self._index[self._numbers[index]].item()
+        if self._far is not None:
+            return np.frombuffer(bytearray(self.content(index)), np.uint8).reshape(height, width, 3)
         if shard not in self._maps:
             # Writable, as torch warns of any other array; a copy on write stays in this process.
             self._maps[shard] = mmap.mmap(self._descriptor(shard), 0, access=mmap.ACCESS_COPY)
         return np.frombuffer(self._maps[shard], np.uint8, length, offset).reshape(height, width, 3)
 
     def subset(self, indices: Tensor) -> "StoredImages":
-        return StoredImages(self.folder, self.split, self._numbers[indices.numpy()])
+        return StoredImages(self._kept, self.split, self._numbers[indices.numpy()], self._far, self._address)
 
     def damaged(self) -> Iterator[bool]:
         """For each image whether it does not match its checksum; reads all of them."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from data.shards.sharded import write_tar
 
-from cnnlit.data.shards.tar_members import DamagedTarError, ReadAhead, members
+from cnnlit.data.shards.tar_members import DamagedTarError, HeaderBlocks, members
 
 FILES = {
     "a.jpg": b"x" * 513,
@@ -24,7 +24,7 @@ def found(path: Path) -> list[tuple[str, int, int]]:
             file.seek(offset)
             return file.read(length)
 
-        return [tuple(member) for member in members(ReadAhead(read))]
+        return [tuple(member) for member in members(HeaderBlocks(read))]
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

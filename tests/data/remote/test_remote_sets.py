@@ -1,0 +1,223 @@
+"""Sets in an object store are those on the disk, to the bit, however badly it answers."""
+
+import itertools
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from as_typed import here
+from data.presented import assert_same, batches
+from data.remote.object_store import Proxy, object_store, upload, url_of
+from data.shards.sharded import parquet_shards, tar_shards
+
+from cnnlit.data.image_folders import ImageFolder
+from cnnlit.data.remote import addresses, remote_shards
+from cnnlit.data.remote.remote_shards import room_for
+from cnnlit.data.shards.shard_index import ShardFile
+from cnnlit.data.sources.layouts import find_images
+from cnnlit.data.stores.store_writer import Preparation
+
+pytest.importorskip("moto")
+pytest.importorskip("s3fs")
+
+KINDS = ("tar", "parquet", "store", "raw")
+SECRET = "hidden-key-of-the-bucket"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Proxy]:
+    with object_store() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def sets(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("sets")
+    tar_shards(photographs, root / "tar", size=10)
+    parquet_shards(photographs, root / "parquet", size=10, rows=3)
+    listing = find_images(root / "tar")
+    Preparation(to=str(root / "store"), side=32).run(listing)
+    Preparation(to=str(root / "raw"), side=32, encoding="raw").run(listing)
+    return {name: root / name for name in KINDS}
+
+
+@pytest.fixture
+def store(served: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    for name, value in (
+        ("AWS_ENDPOINT_URL", url_of(served)),
+        ("AWS_ACCESS_KEY_ID", "testing"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_MAX_ATTEMPTS", "1"),
+        ("XDG_CACHE_HOME", str(tmp_path / "cache")),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(addresses, "PAUSE_SECONDS", 0.01)
+    addresses._file_system.cache_clear()
+    served.faults.clear()
+    served.seconds = 0
+    return served
+
+
+def loaded(root: object, **options: Any) -> ImageFolder:
+    chosen: Any = {"image_size": 24, "num_classes": 3, "batch_size": 5, "num_workers": 0, "val_split": 0, **options}
+    data = ImageFolder(root=str(root), **chosen)
+    data.setup()
+    return data
+
+
+def everything(data: ImageFolder) -> list[Any]:
+    return batches(data, epoch=1) + batches(data, "test")
+
+
+@pytest.mark.parametrize(("kind", "workers"), [*itertools.product(KINDS, (0,)), ("tar", 1), ("parquet", 2)])
+def test_a_set_at_an_address_is_shown_as_the_same_set_on_the_disk(
+    store: Proxy, sets: dict[str, Path], kind: str, workers: int
+) -> None:
+    address = upload(sets[kind], kind)
+    far, near = loaded(address, num_workers=workers), loaded(sets[kind])
+    assert_same(everything(far), everything(near))
+    assert far.class_folders == near.class_folders
+    assert str(far.find().folder) == address
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_busy_or_cut_short_is_asked_again_and_the_bits_are_the_same(
+    store: Proxy, sets: dict[str, Path], kind: str
+) -> None:
+    address = upload(sets[kind], kind)
+    far = loaded(address)
+    expected = everything(loaded(sets[kind]))
+    store.faults.update(busy=3, cut=3)
+    assert_same(everything(far), expected)
+    assert not +store.faults
+
+
+def test_a_store_that_stays_busy_is_named_and_no_key_is(store: Proxy, sets: dict[str, Path]) -> None:
+    far = loaded(upload(sets["tar"], "tar"))
+    store.faults.update(busy=10_000)
+    with pytest.raises(
+        ValueError, match=r"in s3://pictures/tar/train-000\d.tar cannot be read: .*; asked 6 times"
+    ) as said:
+        batches(far)
+    assert SECRET not in str(said.value)
+    assert "\n" not in str(said.value)
+
+
+def test_access_that_is_denied_is_said_at_once(store: Proxy, sets: dict[str, Path]) -> None:
+    far = loaded(upload(sets["tar"], "tar"))
+    store.faults.update(refused=10_000)
+    before = store.ranges
+    with pytest.raises(ValueError, match="access is denied; fsspec's settings or the environment hold credentials"):
+        far.find().train.open(0)
+    assert store.ranges - before <= 2
+
+
+def test_a_cache_as_large_as_the_set_is_asked_for_nothing_in_the_second_epoch(
+    store: Proxy, sets: dict[str, Path], tmp_path: Path
+) -> None:
+    address = upload(sets["tar"], "tar")
+    options = {"cache_dir": str(tmp_path / "here"), "cache_gb": 1.0}
+    first = batches(loaded(address, **options))
+    before = store.ranges
+    assert_same(batches(loaded(address, **options)), first)
+    assert store.ranges == before
+    kept = next((tmp_path / "here" / "ranges").rglob("*-*"))
+    damaged = bytearray(kept.read_bytes())
+    damaged[-1] ^= 1
+    kept.write_bytes(damaged)
+    assert_same(batches(loaded(address, **options)), first)
+    assert store.ranges == before + 1  # the damaged one, anew
+
+
+def test_a_cache_of_a_third_keeps_no_more_and_the_bits_are_the_same(
+    store: Proxy, sets: dict[str, Path], tmp_path: Path
+) -> None:
+    address = upload(sets["tar"], "tar")
+    size = sum(path.stat().st_size for path in sets["tar"].glob("*.tar"))
+    gb = size / 3 / 1e9
+    third = loaded(address, cache_dir=str(tmp_path / "here"), cache_gb=gb)
+    assert_same(everything(third), everything(loaded(address)))
+    kept = sum(path.stat().st_size for path in (tmp_path / "here" / "ranges").rglob("*-*"))
+    assert 0 < kept < gb * 1e9
+    asked = []
+    for options in ({}, {"cache_dir": str(tmp_path / "here"), "cache_gb": gb}):
+        before = store.ranges
+        everything(loaded(address, **options))
+        asked.append(store.ranges - before)
+    assert 0 < asked[1] < asked[0]
+
+
+def test_images_are_asked_for_together_and_before_they_are_opened(store: Proxy, sets: dict[str, Path]) -> None:
+    train = loaded(upload(sets["tar"], "tar")).find().train
+    reader = train._reader._shards  # type: ignore[attr-defined]
+    train.expect(torch.arange(24))  # type: ignore[attr-defined]
+    assert len(reader._coming) == 24
+    assert [train.open(index).rgb().ndim for index in range(24)] == [3] * 24
+    assert not reader._coming
+
+
+def test_what_is_expected_is_bounded(store: Proxy, sets: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_shards, "MOST_AHEAD", 5)
+    train = loaded(upload(sets["tar"], "tar")).find().train
+    train.expect(torch.arange(24))  # type: ignore[attr-defined]
+    assert len(train._reader._shards._coming) == 5  # type: ignore[attr-defined]
+
+
+def test_a_worker_that_is_not_forked_gets_no_connection(store: Proxy, sets: dict[str, Path]) -> None:
+    train = loaded(upload(sets["tar"], "tar")).find().train
+    assert (pickle.loads(pickle.dumps(train)).open(3).rgb() == train.open(3).rgb()).all()
+
+
+def test_doctor_counts_a_set_at_an_address(store: Proxy, sets: dict[str, Path], tmp_path: Path) -> None:
+    address = upload(sets["tar"], "tar")
+    words = ["data=folder", "data.num_classes=3", f"data.root={address}", "format=json", "doctor.seconds=0"]
+    found = json.loads(here(tmp_path, "doctor", *words).stdout)
+    assert (found["layout"], found["folder"], found["train"], found["val"]) == ("tar shards", address, 24, 12)
+    assert any("3 shards from" in note for note in found["notes"])
+    some = json.loads(
+        here(tmp_path, "doctor", *words, "data.train=train-{0000..0001}.tar", "data.test=val-*.tar").stdout
+    )
+    assert (some["train"], some["test"]) == (20, 12)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("data.root=s3://pictures/nothing",), "s3://pictures/nothing is empty, or not there"),
+        (("data.root=s3://pictures/tar", "data.train=train-{0000..0007}.tar"), "train-0003.tar: there is nothing"),
+        (("data.root=s3://pictures/tar", "data.train=first"), "data.train=first: at an address, a pattern"),
+        (("data.root=.", "data.cache_gb=3"), "data.cache_dir and data.cache_gb are for addresses, and . is a folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    store: Proxy, sets: dict[str, Path], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    upload(sets["tar"], "tar")
+    done = here(tmp_path, "doctor", "data=folder", "data.num_classes=3", *words)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert said in line
+
+
+def test_a_cache_that_the_disk_has_no_room_for_is_refused(tmp_path: Path) -> None:
+    large = {
+        "train": (ShardFile("s3://pictures/a.tar", 10**17, ""),),
+        "val": (ShardFile("s3://pictures/b.tar", 5, ""),),
+    }
+    with pytest.raises(OSError, match=r"data.cache_gb=1e\+07: .* are free in .*; data.cache_dir= names another disk"):
+        room_for(large, tmp_path / "new", 1e7)
+    assert room_for(large, tmp_path / "new", 1e-8) == {"val": [5], "train": [5]}
+
+
+def test_a_store_with_a_shard_of_another_length_is_refused(store: Proxy, sets: dict[str, Path]) -> None:
+    import s3fs
+
+    address = upload(sets["store"], "shorter")
+    s3fs.S3FileSystem(skip_instance_cache=True).pipe_file(f"{address}/train-00000.bin", b"short")
+    with pytest.raises(ValueError, match=r"shorter/train-00000.bin has 5 bytes where .* were written; copy it again"):
+        loaded(address)
