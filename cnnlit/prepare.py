@@ -42,6 +42,9 @@ def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, G
 
 def _report(store: "PreparedStore") -> list[str]:
     """The lines of the summary."""
+    if store.num_missing:
+        shards = "1 shard is" if store.num_missing == 1 else f"{store.num_missing:,} shards are"
+        return [f"{store.folder}: this share is made; {shards} missing, which other shares make"]
     about, sample = store.about, store.about["sample"]
     splits = about["splits"].values()
     lines = [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ SHARDS = 128
 """Most shards of a split: a process that reads has each of them open."""
 LEAST_IN_SHARD = 4096
 """Fewest images in a shard, unless there are no more; as many at most are made again after an interruption."""
+SHARES = ".shares"
+"""The folder, in that of a store, of the locks of those who make shares of it."""
 PIECE = np.dtype([("number", "<u8"), *RECORD.descr])
 """One image of a shard, until the shards are merged: its index in the listing, and its record."""
 
@@ -51,8 +54,13 @@ class Shard(NamedTuple):
 
 
 @contextmanager
-def claimed(folder: Path, settings: dict[str, Any]) -> Iterator[bool]:
+def claimed(folder: Path, settings: dict[str, Any], *, shared: bool = False) -> Iterator[bool]:
     """Claim the folder for this store and for this process; whether the store is complete.
+
+    Args:
+        folder: of the store.
+        settings: that it has to be made with.
+        shared: for a moment alone, while other processes make shards of it.
 
     Raises:
         ValueError: if the folder holds something else, or another process is at work on it.
@@ -64,23 +72,25 @@ def claimed(folder: Path, settings: dict[str, Any]) -> Iterator[bool]:
     check_place(folder, "prepare.to")
     make_folder(folder)
     half_made = folder / HALF_MADE
-    if not half_made.is_file() and any(path.name != LOCK and path.suffix != ".part" for path in folder.iterdir()):
+    if not half_made.is_file() and any(not _is_passing(path) for path in folder.iterdir()):
         raise ValueError(f"prepare.to={folder}: there is something else; name a new folder")
     lock = Lock(folder)
-    if not lock.take():
+    if not lock.take(wait=shared):
         raise ValueError(f"prepare.to={folder}: another process is preparing this store")
     try:
         if (folder / COMPLETE).is_file():  # another process has just finished it
             _check_complete(folder, settings)
             yield True
             return
-        remove_leftovers(folder)
+        if not shared:
+            remove_leftovers(folder)
         if half_made.is_file():
             _check_same(folder, "is half made", json.loads(half_made.read_bytes()), settings)
         else:
             write_about(half_made, settings)
         yield False
-        _clear(folder)
+        if (folder / COMPLETE).is_file():
+            _clear(folder)
     finally:
         lock.give_back()
 
@@ -157,6 +167,11 @@ def _save(path: Path, array: NDArray[Any]) -> None:
         np.save(file, array)
 
 
+def _is_passing(path: Path) -> bool:
+    """Whether a file or folder is there while a store is made, and no part of it."""
+    return path.name in (LOCK, SHARES) or path.suffix == ".part"
+
+
 def _check_complete(folder: Path, settings: dict[str, Any]) -> None:
     about = json.loads((folder / COMPLETE).read_bytes())
     _check_same(folder, "holds images that were prepared", about, settings)
@@ -167,6 +182,8 @@ def _clear(folder: Path) -> None:
     """Remove what a complete store does not need."""
     for path in (*folder.glob("*.piece.npy"), folder / HALF_MADE, folder / LOCK):
         path.unlink(missing_ok=True)
+    remove_leftovers(folder)
+    shutil.rmtree(folder / SHARES, ignore_errors=True)
 
 
 def _check_same(folder: Path, how: str, before: dict[str, Any], settings: dict[str, Any]) -> None:

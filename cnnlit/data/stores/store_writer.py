@@ -21,8 +21,16 @@ from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.loading.threads import in_order
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.stores import store
-from cnnlit.data.stores.store import COMPLETE, FORMAT, Split
-from cnnlit.data.stores.store_folder import StoredBytes, claimed, shards_of, write_about, write_index, write_shard
+from cnnlit.data.stores.store import COMPLETE, FORMAT
+from cnnlit.data.stores.store_folder import (
+    Shard,
+    StoredBytes,
+    claimed,
+    write_about,
+    write_index,
+    write_shard,
+)
+from cnnlit.data.stores.store_shares import Share, all_shards, at_work, missing_shards, splits_of, working
 from cnnlit.data.transforms.geometry import CenterCrop, Geometry, ShorterSide, Windows
 from cnnlit.data.transforms.resampling import show
 from cnnlit.files import in_bytes, progress, refuse_address
@@ -47,6 +55,8 @@ class PreparedStore(NamedTuple):
     """How many images were compared with their checksums; None if that was not asked for."""
     replaced: list[str]
     """Paths of the images that were damaged and were made anew."""
+    num_missing: int = 0
+    """How many shards other shares have to make; `about` is then empty."""
 
 
 class Preparation:
@@ -70,6 +80,8 @@ class Preparation:
         verify: compare the whole store with its checksums at the end.
         replace_damaged: make the images of a store that is complete, and do not match their checksums, anew from their
             originals.
+        shard: the share of the store that this process makes, `3/16` for the third of sixteen; others make the rest, at
+            the same time or not, on any machine that has the folder. Whoever makes the last shard completes the store.
         num_threads: that decode and encode; None for one per core. The store does not depend on it.
     """
 
@@ -83,6 +95,7 @@ class Preparation:
         subsampling: Literal[420, 444] = 420,
         verify: bool = False,
         replace_damaged: bool = False,
+        shard: str | None = None,
         num_threads: Annotated[int, Ge(1)] | None = None,
     ) -> None:
         if to is None:
@@ -95,6 +108,10 @@ class Preparation:
         self.subsampling = subsampling
         self.verify = verify
         self.replace_damaged = replace_damaged
+        self.share = None if shard is None else Share.of_text(shard)
+        if self.share and (verify or replace_damaged):
+            key = "verify" if verify else "replace_damaged"
+            raise ValueError(f"prepare.{key}=true: is for a complete store; say it without prepare.shard")
         self.num_threads = num_threads or num_cores()
 
     def run(self, listing: Listing, on_unreadable: Literal["stop", "skip"] = "stop") -> PreparedStore:
@@ -111,9 +128,14 @@ class Preparation:
         if self.replace_damaged and not (self.folder / COMPLETE).is_file():
             raise ValueError(f"prepare.replace_damaged=true: {self.folder} is no complete store; leave it out")
         settings = self._settings(listing)
+        if self.share:
+            return self._make_share(self.share, listing, settings, on_unreadable)
+        if at_work(self.folder):
+            raise ValueError(f"prepare.to={self.folder}: other processes are making shares of this store")
         with claimed(self.folder, settings) as was_there:
             if not was_there:
-                self._make(listing, settings, on_unreadable)
+                sample = self._make(missing_shards(self.folder, listing), listing, on_unreadable)
+                self._complete(listing, settings, sample)
         replaced = self._replace(listing) if self.replace_damaged and was_there else []
         num_verified = store.verify(self.folder) if self.verify else None
         return PreparedStore(self.folder, store.read_about(self.folder), was_there, num_verified, replaced)
@@ -128,13 +150,30 @@ class Preparation:
             **jpeg,
             "classes": listing.classes,
             "class_names": listing.class_names,
-            "listed": {split: _fingerprint(images) for split, images in _splits(listing).items()},
+            "listed": {split: _fingerprint(images) for split, images in splits_of(listing).items()},
         }
 
-    def _make(self, listing: Listing, settings: dict[str, Any], on_unreadable: str) -> None:
+    def _make_share(
+        self, share: Share, listing: Listing, settings: dict[str, Any], on_unreadable: str
+    ) -> PreparedStore:
+        """Make a share of the shards, and complete the store if no other shard is missing."""
+        with claimed(self.folder, settings, shared=True) as was_there:
+            pass
+        if not was_there:
+            with working(self.folder, share):
+                own = {shard.name for shard in share.shards(all_shards(listing))}
+                mine = [shard for shard in missing_shards(self.folder, listing) if shard.name in own]
+                sample = self._make(mine, listing, on_unreadable)
+            with claimed(self.folder, settings, shared=True) as completed:
+                if not completed and (missing := len(missing_shards(self.folder, listing))):
+                    return PreparedStore(self.folder, {}, False, None, [], missing)
+                if not completed:
+                    self._complete(listing, settings, sample)
+        return PreparedStore(self.folder, store.read_about(self.folder), was_there, None, [])
+
+    def _make(self, missing: list[Shard], listing: Listing, on_unreadable: str) -> dict[str, Any]:
+        """Write shards; returns what a sample of the images says."""
         sample = self._sample(listing.train, on_unreadable)
-        shards = [shard for split, images in _splits(listing).items() for shard in shards_of(split, images)]
-        missing = [shard for shard in shards if not (self.folder / shard.name).is_file()]
         self._check_space(sum(len(shard.numbers) for shard in missing), sample["bytes_per_image"])
 
         def make(job: tuple[int, int]) -> tuple[int, StoredBytes | None]:
@@ -152,14 +191,17 @@ class Preparation:
         made = progress(in_order(make, jobs, self.num_threads, ahead=32 * self.num_threads), "preparing", total)
         for place, images in groupby(made, key=itemgetter(0)):
             write_shard(self.folder, missing[place], (image for _, image in images if image))
-        splits = {split: write_index(self.folder, split, images) for split, images in _splits(listing).items()}
+        return sample
+
+    def _complete(self, listing: Listing, settings: dict[str, Any], sample: dict[str, Any]) -> None:
+        splits = {split: write_index(self.folder, split, images) for split, images in splits_of(listing).items()}
         source = {"from": str(Path(listing.train.folder).absolute()), "versions": _versions()}
         write_about(self.folder / COMPLETE, {**settings, **source, "sample": sample, "splits": splits})
 
     def _replace(self, listing: Listing) -> list[str]:
         """Make damaged images anew; their paths."""
         replaced = []
-        for split, originals in _splits(listing).items():
+        for split, originals in splits_of(listing).items():
             stored = store.StoredImages(self.folder, split)
             number_of = {name: number for number, name in enumerate(originals.names.tolist())}
             checked = progress(stored.damaged(), "verifying", len(stored))
@@ -241,11 +283,6 @@ def psnr(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Peak signal-to-noise ratio of two images of one size, in decibels."""
     error = np.square(one.astype(np.float64) - other).mean()
     return float(10 * np.log10(255**2 / max(error, 1e-10)))
-
-
-def _splits(listing: Listing) -> dict[Split, ImageSet]:
-    splits: dict[Split, ImageSet | None] = {"train": listing.train, "val": listing.test, "dev": listing.val}
-    return {split: images for split, images in splits.items() if images is not None}
 
 
 def _fingerprint(images: ImageSet) -> dict[str, int]:
