@@ -13,7 +13,7 @@ from cnnlit.data.stores.store_folder import SHARES, Shard, shards_of
 from cnnlit.files import LOCK, Lock, is_locked, make_folder
 
 
-class Share(NamedTuple):
+class StoreShare(NamedTuple):
     """A share of the shards of a store."""
 
     number: int
@@ -21,7 +21,7 @@ class Share(NamedTuple):
     of: int
 
     @classmethod
-    def of_text(cls, text: str) -> "Share":
+    def of_text(cls, text: str) -> "StoreShare":
         """`3/16`: the third of sixteen.
 
         Raises:
@@ -41,7 +41,7 @@ class Share(NamedTuple):
 
 
 @contextmanager
-def working(folder: Path, share: Share) -> Iterator[None]:
+def working(folder: Path, share: StoreShare) -> Iterator[None]:
     """Keep others from the share that this process makes.
 
     Raises:

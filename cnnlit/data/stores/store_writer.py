@@ -30,7 +30,7 @@ from cnnlit.data.stores.store_folder import (
     write_index,
     write_shard,
 )
-from cnnlit.data.stores.store_shares import Share, all_shards, at_work, missing_shards, splits_of, working
+from cnnlit.data.stores.store_shares import StoreShare, all_shards, at_work, missing_shards, splits_of, working
 from cnnlit.data.transforms.geometry import CenterCrop, Geometry, ShorterSide, Windows
 from cnnlit.data.transforms.resampling import show
 from cnnlit.files import in_bytes, progress, refuse_address
@@ -108,7 +108,7 @@ class Preparation:
         self.subsampling = subsampling
         self.verify = verify
         self.replace_damaged = replace_damaged
-        self.share = None if shard is None else Share.of_text(shard)
+        self.share = None if shard is None else StoreShare.of_text(shard)
         if self.share and (verify or replace_damaged):
             key = "verify" if verify else "replace_damaged"
             raise ValueError(f"prepare.{key}=true: is for a complete store; say it without prepare.shard")
@@ -154,7 +154,7 @@ class Preparation:
         }
 
     def _make_share(
-        self, share: Share, listing: Listing, settings: dict[str, Any], on_unreadable: str
+        self, share: StoreShare, listing: Listing, settings: dict[str, Any], on_unreadable: str
     ) -> PreparedStore:
         """Make a share of the shards, and complete the store if no other shard is missing."""
         with claimed(self.folder, settings, shared=True) as was_there:

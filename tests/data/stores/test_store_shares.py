@@ -8,7 +8,7 @@ from as_typed import here
 from data.stores.stored import found, store
 
 from cnnlit.data.stores import store_folder
-from cnnlit.data.stores.store_shares import Share, at_work, working
+from cnnlit.data.stores.store_shares import StoreShare, at_work, working
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +66,14 @@ def test_a_share_is_made_by_one_process_at_a_time(photographs: Path, tmp_path: P
 
     folder = tmp_path / "store"
     code = (
-        "import sys, pathlib; from cnnlit.data.stores.store_shares import Share, working\n"
-        f"with working(pathlib.Path({str(folder)!r}), Share(1, 2)): print('holds', flush=True); sys.stdin.read()"
+        "import sys, pathlib; from cnnlit.data.stores.store_shares import StoreShare, working\n"
+        f"with working(pathlib.Path({str(folder)!r}), StoreShare(1, 2)): print('holds', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout is not None
     assert other.stdout.readline() == b"holds\n"
     assert at_work(folder)
-    with pytest.raises(ValueError, match="another process is making this share"), working(folder, Share(1, 2)):
+    with pytest.raises(ValueError, match="another process is making this share"), working(folder, StoreShare(1, 2)):
         pass
     with pytest.raises(ValueError, match="other processes are making shares of this store"):
         store(photographs, folder)
