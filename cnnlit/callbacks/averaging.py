@@ -1,11 +1,15 @@
 """A running mean of the weights, validated and tested in their place."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from annotated_types import Gt, Lt
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from cnnlit.parallel.lightning_internals import count_averages_on_the_cpu
 
 
 class PolyakAveraging(WeightAveraging):
@@ -21,7 +25,19 @@ class PolyakAveraging(WeightAveraging):
     """
 
     def __init__(self, decay: Annotated[float, Gt(0), Lt(1)]) -> None:
-        def average(mean: Tensor, current: Tensor, _: Tensor | int) -> Tensor:
-            return torch.lerp(mean, current, 1 - decay) if mean.is_floating_point() else current
+        floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
-        super().__init__(avg_fn=average)
+        def average(means: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+            if means[0].is_floating_point():
+                floats(means, current, count)
+                return
+            for mean, its in zip(means, current, strict=True):
+                mean.copy_(its)
+
+        super().__init__(multi_avg_fn=average)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See Callback.setup; creates the mean."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            count_averages_on_the_cpu(self)

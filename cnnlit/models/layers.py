@@ -161,7 +161,7 @@ class _ResponseNorm(torch.autograd.Function):
     def forward(
         a: Tensor, groups: int, size: int, alpha: float, beta: float, k: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        activity = torch.add(a.new_tensor(k), _neighbourhood(a.square(), groups, size), alpha=alpha)
+        activity = torch.add(a.new_full((), k), _neighbourhood(a.square(), groups, size), alpha=alpha)
         # The usual exponent 3/4 is two square roots, for which CPUs have instructions.
         power = activity.sqrt().mul_(activity).rsqrt_() if beta == 0.75 else activity**-beta
         return a * power, activity, power

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from cnnlit.parallel.processes import LAUNCHER
@@ -34,6 +35,12 @@ def leave_restart(trainer: Trainer) -> None:
     """
     trainer.fit_loop.restarting = False
     trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
+
+def count_averages_on_the_cpu(averaging: WeightAveraging) -> None:
+    """Keep the count of averaged steps where the CPU reads it: it does twice a step, and would wait for the device."""
+    mean: Any = averaging._average_model
+    mean.n_averaged = mean.n_averaged.cpu()
 
 
 def configure_with(module: LightningModule, configure: Callable[[], None]) -> None:

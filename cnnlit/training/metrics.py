@@ -11,9 +11,9 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 
 class TopKError(Metric):
-    """The fraction of images whose label is not among the k largest logits, float64.
+    """The fraction of images whose label is not among the k largest logits, float64 on the CPU.
 
-    Errors and images are counted as integers, so the fraction is exact.
+    Errors and images are counted as integers, so the fraction is exact; not every device has float64 (MPS).
 
     Args:
         k: how many guesses each image is given.
@@ -37,7 +37,7 @@ class TopKError(Metric):
         self.images += len(labels)
 
     def compute(self) -> Tensor:
-        return self.errors.double() / self.images
+        return self.errors.cpu().double() / self.images.cpu()
 
 
 def split_metrics(num_classes: int) -> MetricCollection:

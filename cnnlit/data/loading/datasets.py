@@ -16,6 +16,7 @@ from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import copies, copy, resample, show
+from cnnlit.data.transforms.to_device import sent
 
 Batch = tuple[Tensor, Tensor]
 
@@ -76,7 +77,7 @@ class ImagesInMemory(Dataset[Batch]):
         presented = self._of_epoch(epoch)
         pixels, labels, draws = self.images.pixels, self.images.labels, presented.draws
         indices = presentations % len(self)
-        here = indices.to(pixels.device)
+        here = sent(indices, pixels.device)
         if presented.images is not None:
             images = presented.images.index_select(0, here)
         elif presented.copied is not None:
@@ -87,7 +88,7 @@ class ImagesInMemory(Dataset[Batch]):
             windows = Windows(*(part.index_select(0, its) for part in presented.windows))
             images = resample(pixels.index_select(0, here), windows)
         if draws.shape[1]:
-            draws = draws.index_select(0, presentations).to(pixels.device)
+            draws = sent(draws.index_select(0, presentations), pixels.device)
         return ImageBatch(images, labels.index_select(0, here), draws, {})
 
     def _of_epoch(self, epoch: int) -> _Presented:
@@ -132,7 +133,7 @@ class DistortedImages(Dataset[Batch]):
 
     def __getitem__(self, batch: Presentations) -> Batch:
         epoch, presentations = batch
-        presentations = presentations.to(self.images.labels.device)
+        presentations = sent(presentations, self.images.labels.device)
         indices = presentations % len(self)
         pixels = self.images.pixels.index_select(0, indices)
         distorted = self.distortion(pixels, epoch, presentations, self.image_size)

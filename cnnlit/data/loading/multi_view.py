@@ -15,6 +15,7 @@ from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.evaluation_crops import Shifted, ViewPlan
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import resample, show
+from cnnlit.data.transforms.to_device import sent
 
 ViewGroup = tuple[Tensor, Tensor]
 """Views of one size, [M, 3, h, w], 0 to 255, uint8 or float32; and int64 [M], which of all views they are."""
@@ -50,7 +51,7 @@ class ViewsInMemory(Dataset[ViewBatch]):
 
     def __getitem__(self, batch: Presentations) -> ViewBatch:
         _, presentations = batch
-        indices = (presentations % len(self)).to(self.images.pixels.device)
+        indices = sent(presentations % len(self), self.images.pixels.device)
         chosen = self.images.subset(indices)
         return ViewBatch(self._resampled(chosen.pixels), chosen.labels, {})
 
@@ -68,7 +69,7 @@ class ViewsInMemory(Dataset[ViewBatch]):
             group = seen.setdefault(tuple(window.size[0].tolist()), [])
             group.append((resample(pixels, window), first + view))
         groups = (zip(*group, strict=True) for group in seen.values())
-        return [(torch.cat(images), torch.cat(views).to(pixels.device)) for images, views in groups]
+        return [(torch.cat(images), sent(torch.cat(views), pixels.device)) for images, views in groups]
 
 
 class ShiftedViews(Dataset[Any]):

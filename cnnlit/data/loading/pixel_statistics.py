@@ -30,9 +30,10 @@ def pixel_statistics(batches: Iterable[Tensor]) -> PixelStatistics:
     """
     total, products, count = torch.zeros(()), torch.zeros(()), 0
     for images in batches:
-        total = total + images.sum(dim=0, dtype=torch.float64).cpu()
-        colours = images.movedim(1, 0).flatten(1).double()  # [C, pixels]; sums of bytes are exact
-        products = products + (colours @ colours.T).cpu()
+        here = images.cpu()  # not every device has float64 (MPS), and this is done once
+        total = total + here.sum(dim=0, dtype=torch.float64)
+        colours = here.movedim(1, 0).flatten(1).double()  # [C, pixels]; sums of bytes are exact
+        products = products + colours @ colours.T
         count += len(images)
     if not count:
         raise UnreadableError("none of the training images that the mean image is computed from can be read")

@@ -7,6 +7,8 @@ import torch
 from annotated_types import Ge, Len
 from torch import Tensor
 
+from cnnlit.data.transforms.to_device import Kept
+
 Range = Annotated[Sequence[Annotated[float, Ge(0)]], Len(2, 2)]
 Normalization = Literal["mean_std", "mean_rgb", "mean_image", "lecun1998"]
 
@@ -70,15 +72,24 @@ class PCAColour:
         self.sigma = sigma
         self.statistics = statistics
         published = torch.tensor(EIGENVECTORS) * torch.tensor(EIGENVALUES) * 255
-        self.components: Tensor | None = published if statistics == "imagenet" else None
+        self._components = Kept(published) if statistics == "imagenet" else None
+        self._luma = Kept(torch.tensor([LUMA]))
+
+    @property
+    def components(self) -> Tensor | None:
+        return self._components.value if self._components else None
+
+    @components.setter
+    def components(self, components: Tensor | None) -> None:
+        self._components = None if components is None else Kept(components)
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
-        assert self.components is not None
+        assert self._components is not None
         # Uniform numbers come in steps of 2^-24 from 0, and ndtri(0) is infinite.
         normal = torch.special.ndtri(uniform.clamp(min=2**-25, max=1 - 2**-24))
-        components = self.components.to(images.device)
+        components = self._components.on(images.device)
         if len(components) > images.shape[1]:  # grey images: the shift of their luminance
-            components = components.new_tensor([LUMA]) @ components
+            components = self._luma.on(images.device) @ components
         shift: Tensor = self.sigma * normal[:, : components.shape[1]] @ components.T  # [N, C]
         return images.add_(shift[:, :, None, None])
 
@@ -128,12 +139,12 @@ class ColourJitter:
         for name, (low, high) in {"brightness": brightness, "contrast": contrast, "saturation": saturation}.items():
             if low > high:
                 raise ValueError(f"ColourJitter: {name}=[{low}, {high}] is no range [low, high]")
-        self.ranges = torch.tensor([brightness, contrast, saturation])
+        self._ranges = Kept(torch.tensor([brightness, contrast, saturation]))
+        self._orders = Kept(torch.tensor(self.ORDERS))
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
-        ranges = self.ranges.to(images.device)
+        ranges, orders = self._ranges.on(images.device), self._orders.on(images.device)
         factors = torch.lerp(ranges[:, 0], ranges[:, 1], uniform[:, :3])  # [N, 3]
-        orders = torch.tensor(self.ORDERS, device=images.device)
         order = orders[(uniform[:, 3] * len(self.ORDERS)).long().clamp(max=len(self.ORDERS) - 1)]  # [N, 3]
         for change in order.unbind(1):
             factor = factors.gather(1, change[:, None])[:, :, None, None]

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnnlit.data.transforms.geometry import Windows
+from cnnlit.data.transforms.to_device import sent
 
 
 def resample(images: Tensor, windows: Windows) -> Tensor:
@@ -28,11 +29,11 @@ def resample(images: Tensor, windows: Windows) -> Tensor:
     if height == images.shape[2] and width == images.shape[3] and _all_whole(windows.box, height, width):
         return images
     if copies(windows):
-        return _gather(images, windows.box.long().to(images.device), height, width)
+        return _gather(images, sent(windows.box.long(), images.device), height, width)
     parts = torch.cat([windows.box, windows.cut], dim=1)
     parts = parts[:1] if bool((parts == parts[0]).all()) else parts
     box, is_cut = parts[:, :4], bool(parts[:, 4].isfinite().any())
-    ends = parts.to(torch.float32).to(images.device)
+    ends = sent(parts.to(torch.float32), images.device)
     rows = _triangles(ends[:, 1::2], images.shape[2], height, _beyond(box[:, 1::2], images.shape[2], height), is_cut)
     columns = _triangles(ends[:, ::2], images.shape[3], width, _beyond(box[:, ::2], images.shape[3], width), is_cut)
     resized = torch.matmul(images.float().flatten(1, 2), columns.mT)  # [N, C * H, w]
@@ -63,8 +64,8 @@ def copy(images: Tensor, indices: Tensor, box: Tensor, height: int, width: int) 
         uint8 [M, C, height, width].
     """
     if images.device.type != "cpu":
-        chosen = images.index_select(0, indices.to(images.device))
-        return _gather(chosen, box.to(images.device), height, width)
+        chosen = images.index_select(0, sent(indices, images.device))
+        return _gather(chosen, sent(box, images.device), height, width)
     pixels, shown = images.numpy(), np.zeros((len(indices), images.shape[1], height, width), np.uint8)
     rows, columns = images.shape[2:]
     for place, (index, (left, top, right, bottom)) in enumerate(zip(indices.tolist(), box.tolist(), strict=True)):
