@@ -4,21 +4,25 @@ What can be configured is in conf/export.yaml; --help lists it.
 """
 
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
+from annotated_types import Ge, Le
 
 from cnnlit import config
 from cnnlit.experiment.settings import NetworkSettings
+from cnnlit.exports.web.shown_networks import check_network, check_shown
 from cnnlit.files import check_place
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from cnnlit.experiment.prediction import Predictor
+    from cnnlit.exports.web.web_page import HardImage, PageNetwork
 
-OWN = ("run=", "format=", "to=")
+OWN = ("run=", "format=", "to=", "beside=", "pictures=")
 """How the words of the command line begin that say nothing about the run."""
 
 ON_CARDS = ("command", "commit", "device", "seconds", "seed", "versions")
@@ -30,12 +34,19 @@ class ExportSettings(NetworkSettings):
     """What `python -m cnnlit.export` takes; see conf/export.yaml."""
 
     run: str | None
-    format: Literal["onnx", "torch_export", "safetensors"]
+    format: Literal["onnx", "torch_export", "safetensors", "web"]
     to: str | None
+    beside: str | None
+    pictures: Annotated[int, Ge(0), Le(60)]
 
     def check_typed(self) -> None:
         """See NetworkSettings."""
+        if self.format != "web" and (self.beside or self.pictures):
+            said = f"beside={self.beside}" if self.beside else f"pictures={self.pictures}"
+            raise ValueError(f"{said}: only a page shows that; say format=web, or leave it out")
         check_place(self.folder, "to")
+        if self.format == "web" and not self.run:
+            check_network(self.model)
         self.check_origin(self.run)
 
     @property
@@ -63,6 +74,8 @@ def export(settings: ExportSettings) -> None:
         folder = settings.folder
         require(settings.format)
         settings = settings.of_run_or_weights(settings.run, export, OWN)
+        if settings.format == "web":
+            check_shown(settings.model)
         from cnnlit.experiment.prediction import Predictor
 
         predictor = Predictor(settings, Path(settings.run) if settings.run else None)
@@ -89,7 +102,10 @@ def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> No
     image = (settings.data["in_channels"], side, side)
     name = NAMES[settings.format]
     about = _about(settings, predictor)
-    difference = write(network, image, settings.format, folder / name, about)
+    if settings.format == "web":
+        difference = _write_page(settings, predictor, about.get("results", {}), folder / name)
+    else:
+        difference = write(network, image, settings.format, folder / name, about)
     write_input(folder, datamodule.input_form(), image, predictor.class_names, datamodule.class_folders)
     facts = {
         "file": name,
@@ -105,6 +121,54 @@ def _write(settings: ExportSettings, predictor: "Predictor", folder: Path) -> No
         "recipe": yaml.safe_dump(settings.recipe, sort_keys=False).strip() if about else None,
     }
     write_whole(folder / "card.md", render_card(about.get("record", {}), about.get("results", {}), facts))
+
+
+def _write_page(settings: ExportSettings, predictor: "Predictor", results: dict[str, Any], path: Path) -> float:
+    from cnnlit.exports.web.web_page import PageNetwork, write_page
+
+    first = PageNetwork(
+        *(predictor.network, settings.model, settings.data, predictor.datamodule, predictor.class_names, results)
+    )
+    shown = [first, _beside(settings.beside, first)] if settings.beside else [first]
+    command = shlex.join(["python", "-m", "cnnlit.export", *config.overrides()])
+    return write_page(path, shown, _hardest(settings, predictor) if settings.pictures else [], command)
+
+
+def _beside(named: str, first: "PageNetwork") -> "PageNetwork":
+    """The network that `beside` names, as `cnnlit.load` does."""
+    from cnnlit.experiment.initial_weights import shipped, told_by
+    from cnnlit.experiment.trained_network import load
+    from cnnlit.exports.web.web_page import PageNetwork
+
+    other = load(named)
+    check_shown(other.config["model"])
+    if other.class_names != first.class_names:
+        raise ValueError(
+            f"beside={named}: its {len(other.class_names)} classes are not those of the network it is beside"
+        )
+    folder = Path(named)
+    results = _results(folder) if folder.is_dir() else told_by({"weights": str(shipped(named) or folder)})["results"]
+    return PageNetwork(
+        *(other.network, other.config["model"], other.config["data"], other.datamodule, other.class_names, results)
+    )
+
+
+def _hardest(settings: ExportSettings, predictor: "Predictor") -> list["HardImage"]:
+    """The images of the test whose class the network finds least probable."""
+    import torch
+
+    from cnnlit.exports.web.web_page import HardImage
+
+    data = settings.build_test_data()
+    data.prepare_data()
+    data.setup("test")
+    with torch.inference_mode():
+        parts = [(predictor.network(images).softmax(1), labels) for images, labels in data.test_dataloader()]
+    probable = torch.cat([each.gather(1, labels[:, None])[:, 0] for each, labels in parts])
+    labels = torch.cat([labels for _, labels in parts])
+    pixels, names = data.test_images, predictor.class_names
+    numbers = probable.argsort()[: settings.pictures].tolist()
+    return [HardImage(pixels[number], number, names[int(labels[number])]) for number in numbers]
 
 
 def _about(settings: ExportSettings, predictor: "Predictor") -> dict[str, Any]:

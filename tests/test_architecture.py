@@ -42,7 +42,7 @@ KNOWS = {
     "description": {"files"},
     "drawings": {"files"},
     "attribution": {"files", "drawings"},
-    "exports": {"files"},
+    "exports": {"files", "models", "data"},
     "projects": {"files"},
     "tracking": {"files", "runs"},
     "reports": {"files", "runs", "analysis", "inference", "description"},

@@ -49,6 +49,7 @@ class TrainedNetwork(nn.Module):
         network: itself.
         class_names: in the order of the logits.
         config: of its run, plain containers: model, data, recipe, seed.
+        datamodule: makes its input of images.
     """
 
     def __init__(self, predictor: Predictor, settings: NetworkSettings) -> None:
@@ -56,7 +57,7 @@ class TrainedNetwork(nn.Module):
         self.network = predictor.network
         self.class_names = predictor.class_names
         self.config = {key: getattr(settings, key) for key in ("model", "data", "recipe", "seed")}
-        self._data = predictor.datamodule
+        self.datamodule = predictor.datamodule
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -75,7 +76,7 @@ class TrainedNetwork(nn.Module):
         """
         device = next(self.network.parameters()).device
         several = images if isinstance(images, list | tuple) else [images]
-        inputs: Tensor = self._data.as_input([as_pixels(image) for image in several])
+        inputs: Tensor = self.datamodule.as_input([as_pixels(image) for image in several])
         return inputs.to(device)
 
     @torch.inference_mode()

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from cnnlit.exports.weights_file import write_weights
 
-Format = Literal["onnx", "torch_export", "safetensors"]
+Format = Literal["onnx", "torch_export", "safetensors", "web"]
 
 NAMES: dict[Format, str] = {
     "onnx": "network.onnx",
     "torch_export": "network.pt2",
     "safetensors": "network.safetensors",
+    "web": "network.html",
 }
 
 BATCHES = (2, 1, 3, 8)
@@ -52,7 +53,7 @@ def write(
     Args:
         network: float32, on the CPU; put in evaluation mode.
         image: shape of its images, [C, H, W].
-        format: of the file.
+        format: of the file; a page is written by cnnlit.exports.web.
         path: of the file.
         about: what a safetensors file says beside its weights, see weights_file.
 
@@ -76,10 +77,15 @@ def write(
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"format={format}: {type(network).__name__} cannot be exported: {reason}") from error
-    found = max(_difference(network, answers, image, size) for size in BATCHES)
+    found = difference(network, answers, image)
     if found > TOLERANCE:
         raise ValueError(f"format={format}: the file's answers differ from the network's by {found:.1e} of the largest")
     return found
+
+
+def difference(network: nn.Module, answers: Answers, image: tuple[int, ...]) -> float:
+    """The largest difference of answers from a network's own logits on random images, relative as in TOLERANCE."""
+    return max(_difference(network, answers, image, size) for size in BATCHES)
 
 
 @torch.no_grad()

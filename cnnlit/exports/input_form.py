@@ -44,14 +44,14 @@ def write_input(
 
 def _scale(folder: Path, multiply: Tensor, add: Tensor) -> dict[str, Any]:
     formula = "pixel * multiply + add, with pixels from 0 to 255"
-    constants = [_each_channel(multiply), _each_channel(add)]
+    constants = [each_channel(multiply), each_channel(add)]
     if None not in constants:
         return {"formula": formula, "multiply": constants[0], "add": constants[1]}
     np.savez(folder / CONSTANTS, multiply=multiply.numpy(), add=add.numpy())
     return {"formula": formula, "constants": f"{CONSTANTS}: multiply, add, float32 [C, H, W]"}
 
 
-def _each_channel(constants: Tensor) -> list[float] | None:
+def each_channel(constants: Tensor) -> list[float] | None:
     """One number for each channel, if it is the same at all pixels."""
     flat = constants.flatten(1)
     same = (flat.amax(1) - flat.amin(1)).max() <= LIKE * flat.abs().max().clamp(min=1)

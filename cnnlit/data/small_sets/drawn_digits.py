@@ -29,6 +29,9 @@ VIEWS = (
 )  # fmt: skip
 """Degrees of rotation, pixels of shift along both axes, scale and degrees of shear, which leave a digit what it is."""
 
+CLEAR = 0.25
+"""The least ink, from 0 to 1, that a digit's box is drawn around."""
+
 STROKE = (1.9, 3.6)
 """Widths of strokes in MNIST's box, in pixels; those of other pens are brought into this range."""
 
@@ -205,12 +208,16 @@ def _in_box(ink: Ink, mask: NDArray[np.bool_]) -> Tensor:
     width = 4 * float(ndimage.distance_transform_edt(mask)[mask].mean()) * INK_BOX / longest
     full = float(np.percentile(ink[mask], 75))
     own = np.where(ndimage.binary_dilation(mask, iterations=2), np.clip(ink / full, 0, 1), 0)
-    own = _as_wide(own, (min(max(width, STROKE[0]), STROKE[1]) - width) * longest / INK_BOX)
-    return _centred(_scaled(_cropped(own)))
+    usual = _as_wide(own, (min(max(width, STROKE[0]), STROKE[1]) - width) * longest / INK_BOX)
+    return _centred(_scaled(_cropped(usual if _is_clear(usual) else own)))  # a dot has no stroke to be narrowed
+
+
+def _is_clear(ink: Any) -> bool:
+    return bool((ink > CLEAR).any())
 
 
 def _cropped(ink: Any) -> Any:
-    rows, columns = np.nonzero(ink > 0.25)
+    rows, columns = np.nonzero(ink > CLEAR)
     return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 

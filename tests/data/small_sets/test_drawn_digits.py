@@ -96,3 +96,9 @@ def test_the_digits_of_another_set_are_known() -> None:
     answers = load("CompactNet.MNIST").predict(pictures, top=1)
     right = [answer.name == str(label) for answer, label in zip(answers, digits.target[::20], strict=True)]
     assert sum(right) > 0.85 * len(right)
+
+
+def test_a_dot_is_a_drawing_whose_stroke_is_not_narrowed_away() -> None:
+    sheet = torch.full((3, 112, 112), 255, dtype=torch.uint8)
+    sheet[:, 50:58, 50:58] = 0
+    assert find_drawing(sheet).digit.max() == 255
