@@ -21,6 +21,7 @@ BENCHMARKS = (
     "distortions",
     "photographs",
     "prepared",
+    "shards",
     "cifar_epoch",
     "lenet5_epoch",
     "training_step",

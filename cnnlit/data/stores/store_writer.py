@@ -19,6 +19,7 @@ import cnnlit
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError, num_cores
 from cnnlit.data.loading.image_set import ImageSet
 from cnnlit.data.loading.threads import in_order
+from cnnlit.data.remote.remote_writing import begin, deliver, place_of, shown_place
 from cnnlit.data.sources.folders import Listing
 from cnnlit.data.stores import store
 from cnnlit.data.stores.store import COMPLETE, FORMAT
@@ -33,7 +34,7 @@ from cnnlit.data.stores.store_folder import (
 from cnnlit.data.stores.store_shares import StoreShare, all_shards, at_work, missing_shards, splits_of, working
 from cnnlit.data.transforms.geometry import CenterCrop, Geometry, ShorterSide, Windows
 from cnnlit.data.transforms.resampling import show
-from cnnlit.files import in_bytes, progress, refuse_address
+from cnnlit.files import in_bytes, progress
 
 SAMPLE = 64
 """Images that the size and the fidelity of a store are estimated from."""
@@ -72,7 +73,7 @@ class Preparation:
     (Krizhevsky et al. 2012, Sec. 2). Smaller images are enlarged, as there.
 
     Args:
-        to: the folder of the store; a half-made store is completed.
+        to: the folder of the store, or an address; a half-made store is completed.
         encoding: see above.
         side: shorter side of the stored images, in pixels.
         quality: of the JPEG.
@@ -100,8 +101,7 @@ class Preparation:
     ) -> None:
         if to is None:
             raise ValueError("prepare.to=FOLDER must say where the prepared images go")
-        refuse_address("prepare.to", to)
-        self.folder = Path(to)
+        self.to, self.folder = to, place_of(to, by_hand=bool(shard or verify or replace_damaged))
         self.encoding = encoding
         self.side = side
         self.quality = quality
@@ -125,6 +125,7 @@ class Preparation:
             ValueError: for an image that cannot be read, and for a folder that holds something else.
             OSError: if the disk is too small.
         """
+        begin(self.to, self.folder)
         if self.replace_damaged and not (self.folder / COMPLETE).is_file():
             raise ValueError(f"prepare.replace_damaged=true: {self.folder} is no complete store; leave it out")
         settings = self._settings(listing)
@@ -138,7 +139,9 @@ class Preparation:
                 self._complete(listing, settings, sample)
         replaced = self._replace(listing) if self.replace_damaged and was_there else []
         num_verified = store.verify(self.folder) if self.verify else None
-        return PreparedStore(self.folder, store.read_about(self.folder), was_there, num_verified, replaced)
+        about = store.read_about(self.folder)
+        deliver(self.to, self.folder)
+        return PreparedStore(shown_place(self.to), about, was_there, num_verified, replaced)
 
     def _settings(self, listing: Listing) -> dict[str, Any]:
         """What determines every byte of the store, apart from the content of the images."""

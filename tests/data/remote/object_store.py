@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 BUCKET = "pictures"
+SECRET = "hidden-key-of-the-bucket"
+KINDS = ("tar", "parquet", "store", "raw")
 
 
 class Proxy(ThreadingHTTPServer):

@@ -157,9 +157,7 @@ def test_runs_of_0_1_0_go_on_with_the_images_that_they_saw(many_kinds: Path) -> 
     assert direct == sorted(f"cat/{place}.{SUFFIXES[place]}".encode() for place in seen if place % 2 == 0)
 
 
-@pytest.mark.parametrize(
-    "words", [("predict", "images=s3://bucket/pictures"), ("prepare", "prepare.to=s3://bucket/out")]
-)
+@pytest.mark.parametrize("words", [("predict", "images=s3://bucket/pictures")])
 def test_an_address_is_refused_where_a_folder_is_expected(tmp_path: Path, words: tuple[str, str]) -> None:
     outcome = here(tmp_path, *words)
     assert outcome.returncode == 2

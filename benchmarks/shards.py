@@ -1,0 +1,185 @@
+"""Photographs from tar shards, parquet files and an object store, beside the same photographs in class folders.
+
+Whole loaders on one core, with one worker (a thread), in batches of 64, AlexNet's transform; the files are in the page
+cache. The object store is moto's S3 server on this machine, behind a proxy that answers every request 50 ms later, in a
+process of its own; what it costs is not the loader's, so its ratio is that of wall time, with both cores. An index is
+built of so many members: 32 shards of 40,000 images with their classes, of a pixel each.
+"""
+
+import io
+import multiprocessing
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.photographs import ALEXNET, BATCH, SIDE, one_core, photographs, threaded
+from benchmarks.timing import Claim, Clock, interleaved, ratio, seconds
+from cnnlit.data.loading.batch_sampler import BatchSampler
+from cnnlit.data.loading.datasets import DecodedImages
+from cnnlit.data.loading.image_set import ImageSet, blocks_of
+from cnnlit.data.loading.read_ahead import ReadAhead
+from cnnlit.data.loading.threads import ThreadLoader
+from cnnlit.data.remote.remote_sets import find_remote
+from cnnlit.data.sources.layouts import find_images
+from cnnlit.data.transforms.augmentation import Augmentation
+from cnnlit.data.transforms.colours import Normalize
+from cnnlit.parallel.devices import keep_freed_memory
+
+ROUNDS, PASSES = 5, 2
+IN_SHARD, IN_GROUP = 110, 20
+LATENCY_SECONDS = 0.05
+SHARDS, MEMBERS = 32, 80_000
+
+
+def measure(root: str) -> list[Claim]:
+    """The claims on the photographs of imagenet-sample below `root`."""
+    keep_freed_memory()
+    files = photographs(Path(root) / "imagenet-sample")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        _write_tar(files, folder / "tar")
+        _write_parquet(files, folder / "parquet")
+        sets = {"folders": files, **{name: find_images(folder / name).train for name in ("tar", "parquet")}}
+        with one_core():
+            costs = interleaved({name: _loading(images) for name, images in sets.items()}, ROUNDS)
+        claims = [
+            ratio("class folders / tar shards", costs, "folders", "tar", bound=0.95, at_most=False),
+            ratio("class folders / parquet files", costs, "folders", "parquet", bound=0.9, at_most=False),
+            *(seconds(f"  {name}, per image", costs, name, per=len(files) * PASSES / 1000, unit="ms") for name in sets),
+        ]
+        return [*claims, *_far(folder / "tar", sets["tar"]), *_index(folder / "many")]
+
+
+def _loading(images: ImageSet, ahead: bool = False) -> Any:
+    augmentation = Augmentation(ALEXNET, image_size=SIDE, normalize=Normalize("mean_std"), seed=0)
+    batches: Any = BatchSampler(len(images), BATCH, order="fresh", passes_per_epoch=PASSES, blocks=blocks_of(images))
+    dataset = DecodedImages(images, augmentation)
+    if not ahead:
+        return threaded(dataset, batches)
+    loader = ThreadLoader(dataset, ReadAhead(batches, 1), num_threads=1, pin_memory=False)
+
+    def measured() -> Any:
+        clock = Clock()
+        clock.start()
+        sum(len(batch.labels) for batch in loader)
+        return clock.stop()
+
+    return measured
+
+
+def _far(tar: Path, near: ImageSet) -> list[Claim]:
+    """The same shards from an object store that takes its time."""
+    with _served(tar) as address:
+        far = find_remote(address).train
+        costs = interleaved({"near": _loading(near, True), "far": _loading(far, True)}, 3)
+    found = ratio("tar shards / the same in S3, 50 ms away", costs, "near", "far", bound=None, at_most=False)
+    walls = [a.wall / b.wall for a, b in zip(costs["near"], costs["far"], strict=True)]
+    return [
+        found._replace(value=found.by_the_clock, bound=0.9, spread=(min(walls), max(walls))),
+        seconds("  from S3, per image", costs, "far", per=len(near) * PASSES / 1000, unit="ms"),
+    ]
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """The address of a folder in a bucket of a server in another process."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(str(folder), theirs), daemon=True)
+    process.start()
+    before = dict(os.environ)
+    os.environ |= _account(ours.recv()) | {"XDG_CACHE_HOME": str(folder.parent / "cache")}
+    try:
+        yield "s3://benchmark/tar"
+    finally:
+        os.environ.clear()
+        os.environ |= before
+        process.kill()
+
+
+def _account(url: str) -> dict[str, str]:
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+    return {"AWS_ENDPOINT_URL": url, **keys}
+
+
+def _serve(folder: str, said: Any) -> None:
+    """A bucket with the files of a folder, whose server answers LATENCY_SECONDS later."""
+    import time
+
+    import s3fs
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    inner: Any = DomainDispatcherApplication(create_backend_app)
+    late = False
+
+    def answer(environ: Any, start: Any) -> Any:
+        if late:
+            time.sleep(LATENCY_SECONDS)
+        return inner(environ, start)
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    url = f"http://127.0.0.1:{server.port}"
+    os.environ |= _account(url)
+    import threading
+
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    files = s3fs.S3FileSystem()
+    files.mkdir("benchmark")
+    for path in sorted(Path(folder).glob("*.tar")):
+        files.put_file(str(path), f"benchmark/tar/{path.name}")
+    late = True
+    said.send(url)
+    threading.Event().wait()
+
+
+def _index(folder: Path) -> list[Claim]:
+    """How fast an index is built, and how much of it a process that maps it holds by itself."""
+    folder.mkdir()
+    first = folder / "train-0000.tar"
+    sizes = {"cls": 1, "jpg": 600}
+    members = {f"{number:06d}.{end}": b"7" * size for number in range(MEMBERS // 2) for end, size in sizes.items()}
+    _tar(first, members)
+    for number in range(1, SHARDS):
+        os.link(first, folder / f"train-{number:04d}.tar")
+    clock = Clock()
+    clock.start()
+    images = find_images(folder).train
+    cost = clock.stop()
+    count = SHARDS * MEMBERS
+    assert len(images) == count / 2
+    built = count / cost.cpu
+    what = f"index of {count / 2e6:.2f} million images, members a second"
+    return [Claim(what, built, 1e5, False, "", count / cost.wall, (built, built))]
+
+
+def _write_tar(files: Any, folder: Path) -> None:
+    folder.mkdir()
+    for number, first in enumerate(range(0, len(files), IN_SHARD)):
+        chosen = range(first, min(first + IN_SHARD, len(files)))
+        contents = {f"{index:06d}.jpg": Path(files.path(index)).read_bytes() for index in chosen}
+        labels = {f"{index:06d}.cls": str(int(files.labels[index])).encode() for index in chosen}
+        _tar(folder / f"train-{number:04d}.tar", dict(sorted({**contents, **labels}.items())))
+
+
+def _tar(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def _write_parquet(files: Any, folder: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder.mkdir()
+    images = [{"bytes": Path(files.path(index)).read_bytes(), "path": None} for index in range(len(files))]
+    table = pa.table({"image": images, "label": np.asarray(files.labels)})
+    parquet.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=IN_GROUP)
