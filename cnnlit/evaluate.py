@@ -5,6 +5,7 @@ What can be configured is in conf/evaluate.yaml and the groups that it names; --
 
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +72,8 @@ def evaluate(settings: EvaluateSettings) -> None:
         _note_remarks(trainer, remarks)
         began = time.perf_counter()
         # What an image or the network refuses on the way is the user's to know too.
-        trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+        with _reading(module, checkpoint):
+            trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:
         record = _record(settings, module, datamodule, remarks, seconds)
@@ -139,6 +141,15 @@ def _set_up(settings: EvaluateSettings, datamodule: "ResumableData", checkpoint:
     if others and not datamodule.known_classes:
         return ["it is not known which classes the network was trained on: labels go by the places of the classes"]
     return [] if others or not changed else [f"the images are no longer those that run={run} began with: {changed}"]
+
+
+def _reading(module: "ImageClassification", checkpoint: str | None) -> AbstractContextManager[None]:
+    """Refuse a checkpoint that does not hold the network; within, what else it lacks is said in one line."""
+    from cnnlit.runs.checkpoint_io import TO_TEST, check_fits, saying_what_lacks
+
+    if checkpoint:
+        check_fits(Path(checkpoint), module.state_dict(), TO_TEST)
+    return saying_what_lacks(Path(checkpoint) if checkpoint else None)
 
 
 def _note_remarks(trainer: "Trainer", remarks: list[str]) -> None:

@@ -18,6 +18,7 @@ from cnnlit.experiment.settings import TrainSettings
 from cnnlit.files import UnwritableError
 from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
+from cnnlit.runs.checkpoint_io import TO_RESUME, check_fits, saying_what_lacks
 from cnnlit.runs.folder import Run, RunError
 from cnnlit.runs.metrics_file import MetricsFile
 from cnnlit.runs.reading import checkpoint_of, read_metrics
@@ -127,7 +128,10 @@ def _trackers(run: Run, node: Node) -> "list[Logger]":
 def _fit(run: Run, assembly: Assembly) -> float | None:
     """Train from the last checkpoint, if there is one, to the end; the validation error of the network to be tested."""
     module, datamodule, trainer = assembly
-    trainer.fit(module, datamodule=datamodule, ckpt_path=run.sound_checkpoint(), weights_only=True)
+    if checkpoint := run.sound_checkpoint():
+        check_fits(checkpoint, module.state_dict(), TO_RESUME)
+    with saying_what_lacks(checkpoint):
+        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     measured = trainer.callback_metrics
     if trainer.world_size > 1:
         run.record["exchanged_bytes_per_step"] = trainer.strategy.exchanged()  # type: ignore[attr-defined]  # ours

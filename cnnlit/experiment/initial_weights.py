@@ -92,6 +92,7 @@ def load(network: "nn.Module", model: Node, num_classes: int | None, data: Node)
     path = file_of(model)
     source = read(path, said) if path else Source(_published_by_torchvision(model), {}, {})
     _check_scale(said, source.config, data)
+    said += _version(path) if path else ""
     fill(network, source.state, said, heads_of(network, source.state, num_classes), exactly=True)
 
 
@@ -114,7 +115,7 @@ def read(path: Path, said: str) -> Source:
     state = content.get("state_dict", content)
     tensors = {key: value for key, value in state.items() if hasattr(value, "shape")} if isinstance(state, dict) else {}
     if not tensors:
-        raise ValueError(f"{said}: {path} holds no weights")
+        raise ValueError(f"{said}: {path}{_version(path)} holds no weights")
     config = content.get("config")
     of_data = (each for each in content.values() if isinstance(each, dict) and "class_names" in each)
     return Source(_without_prefix(tensors), config if isinstance(config, dict) else {}, next(of_data, {}))
@@ -156,6 +157,14 @@ def told_by(model: Node) -> dict[str, Any]:
     except Exception as error:  # damaged files make safetensors raise all sorts of errors
         raise ValueError(_unreadable(f"model.weights={model['weights']}", path, error)) from None
     return about | {"config": update_config(about["config"])} if about else {}
+
+
+def _version(path: Path) -> str:
+    """Which version wrote the weights of a run, for a message; empty if that is not known."""
+    from cnnlit.runs.checkpoint_io import written_by
+
+    by = written_by(path / "checkpoints" / "last.ckpt" if path.is_dir() else path)
+    return f" ({by})" if by else ""
 
 
 def _unreadable(said: str, path: Path, error: Exception) -> str:

@@ -18,7 +18,7 @@ from cnnlit.experiment.initial_weights import classes_of
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.files import progress
 from cnnlit.parallel.trainer import print_note
-from cnnlit.runs.checkpoint_io import read_checkpoint
+from cnnlit.runs.checkpoint_io import TO_TEST, check_fits, read_checkpoint, saying_what_lacks
 from cnnlit.runs.reading import BEST, checkpoint_of, network_of
 from cnnlit.training.protocol import EvaluationProtocol
 
@@ -98,7 +98,10 @@ class Predictor:
         self.data_state: dict[str, Any] = {}
         if run:
             checkpoint = checkpoint_of(run)
-            self._load(read_checkpoint(checkpoint))
+            own = self.network.state_dict()
+            check_fits(checkpoint, [f"model.{name}" for name in own], [*TO_TEST, type(self.datamodule).__qualname__])
+            with saying_what_lacks(checkpoint):
+                self._load(read_checkpoint(checkpoint))
             if checkpoint.name == BEST:
                 print_note(f"run={run}: {network_of(run)}")
         self.network.eval()
