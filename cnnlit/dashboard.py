@@ -5,12 +5,14 @@ Its keys are in conf/dashboard.yaml; --help lists them.
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Literal
 
 from cnnlit import config
+from cnnlit.config.signatures import read_signature
 from cnnlit.experiment.settings import TrainSettings
 
 
@@ -58,6 +60,17 @@ def _check_keys(by: Iterable[str]) -> None:
             close = difflib.get_close_matches(group, known, n=1)
             hint = f"did you mean {close[0]}{dot}{rest}?" if close else f"it begins with one of {', '.join(known)}"
             raise ValueError(f"by={key}: no run has such a key; {hint}")
+        ours = _keys_of(group) if rest.isidentifier() else {rest}
+        # A network of one's own has keys of its own, which only its runs tell.
+        if near := rest not in ours and difflib.get_close_matches(rest, ours, n=1, cutoff=0.9):
+            raise ValueError(f"by={key}: no run has such a key; did you mean {group}.{near[0]}?")
+
+
+def _keys_of(group: str) -> set[str]:
+    """What the classes take that can be chosen of a group."""
+    files = "".join(path.read_text(encoding="utf-8") for path in (config.conf_dir() / group).glob("*.yaml"))
+    targets = re.findall(r"^_target_: (\S+)", files, re.MULTILINE)
+    return {name for target in targets for name in read_signature(target) or {}}
 
 
 command = config.entry_point(dashboard)

@@ -53,11 +53,6 @@ def describe(
     conf/describe.yaml says what each key is for.
     """
     with config.refusing():
-        if to:
-            _check_file(to, format)
-        for key, place in (("to", to), ("picture", picture)):
-            if place:
-                check_place(Path(place), key)
         one = replace(_described(_title(), model, data, detail), training=_training())
         other = _described(against, *_composed(against), detail) if against else None
         if picture:
@@ -159,7 +154,18 @@ def _title() -> str:
     return " ".join([config.choice("model"), *changed])
 
 
-def _composed(against: str) -> tuple[Node, Node]:
+def check_typed(*, against: str | None, to: str | None, picture: str | None, format: Format, **_: object) -> None:  # noqa: A002
+    """Refuse places that cannot be written and another model that there is not, before PyTorch is imported for it."""
+    if to:
+        _check_file(to, format)
+    for key, place in (("to", to), ("picture", picture)):
+        if place:
+            check_place(Path(place), key)
+    if against:
+        _composed(against, by_source=True)
+
+
+def _composed(against: str, *, by_source: bool = False) -> tuple[Node, Node]:
     """The model and the data of another command line: this one's data, changed as `against` says."""
     first, *others = against.split()
     if "=" in first:  # the same model, changed
@@ -168,11 +174,11 @@ def _composed(against: str) -> tuple[Node, Node]:
     else:
         kept = [word for word in config.overrides() if word.startswith(("data", "recipe"))]
         line = [*kept, f"model={first}", *others]
-    composed = config.compose_again(describe, line)
+    composed = config.compose_again(describe, line, by_source=by_source)
     return composed["model"], composed["data"]
 
 
-command = config.entry_point(describe)
+command = config.entry_point(describe, typed=check_typed)
 
 
 def main() -> None:

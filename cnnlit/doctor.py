@@ -12,6 +12,7 @@ from annotated_types import Ge
 
 from cnnlit import config
 from cnnlit.config import Node, Values
+from cnnlit.data.sources.found_files import check_root
 
 
 def doctor(
@@ -45,6 +46,11 @@ def doctor(
         print_page(shown, Console())
 
 
+def check_typed(*, data: Node, **_: object) -> None:
+    """Refuse a root that is no folder, before PyTorch is imported for it."""
+    check_root(data, config.overrides())
+
+
 def _machine() -> dict[str, Any]:
     from cnnlit.data.loading.decoding import num_cores
     from cnnlit.description.machine import describe_machine
@@ -53,7 +59,7 @@ def _machine() -> dict[str, Any]:
     return describe_machine(cores=num_cores(), folder=Path.cwd(), login=login())
 
 
-main = config.entry_point(doctor)
+main = config.entry_point(doctor, typed=check_typed)
 
 if __name__ == "__main__":
     main()

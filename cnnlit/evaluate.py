@@ -17,6 +17,7 @@ from cnnlit import config
 from cnnlit.config import Node
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.files import check_place
+from cnnlit.parallel.trainer_arguments import check_words
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning import Trainer
@@ -44,6 +45,7 @@ class EvaluateSettings(NetworkSettings):
 
     def check_typed(self) -> None:
         """See NetworkSettings."""
+        check_words(self.trainer)
         self.check_origin(self.run)
         if self.folder:
             check_place(self.folder, "output")

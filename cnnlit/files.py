@@ -1,7 +1,6 @@
 """The ground floor: files that are written whole or not at all, locks, progress bars."""
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -10,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
+
+from cnnlit.systems import lock, sync_folder
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def writing(path: Path, *, previous: Path | None = None, size: int | None = None
             if previous is not None and path.exists():
                 _keep(path, previous)
             os.replace(aside, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
@@ -186,15 +187,6 @@ def _keep(path: Path, previous: Path) -> None:
         os.replace(path, previous)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Let a new name outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _is_about(error: OSError, path: Path) -> bool:
     """Whether an error is of writing this file, and not of reading another for its content."""
     place = Path(error.filename or path)
@@ -246,7 +238,7 @@ class Lock:
     def _granted(file: IO[bytes]) -> bool:
         for _ in range(ATTEMPTS):
             try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file)
             except (BlockingIOError, PermissionError):
                 time.sleep(PAUSE_SECONDS)
             except OSError:  # this file system has no locks
@@ -269,7 +261,7 @@ def is_locked(folder: Path) -> bool | None:
     """
     try:
         with (folder / LOCK).open("rb") as file:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock(file, shared=True)
     except (BlockingIOError, PermissionError):
         return True
     except OSError:  # there is no such file, or the file system has no locks

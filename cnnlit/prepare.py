@@ -9,6 +9,7 @@ from annotated_types import Ge
 
 from cnnlit import config
 from cnnlit.config import Node, Values
+from cnnlit.data.sources.found_files import check_root
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from cnnlit.data.stores.store_writer import PreparedStore
@@ -38,6 +39,11 @@ def prepare(*, data: Node, recipe: Values, prepare: Node, seed: Annotated[int, G
     console = Console(soft_wrap=True, highlight=False)
     for line in _report(store):
         console.print(line)
+
+
+def check_typed(*, data: Node, **_: object) -> None:
+    """Refuse a root that is no folder, before PyTorch is imported for it."""
+    check_root(data, config.overrides())
 
 
 def _report(store: "PreparedStore") -> list[str]:
@@ -75,7 +81,7 @@ def _report(store: "PreparedStore") -> list[str]:
     return [*lines, f"Train on them with data.root={store.folder}"]
 
 
-main = config.entry_point(prepare)
+main = config.entry_point(prepare, typed=check_typed)
 
 if __name__ == "__main__":
     main()

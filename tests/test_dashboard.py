@@ -165,7 +165,7 @@ def test_a_dashboard_is_saved_and_saved_again_in_its_own_place(server, tmp_path)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["project=me/cnnlit", "by=model.poling"], "by=model.poling: no run has it; did you mean model.pooling?"),
+        (["project=me/cnnlit", "by=model.pollin"], "by=model.pollin: no run has it; did you mean model.pooling?"),
         (["project=me/other"], "project=me/other: W&B knows no such project"),
     ],
     ids=["key", "project"],

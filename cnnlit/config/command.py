@@ -2,7 +2,6 @@
 
 import functools
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from cnnlit.config.schema import check, check_source, settings_of
 from cnnlit.config.signatures import name_of
 from cnnlit.config.typed_words import PLAIN, as_hydra_reads, quoted, refuse_misread
 from cnnlit.files import why_unwritable
+from cnnlit.systems import is_unread
 
 HELP, VERSION, CONFIG = ("--help", "-h"), "--version", "--config"
 """Words that ask about a command."""
@@ -65,13 +65,17 @@ class _Composing:
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
-def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = None) -> Callable[[], None]:
+def entry_point(
+    function: Callable[..., Any], *, jobs: SeparateJobs | None = None, typed: Callable[..., None] | None = None
+) -> Callable[[], None]:
     """The entry point of a command: composes conf/<name>.yaml, checks it, and calls the function with it.
 
     Args:
         function: a command, named like its configuration file. It takes the keys of that file as keyword-only
             annotated arguments, or as the fields of a dataclass that is its one argument.
         jobs: how the jobs of its sweeps run; None for Hydra's way, one after the other in this process.
+        typed: is called with the same keys, and refuses what can be told of them before anything is imported that takes
+            seconds; None for the `check_typed` of a dataclass.
     """
     is_job = False
     wanted = _Composing.traceback_wanted  # travels with the task to the processes of other launchers
@@ -87,7 +91,7 @@ def entry_point(function: Callable[..., Any], *, jobs: SeparateJobs | None = Non
             if jobs and HydraConfig.get().mode == RunMode.MULTIRUN:
                 return jobs.run(function, node)
             check_source(node, name_of(settings_of(function)))
-            _check_typed(function, node)
+            _check_typed(typed, function, node)
             with _a_word_meanwhile():
                 unchecked = check(node, function)
         if "LOCAL_RANK" not in os.environ:
@@ -144,10 +148,12 @@ def _a_word_meanwhile() -> Iterator[None]:
             print(end=ERASE_LINE, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _check_typed(function: Callable[..., Any], node: Node) -> None:
-    """Let a command's settings refuse what can be told before anything that takes seconds is imported."""
+def _check_typed(typed: Callable[..., None] | None, function: Callable[..., Any], node: Node) -> None:
+    """Let a command, or its settings, refuse what can be told before anything that takes seconds is imported."""
     settings = settings_of(function)
-    if hasattr(settings, "check_typed"):
+    if typed:
+        typed(**node)
+    elif hasattr(settings, "check_typed"):
         settings(**node).check_typed()
 
 
@@ -260,9 +266,7 @@ def _ending_unread() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        reader = select.poll()
-        reader.register(sys.stdout, 0)
-        if not reader.poll(0):  # another pipe broke, such as that of a worker
+        if not is_unread(sys.stdout):  # another pipe broke, such as that of a worker
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes the rest when it exits
         sys.exit(SIGPIPE_EXIT_CODE)

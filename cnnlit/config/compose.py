@@ -19,7 +19,8 @@ from yaml import YAMLError
 from cnnlit.config.hydra_internals import instantiate, register_resolver, searching
 from cnnlit.config.nodes import Node
 from cnnlit.config.plain_modules import adapted
-from cnnlit.config.schema import check, named, nearest, options_of, with_new_targets
+from cnnlit.config.schema import below, check, check_source, named, nearest, options_of, settings_of, with_new_targets
+from cnnlit.config.signatures import name_of, read_signature
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
@@ -90,12 +91,13 @@ def command_words() -> list[str]:
     return [*overrides(), *(["--config-dir", own] if own else [])]
 
 
-def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
+def compose_again(function: Callable[..., Any], line: list[str], *, by_source: bool = False) -> Node:
     """What a command would be given by another command line, checked.
 
     Args:
         function: the command.
         line: overrides, and maybe `--config-dir`, which is searched instead of this command's own.
+        by_source: whether to check only what is told without importing what is named, see check_source.
 
     Raises:
         ValueError: one line about what is wrong with them.
@@ -107,7 +109,9 @@ def compose_again(function: Callable[..., Any], line: list[str]) -> Node:
             node = container(hydra.compose(function.__name__, words), words)
         except COMPOSITION_ERRORS as error:
             raise ValueError(composition_message(error, function.__name__, line)) from None
-    check(node, function)
+    check_source(node, name_of(settings_of(function)))
+    if not by_source:
+        check(node, function)
     return node
 
 
@@ -217,12 +221,33 @@ def _nearest_key(key: str, name: str, line: Sequence[str]) -> str:
     here = nullcontext() if at_work else searching(conf_dir(), own)
     with suppress(Exception), here:
         composed: Node = OmegaConf.to_container(hydra.compose(name, overrides=chosen))  # type: ignore[assignment]
-        known = list(paths(composed))
-        last = {path.rpartition(".")[2]: path for path in known}
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-        leaf = difflib.get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.7)
-        return f"; did you mean {close[0] if close else last[leaf[0]]}?" if close or leaf else ""
+        return _nearest_in(key, composed)
     return ""
+
+
+def _nearest_in(key: str, composed: Node) -> str:
+    """How to say a key that a configuration does not have."""
+    above, _, leaf = key.rpartition(".")
+    known = {path: below(composed, path) for path in paths(composed) if not f"{key}.".startswith(f"{path}.")}
+    # Of two that are called alike, the one that is set by itself: the other follows from it.
+    by_themselves = sorted(known, key=lambda path: not str(known[path]).startswith("${"))
+    beside = {path.rpartition(".")[2]: path for path in known if path.rpartition(".")[0] == above}
+    anywhere = {path.rpartition(".")[2]: path for path in by_themselves}
+    for called in ({leaf: anywhere[leaf]} if leaf in anywhere else {}, beside, anywhere):
+        if near := difflib.get_close_matches(leaf, called, n=1, cutoff=0.7):
+            return f"; did you mean {called[near[0]]}?"
+    return _nearest_below(key, below(composed, above) if above else None)
+
+
+def _nearest_below(key: str, node: Any) -> str:
+    """How to say a key of a node that has no such key, from its own and the arguments of its target."""
+    if not isinstance(node, dict):
+        return ""
+    above, _, leaf = key.rpartition(".")
+    addable = set(read_signature(str(node.get("_target_"))) or {}) - set(node)
+    if near := difflib.get_close_matches(leaf, addable, n=1, cutoff=0.7):
+        return f"; +{above}.{near[0]}=<value> adds {'it' if near[0] == leaf else 'that one'}"
+    return f"; there is {', '.join(each for each in node if not each.startswith('_'))}"
 
 
 def paths(node: Node, above: str = "") -> Iterator[str]:

@@ -79,6 +79,7 @@ def check_source(node: Node, target: str, path: str = "", *, also: Mapping[str, 
     known = {name: each.annotation for name, each in (signature or {}).items()} | dict(also or {})
     for name, value, annotation in _options_in(node, known, path, takes_any=signature is None):
         if _is_node(value) and annotation != Values:
+            _refuse_replaced(value, annotation, name)
             check_source(value, value["_target_"], name, also=_also(annotation))
         elif isinstance(value, list) and any(map(_is_node, value)):
             for number, each in enumerate(value):
@@ -263,8 +264,8 @@ def named(target: str) -> Callable[..., Any]:
 
 
 def _reason(error: Any, annotation: Any, value: Any) -> str:
-    details = error.errors()
-    if any(each["type"] == "needs_python_object" for each in details):
+    details = [each for each in error.errors() if each["type"] != "needs_python_object"]
+    if not details:
         return "must be keys with a _target_"
     choices = list(dict.fromkeys(str(each) for each in _choices(annotation)))
     others = dict.fromkeys(

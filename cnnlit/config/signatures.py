@@ -1,4 +1,4 @@
-"""Signatures of our own classes, read from their source: importing them imports torch, and that takes seconds.
+"""Signatures of our classes and of PyTorch's and Lightning's, read from their source: importing them takes seconds.
 
 A page of help and the refusal of a mistyped value come at once. What cannot be told from the source alone is left open.
 """
@@ -7,6 +7,7 @@ import ast
 import builtins
 import functools
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
+READ = (PACKAGE.name, "torch", "lightning")
+"""Packages whose source is read; others' constructors may be anything."""
+
 LIGHT = ("typing", "collections.abc", "annotated_types", "pathlib", "cnnlit.config")
 """Modules that annotations name things of, and that cost nothing to import."""
 
@@ -30,19 +34,27 @@ class Parameter(NamedTuple):
     default: Any
 
 
+class Foreign:
+    """Stands in annotations for a class that only an import would show; no value of a configuration is one."""
+
+
 @functools.cache
 def read_signature(target: str) -> dict[str, Parameter] | None:
-    """The parameters of a class or function of ours that can be given by keyword.
+    """The parameters of a class or function in a package of READ that can be given by keyword.
 
     Args:
         target: its dotted name.
 
     Returns:
-        None if it is not ours, takes more than it names, or cannot be told from the source.
+        None if it is of another package, takes more than it names, or cannot be told from the source.
     """
     module, _, name = target.rpartition(".")
     source = _source(module)
-    if source is None or (found := source.definitions.get(name)) is None:
+    if source is None:
+        return None
+    if elsewhere := source.imported.get(name):
+        return read_signature(".".join(elsewhere))
+    if (found := source.definitions.get(name)) is None:
         return None
     try:
         return dict(_parameters(source, found))
@@ -70,10 +82,10 @@ class _Source:
             for each in self.tree.body
             if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)
         }
-        self._imported = {
+        self.imported = {
             alias.asname or alias.name: (each.module, alias.name)
             for each in self.tree.body
-            if isinstance(each, ast.ImportFrom) and each.module
+            if isinstance(each, ast.ImportFrom) and each.module and not each.level
             for alias in each.names
         }
 
@@ -81,8 +93,10 @@ class _Source:
         """The value of a name, for `eval`; KeyError where telling it would take an import that is not light."""
         if name in self._aliases:
             return self.evaluate(self._aliases[name])
-        if name in self._imported:
-            module, original = self._imported[name]
+        if name in self.imported:
+            module, original = self.imported[name]
+            if module == "torch":  # whose own file is long, and imports from itself
+                return {"Tensor": Foreign}[original]
             if module.startswith(LIGHT):
                 return getattr(importlib.import_module(module), original)
             if (other := _source(module)) is not None:
@@ -105,7 +119,7 @@ class _Source:
         """The class that one is derived from; LookupError if it is not ours."""
         for base in definition.bases:
             if isinstance(base, ast.Name):
-                module, name = self._imported.get(base.id, ("", base.id))
+                module, name = self.imported.get(base.id, ("", base.id))
                 source = _source(module) if module else self
                 found = source.definitions.get(name) if source else None
                 if source and isinstance(found, ast.ClassDef):
@@ -115,11 +129,21 @@ class _Source:
 
 @functools.cache
 def _source(module: str) -> _Source | None:
-    if module.partition(".")[0] != PACKAGE.name:
+    package, *below = module.split(".")
+    folder = _folder(package) if package in READ else None
+    if folder is None:
         return None
-    place = PACKAGE.joinpath(*module.split(".")[1:])
+    place = folder.joinpath(*below)
     files = (place.with_suffix(".py"), place / "__init__.py")
     return next((_Source(path) for path in files if path.is_file()), None)
+
+
+def _folder(package: str) -> Path | None:
+    """Where a package is installed; it is not imported."""
+    if package == PACKAGE.name:
+        return PACKAGE
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def _parameters(source: _Source, found: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, Parameter]]:

@@ -13,6 +13,9 @@ from cnnlit.config.schema import below
 PLAIN = re.compile(r"[\w./:*+-]*", re.ASCII)
 """Values that Hydra's grammar reads as they are."""
 
+INSTEAD = {"recipe.loss.weight": "recipe.class_weights"}
+"""Keys by which others know what has a name of its own here, for any loss that takes it."""
+
 
 def as_hydra_reads(words: Sequence[str]) -> list[str]:
     """A command line with values quoted that Hydra cannot read: paths need no quotes within quotes.
@@ -62,6 +65,9 @@ def refuse_misread(words: Sequence[str], command: str) -> None:
         what = "options are key=value here" if unknown else "neither key=value nor group=choice"
         raise ValueError(f"{word}: {what}{_say(_ways(key, *following, command=command))}")
     for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        if key in INSTEAD:
+            raise ValueError(f"{key}: {INSTEAD[key]} does that{_say([f'{INSTEAD[key]}={value}'])}")
         if group := _whole_group(word, command):
             raise ValueError(f"{word}: a group is chosen with a slash{_say([group])}")
 

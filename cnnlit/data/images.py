@@ -20,7 +20,7 @@ from cnnlit.data.loading.splits import hold_out
 from cnnlit.data.remote.addresses import Cached
 from cnnlit.data.remote.remote_sets import find_anywhere
 from cnnlit.data.sources.folders import Listing
-from cnnlit.data.sources.layouts import SOUGHT
+from cnnlit.data.sources.found_files import SOUGHT
 from cnnlit.data.sources.listing_file import ListedImage, listed
 from cnnlit.data.sources.named_splits import Named
 from cnnlit.data.transforms.augmentation import Augmentation

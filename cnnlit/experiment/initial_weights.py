@@ -1,10 +1,12 @@
 """Initial weights from anywhere: what `model.weights` names, for any network."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnlit.config import Node
 from cnnlit.config.schema import named, options_of
+from cnnlit.config.signatures import read_signature
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,17 +58,34 @@ def is_loaded_here(model: Node) -> bool:
     return file_of(model) is not None or (bool(model.get("weights")) and _is_of_torchvision(model))
 
 
+def check_typed(model: Node) -> None:
+    """Refuse weights that are not there, as far as names and the sources of our networks tell; nothing is imported.
+
+    Raises:
+        FileNotFoundError: if a file is named, and there is none.
+        ValueError: as `check_name`.
+    """
+    path = file_of(model)
+    if path and not path.exists():
+        raise FileNotFoundError(f"model.weights={model['weights']}: {_absent(path)}")
+    if (signature := read_signature(model["_target_"])) is not None:
+        _refuse_unknown(model, signature)
+
+
 def check_name(model: Node) -> None:
     """Refuse weights by a name that nobody knows.
 
     Raises:
         ValueError: if the network's constructor does not take published weights.
     """
+    if model.get("weights") and not is_loaded_here(model):
+        _refuse_unknown(model, options_of(named(model["_target_"])).known)
+
+
+def _refuse_unknown(model: Node, known: Collection[str]) -> None:
+    """Refuse weights by a name, where the network's constructor takes only what is known."""
     weights = model.get("weights")
-    if not weights or is_loaded_here(model):
-        return
-    target = named(model["_target_"])
-    if "weights" not in options_of(target).known:
+    if weights and not is_loaded_here(model) and "weights" not in known:
         names = shipped_names(model)
         others = f"cnnlit has {', '.join(names)} for it" if names else f"{model['_target_']} has no published weights"
         raise ValueError(f"model.weights={weights}: no such file or folder, and {others}")
@@ -110,7 +129,7 @@ def read(path: Path, said: str) -> Source:
     if path.is_dir():
         path = path / "checkpoints" / ("best.ckpt" if (path / "checkpoints" / "best.ckpt").is_file() else "last.ckpt")
     if not path.is_file():
-        raise FileNotFoundError(f"{said}: there is no {path}; name a run's folder, a checkpoint or a safetensors file")
+        raise FileNotFoundError(f"{said}: {_absent(path)}")
     content = _content(path, said)
     state = content.get("state_dict", content)
     tensors = {key: value for key, value in state.items() if hasattr(value, "shape")} if isinstance(state, dict) else {}
@@ -119,6 +138,10 @@ def read(path: Path, said: str) -> Source:
     config = content.get("config")
     of_data = (each for each in content.values() if isinstance(each, dict) and "class_names" in each)
     return Source(_without_prefix(tensors), config if isinstance(config, dict) else {}, next(of_data, {}))
+
+
+def _absent(path: Path) -> str:
+    return f"there is no {path}; name a run's folder, a checkpoint or a safetensors file"
 
 
 def classes_of(model: Node, num_classes: int) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from annotated_types import Ge, Gt
 
 from cnnlit import config
 from cnnlit.config import Instead, ModelNode, Node, Nodes
+from cnnlit.data.sources.found_files import check_root
 from cnnlit.experiment import initial_weights
-from cnnlit.parallel.trainer_arguments import INSTEAD
+from cnnlit.parallel.trainer_arguments import INSTEAD, check_words
 from cnnlit.runs.reading import read_record
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
@@ -48,6 +49,7 @@ class NetworkSettings:
             read_record(Path(run))
         else:
             config.require_weights(self.model)
+            initial_weights.check_typed(self.model)
 
     def of_run(self, run: Path, command: Callable[..., Any], own: tuple[str, ...]) -> Self:
         """The settings of a run in place of these, with what the command line changes in its data.
@@ -206,8 +208,13 @@ class TrainSettings(NetworkSettings):
 
     def check_typed(self) -> None:
         """See NetworkSettings."""
-        if self.resume and not any(Path(self.resume).glob("*")):  # Hydra has made the folder that it was told
-            read_record(Path(self.resume))
+        check_words(self.trainer)
+        if self.resume:
+            if not any(Path(self.resume).glob("*")):  # Hydra has made the folder that it was told
+                read_record(Path(self.resume))
+            return
+        initial_weights.check_typed(self.model)
+        check_root(self.data, config.overrides())
 
     def check(self) -> None:
         """Refuse what cannot be trained, before anything is built.

@@ -2,12 +2,13 @@
 
 import ctypes
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import torch
+
+from cnnlit.parallel.trainer_arguments import check_devices
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """What glibc's malloc.h calls them."""
@@ -35,14 +36,11 @@ def num_devices(accelerator: str, devices: int | str | list[int]) -> int:
     processes = PROCESSES_PER_CORE * cores
     if devices in ("auto", -1, "-1"):
         return max(1, gpus) if on_gpu else 1
-    if isinstance(devices, int):
-        count = highest = devices
-    elif isinstance(devices, str) and re.fullmatch(r"\d+", devices):
-        count = highest = int(devices)
-    elif isinstance(devices, list):
+    check_devices(devices)
+    if isinstance(devices, list):
         count, highest = len(devices), max(devices, default=-1) + 1
     else:
-        raise ValueError(f"trainer.devices={devices}: must be a number, a list of indices, or auto")
+        count = highest = int(devices)
     if accelerator not in ("auto", "cpu", "gpu", "cuda"):
         return count
     if on_gpu and gpus == 0:

@@ -95,7 +95,7 @@ class Heartbeat(threading.Thread):
         self._connected = True
         self._heard = dict.fromkeys([*self._others, *([0] if self._listens else [])], time.monotonic())
         with suppress(RuntimeError, OSError):
-            store.set(f"{PROCESS}/{self.rank}", f"{os.getpid()} {_namespace()}")
+            store.set(f"{PROCESS}/{self.rank}", f"{os.getpid()} {systems.namespace()}")
 
     def turn(self, store: Any, turn: int) -> None:
         """What is done twice a second."""
@@ -133,7 +133,7 @@ class Heartbeat(threading.Thread):
         if not store.check([key]):
             return None
         pid, _, namespace = store.get(key).decode().partition(" ")
-        if namespace != _namespace() or not hasattr(os, "pidfd_open"):  # in a container of its own, or not on Linux
+        if namespace != systems.namespace() or not hasattr(os, "pidfd_open"):  # in a container of its own, or not on Linux
             self._next = self.rank
             return None
         try:
@@ -141,8 +141,3 @@ class Heartbeat(threading.Thread):
         except OSError:  # it is gone already
             self.say(self._next, f"process {self._next} was killed or ended without a word; the run needs it to go on")
             return None
-
-
-def _namespace() -> str:
-    """In which the numbers of processes mean what they mean here."""
-    return os.readlink("/proc/self/ns/pid")

@@ -15,8 +15,13 @@ from types import FrameType
 from typing import Any, Self
 
 from cnnlit.parallel.worlds import is_first_process
+from cnnlit.systems import EARLY_WARNING
 
-NAMES: dict[int, str] = {signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1", signal.SIGINT: "Ctrl-C"}
+NAMES: dict[int, str] = {
+    signal.SIGTERM: "SIGTERM",
+    **({EARLY_WARNING: "SIGUSR1"} if EARLY_WARNING else {}),
+    signal.SIGINT: "Ctrl-C",
+}
 """What ends a run, as it is told; SIGUSR1 is SLURM's early warning."""
 
 TO_STOP = tuple(NAMES)
@@ -46,7 +51,7 @@ def ignore() -> None:
 
 
 def _leave_at_once(number: int, frame: FrameType | None) -> None:
-    if number == signal.SIGUSR1 and _is_asked_for(sys.argv[1:]):
+    if number == EARLY_WARNING and _is_asked_for(sys.argv[1:]):
         queue_again()
     elif is_first_process():
         print(f"cnnlit: {NAMES[number]}, before there was anything to save", file=sys.stderr)  # noqa: T201
@@ -89,7 +94,10 @@ def queue_again() -> None:
 @contextmanager
 def without_warning() -> Iterator[None]:
     """Processes that are started within this block do not get SIGUSR1, which would end them before the run."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    if EARLY_WARNING is None:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [EARLY_WARNING])
     try:
         yield
     finally:
@@ -155,7 +163,7 @@ class StopSignals:
 
     def queue_again_after(self, number: int) -> None:
         """Ask SLURM to start the job again, if that was asked for and this is its warning."""
-        if self.requeue and number == signal.SIGUSR1:
+        if self.requeue and number == EARLY_WARNING:
             queue_again()
 
     def arrived(self) -> int | None:

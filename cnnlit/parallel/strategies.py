@@ -1,7 +1,7 @@
 """How a run is spread over several devices: the choices of `trainer.strategy`."""
 
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
@@ -18,8 +18,7 @@ from torch.optim import Optimizer
 from cnnlit.parallel.communication import gradient_bytes
 from cnnlit.parallel.lightning_internals import Launched, configure_with
 from cnnlit.parallel.towers import Towers
-
-Name = Literal["auto", "ddp", "fsdp", "two_towers"]
+from cnnlit.parallel.trainer_arguments import StrategyName, check_strategy_name
 
 
 def check_strategy(
@@ -46,9 +45,8 @@ def check_strategy(
     Raises:
         ValueError: one line that says what is wrong and what is allowed.
     """
+    check_strategy_name(name)
     said = f"trainer.strategy={name}"
-    if name not in get_args(Name):
-        raise ValueError(f"{said}: must be one of {', '.join(get_args(Name))}")
     replicas = num_devices // 2 if name == "two_towers" else num_devices
     if name == "two_towers":
         if not Towers.fit(network):
@@ -87,7 +85,7 @@ def replicas_note(name: str, num_devices: int, network: nn.Module) -> str | None
     return note
 
 
-def strategy_for(name: Name, *, num_devices: int, timeout_seconds: float) -> Strategy | str:
+def strategy_for(name: StrategyName, *, num_devices: int, timeout_seconds: float) -> Strategy | str:
     """The strategy of this name; on one device Lightning's choice.
 
     Args:

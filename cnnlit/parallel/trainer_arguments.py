@@ -3,6 +3,16 @@
 An argument of a newer Lightning is in none of these, which a test finds.
 """
 
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+StrategyName = Literal["auto", "ddp", "fsdp", "two_towers"]
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+"""Lightning's own; other packages may add theirs."""
+
 HARDWARE = frozenset({"accelerator", "strategy", "devices", "num_nodes", "precision", "sync_batchnorm"})
 """Read here too, to choose a strategy and to refuse what it cannot do."""
 
@@ -37,3 +47,32 @@ INSTEAD = {
     "model_registry": "the network is in the run's folder; logger=wandb sends it elsewhere",
 }
 """Refused, with what to do in their place."""
+
+
+def check_words(trainer: Mapping[str, Any]) -> None:
+    """Refuse hardware by a name that there is not, before anything that knows hardware is imported.
+
+    Args:
+        trainer: the Trainer's arguments.
+
+    Raises:
+        ValueError: one line.
+    """
+    accelerator = trainer.get("accelerator")
+    near = difflib.get_close_matches(str(accelerator), ACCELERATORS, n=1)
+    if near and accelerator not in ACCELERATORS:
+        raise ValueError(f"trainer.accelerator={accelerator}: there is no such device; did you mean {near[0]}?")
+    check_strategy_name(trainer.get("strategy", "auto"))
+    check_devices(trainer.get("devices", 1))
+
+
+def check_strategy_name(name: str) -> None:
+    """Refuse a strategy that there is not."""
+    if name not in get_args(StrategyName):
+        raise ValueError(f"trainer.strategy={name}: must be one of {', '.join(get_args(StrategyName))}")
+
+
+def check_devices(devices: object) -> None:
+    """Refuse devices that are neither a number, nor indices, nor all of them."""
+    if not isinstance(devices, int | list) and not re.fullmatch(r"auto|-1|\d+", str(devices)):
+        raise ValueError(f"trainer.devices={devices}: must be a number, a list of indices, or auto")

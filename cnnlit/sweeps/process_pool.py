@@ -157,7 +157,7 @@ class ProcessPool:
                 self._running.remove(process)
                 self._end(process)
             elif self._deadline is not None and time.monotonic() > self._deadline:
-                _signal_tree(process.popen, signal.SIGKILL)
+                systems.signal_tree(process.popen, systems.KILL)
 
     def _end(self, process: _Process) -> None:
         job, code = process.job, process.popen.returncode
@@ -167,7 +167,7 @@ class ProcessPool:
         if code == 0 and job.read():
             self._tell(f"job {job.number} finished in {job.seconds:.0f} s: {job.result}")
             return
-        _signal_tree(process.popen, signal.SIGKILL)  # whatever its ranks left behind
+        systems.signal_tree(process.popen, systems.KILL)  # whatever its ranks left behind
         stopped = code in (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
         if self.stopped or stopped:
             job.state = "interrupted"
@@ -224,18 +224,11 @@ class ProcessPool:
                 signal.signal(number, handler)
 
 
-def _signal_tree(popen: "subprocess.Popen[bytes]", number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(popen.pid, number)
-
-
 def become(command: Sequence[str]) -> NoReturn:
     """Replace this process by another command; a job of a sweep stays one."""
     if any(thread.name == WATCH for thread in threading.enumerate()):
         os.environ[PARENT] = str(os.getppid())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(command[0], list(command))
+    systems.become(command)
 
 
 def end_with_parent() -> bool:
@@ -255,4 +248,4 @@ def _watch(parent: int) -> None:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
-    os.killpg(0, signal.SIGKILL)
+    systems.end_own_group()

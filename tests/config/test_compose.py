@@ -155,6 +155,12 @@ def refusal(monkeypatch, capfd, tmp_path, *arguments):
         (["recipe/optimizer=sgdd"], ["recipe/optimizer=sgdd", "did you mean sgd?"]),
         (["model.poolng=max"], ["model.poolng", "did you mean model.pooling?"]),
         (["model.pooling=maxx"], ["model.pooling=maxx", "max, average, subsample", "did you mean max?"]),
+        (["lr=1"], ["lr", "did you mean recipe.optimizer.lr?"]),
+        (["recipe.lr=1"], ["recipe.lr", "did you mean recipe.optimizer.lr?"]),
+        (["batch_size=1"], ["batch_size", "did you mean recipe.batch_size?"]),  # the data's follows from it
+        (["trainer.max_steps=1"], ["trainer.max_steps", "+trainer.max_steps=<value> adds it"]),
+        (["trainer.max_stebs=1"], ["trainer.max_stebs", "+trainer.max_steps=<value> adds that one"]),
+        (["trainer.zzz=1"], ["trainer.zzz", "there is accelerator, devices, num_nodes"]),
         (["recipe.optimizer.lrr=1"], ["recipe.optimizer.lrr", "did you mean recipe.optimizer.lr?"]),
         (["recipe.epochs=abc"], ["recipe.epochs=abc", "integer"]),
         (["recipe.epochs=true"], ["recipe.epochs=true", "integer"]),

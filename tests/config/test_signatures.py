@@ -12,7 +12,7 @@ import pytest
 from annotated_types import Ge
 
 from cnnlit.config import schema
-from cnnlit.config.signatures import read_signature
+from cnnlit.config.signatures import Foreign, read_signature
 
 ROOT = Path(__file__).parents[2]
 NAMED = {
@@ -28,6 +28,11 @@ def imported(found: Any) -> dict[str, Any]:
     return {name: schema._annotation(function, name) for name in inspect.signature(found).parameters}
 
 
+def as_imported(told: Any) -> str:
+    """An annotation with the class that an import shows in place of the one that stands for it."""
+    return str(told).replace(f"{Foreign.__module__}.Foreign", "torch.Tensor")
+
+
 @pytest.mark.parametrize("target", sorted(NAMED))
 def test_what_the_source_tells_is_what_an_import_shows(target: str) -> None:
     told = read_signature(target)
@@ -39,14 +44,45 @@ def test_what_the_source_tells_is_what_an_import_shows(target: str) -> None:
     assert list(told) == list(shown)
     empty = inspect.Parameter.empty
     for key, parameter in told.items():
-        assert parameter.annotation is empty or parameter.annotation == shown[key], key
+        assert parameter.annotation is empty or as_imported(parameter.annotation) == str(shown[key]), key
     choices = {key for key, each in shown.items() if re.search(r"Literal|Annotated|int|float|bool", str(each))}
     assert choices <= {key for key, parameter in told.items() if parameter.annotation is not empty}
 
 
-@pytest.mark.parametrize("target", ["torch.optim.SGD", "own.Model", "cnnlit.models.lenet5.nosuch", "cnnlit.nosuch.A"])
+@pytest.mark.parametrize(
+    "target", ["torchvision.models.vgg11", "own.Model", "cnnlit.models.lenet5.nosuch", "cnnlit.nosuch.A"]
+)
 def test_what_is_not_ours_or_not_there_is_left_open(target: str) -> None:
     assert read_signature(target) is None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "NAdam", "RMSprop", "Adagrad", "LBFGS")),
+        *(f"torch.optim.lr_scheduler.{name}" for name in ("StepLR", "OneCycleLR", "CosineAnnealingLR")),
+        "lightning.pytorch.Trainer",
+    ],
+)
+def test_pytorchs_and_lightnings_sources_tell_what_an_import_shows(target: str) -> None:
+    told = read_signature(target)
+    module, _, name = target.rpartition(".")
+    shown = schema.options_of(getattr(importlib.import_module(module), name))
+    assert told
+    assert list(told) == list(shown.known)
+    assert not shown.takes_any
+    for key, parameter in told.items():
+        if parameter.annotation is not inspect.Parameter.empty:
+            assert as_imported(parameter.annotation) == str(shown.known[key]), key
+
+
+def test_a_rate_is_a_number_or_a_tensor_which_no_command_line_has() -> None:
+    told = read_signature("torch.optim.AdamW")
+    assert told
+    assert told["lr"].annotation == float | Foreign
+    with pytest.raises(ValueError, match=r"^lr=fast: must be a valid number$"):
+        schema._check_value("fast", told["lr"].annotation, "lr")
+    schema._check_value(1, told["lr"].annotation, "lr")
 
 
 def test_a_parameter_says_what_its_docstring_says() -> None:

@@ -33,6 +33,7 @@ def test_paths_need_no_inner_quotes(typed: str, read: str) -> None:
     [
         (["recipe.optimizer=sgd"], "a group is chosen with a slash; say recipe/optimizer=sgd"),
         (["+recipe.loss=cross_entropy"], "say recipe/loss=cross_entropy"),
+        (["+recipe.loss.weight=[1,2]"], "recipe.class_weights does that; say recipe.class_weights=[1,2]"),
         (["lenet5"], "lenet5: neither key=value nor group=choice; say experiment=lenet5 or model=lenet5"),
         (["lenet"], "say model=lenet5"),
         (["--epochs", "3"], "--epochs: options are key=value here; say recipe.epochs=3"),

@@ -57,10 +57,10 @@ class LocalShards:
     def read(self, wanted: Range) -> bytes:
         """See ShardBytes. Not from a memory map: a failing disk would then end the process without a message."""
         if len(self._paths) <= MOST_OPEN:
-            return os.pread(self._descriptor(wanted.shard), wanted.length, wanted.offset)
-        descriptor = os.open(self._paths[wanted.shard], os.O_RDONLY)
+            return read_at(self._descriptor(wanted.shard), wanted.length, wanted.offset)
+        descriptor = open_bytes(self._paths[wanted.shard])
         try:
-            return os.pread(descriptor, wanted.length, wanted.offset)
+            return read_at(descriptor, wanted.length, wanted.offset)
         finally:
             os.close(descriptor)
 
@@ -76,7 +76,7 @@ class LocalShards:
 
     def _descriptor(self, shard: int) -> int:
         if shard not in self._open:
-            opened = os.open(self._paths[shard], os.O_RDONLY)
+            opened = open_bytes(self._paths[shard])
             if self._open.setdefault(shard, opened) != opened:
                 os.close(opened)  # another thread was faster
         return self._open[shard]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnnlit.data.loading.decoding import DecodableImage, open_image
 from cnnlit.data.loading.image_set import ImageSet
-from cnnlit.data.sources.found_files import FoundFiles, files_below, is_folder, is_image, is_passed_over, kinds
+from cnnlit.data.sources.found_files import FoundFiles, absent, files_below, is_folder, is_image, is_passed_over, kinds
 
 WNID = re.compile(r"n\d{8}")
 """A WordNet id, as ImageNet and its relatives name their classes."""
@@ -154,11 +154,7 @@ def label_images(folder: Path, class_of: dict[str, str], classes: list[str]) -> 
 def held_in(folder: Path) -> str:
     """What a folder holds, in words."""
     if not folder.is_dir():
-        return (
-            f"{folder.absolute()} is a file, not a folder"
-            if folder.exists()
-            else f"there is no folder {folder.absolute()}"
-        )
+        return absent(folder)
     folders = folders_in(folder)
     files = sorted(path.name for path in folder.iterdir() if path.name not in folders)
     parts = [

@@ -1,11 +1,11 @@
-"""Which files are images, by their names, and which of them lie in a folder."""
+"""Which files are images, by their names, and which of them lie in a folder; what is said where there is no folder."""
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageFile, features
 
@@ -19,6 +19,51 @@ NOT_DECODED = {"EPS", "MPEG", "IPTC"}
 
 LOSSY = {"JPEG", "MPO", "WEBP", "AVIF", "JPEG2000"}
 """Formats whose pixels may not be those that were stored."""
+
+
+class Sought(NamedTuple):
+    """A set of images that is looked for."""
+
+    below: tuple[str, ...]
+    """Patterns of folders below the root that may hold it."""
+    obtain: str
+    """How to obtain it."""
+
+
+SOUGHT: dict[str, Sought] = {
+    "imagenet": Sought(
+        # But not imagenette, which is another set.
+        ("imagenet", "imagenet[!t]*", "ImageNet*", "ILSVRC*"),
+        "image-net.org and kaggle.com/c/imagenet-object-localization-challenge give ImageNet out to who registers: put "
+        "their files there, or point data.root to them; without an account data=imagenette downloads ten of its "
+        "classes, and data=synthetic needs nothing",
+    ),
+    "imagenette": Sought(
+        ("imagenette*",), "training with data=imagenette downloads it to there; data=synthetic needs nothing"
+    ),
+    "tiny_imagenet": Sought(
+        ("tiny-imagenet*",),
+        "unpack cs231n.stanford.edu/tiny-imagenet-200.zip (237 MB) there, or point data.root to it; "
+        "data=imagenette downloads ten classes of ImageNet, data=synthetic needs nothing",
+    ),
+    "folder": Sought(
+        (), "point data.root to your images; data=imagenette downloads some, data=synthetic needs nothing"
+    ),
+}
+
+EXPECTED = (
+    "class folders (train/<class>/*.JPEG and val/<class>/*.JPEG, or <class>/*.JPEG to be split), the official "
+    "ILSVRC2012_img_train.tar and _val.tar, Kaggle's ILSVRC/Data/CLS-LOC, a flat validation folder with the "
+    "development kit or a list of synsets, Imagenette, Tiny ImageNet (val/val_annotations.txt), tar shards "
+    "(train-00000.tar, or in train/ and val/) or parquet files (train-00000-of-00001.parquet)"
+)
+
+ROOTED = {
+    "cnnlit.data.image_folders.ImageFolder": "folder",
+    "cnnlit.data.image_folders.ImageNet": "imagenet",
+    "cnnlit.data.images_in_memory.TinyImageNet": "tiny_imagenet",
+}
+"""Data whose root has to be there when a run begins, by their class: keys of SOUGHT."""
 
 
 class FoundFiles(NamedTuple):
@@ -103,6 +148,34 @@ def _decodes(name: str) -> bool:
         return False
     opened = Image.OPEN[name][0]
     return not (isinstance(opened, type) and issubclass(opened, ImageFile.StubImageFile))
+
+
+def check_root(data: Mapping[str, Any], words: Iterable[str]) -> None:
+    """Refuse a root that is no folder, before the classes that would look into it are imported.
+
+    Args:
+        data: their node.
+        words: the overrides of the command line.
+
+    Raises:
+        FileNotFoundError: one line.
+        ValueError: for a root of images that are in no folder.
+    """
+    root_typed = next((word for word in words if word.startswith("data.root=")), None)
+    if root_typed and data.get("source") == "sklearn":
+        raise ValueError(f"{root_typed}: scikit-learn brings these digits along, in no folder; data=mnist reads one")
+    source = ROOTED.get(str(data.get("_target_")))
+    if source is None or data.get("labels") or "://" in str(data["root"]):
+        return
+    root = Path(data["root"]).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{absent(root)}; expected {EXPECTED}; {SOUGHT[source].obtain}")
+
+
+def absent(folder: Path) -> str:
+    """That something is no folder, in words."""
+    place = folder.absolute()
+    return f"{place} is a file, not a folder" if folder.exists() else f"there is no folder {place}"
 
 
 class Given(NamedTuple):

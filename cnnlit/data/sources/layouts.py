@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 from cnnlit.data.shards.foreign_shards import refuse_foreign_shards
 from cnnlit.data.shards.shard_layouts import find_loose_shards, find_shards
@@ -26,48 +25,11 @@ from cnnlit.data.sources.folders import (
     some,
     without_later_kinds,
 )
+from cnnlit.data.sources.found_files import EXPECTED, SOUGHT
 from cnnlit.data.sources.named_splits import AS_USUAL, Named
 from cnnlit.data.sources.parted_folders import one_folder, train_and_validation, training_classes, validation_alone
 from cnnlit.data.stores.store import find_prepared
 from cnnlit.files import refuse_address
-
-
-class Sought(NamedTuple):
-    """A set of images that is looked for."""
-
-    below: tuple[str, ...]
-    """Patterns of folders below the root that may hold it."""
-    obtain: str
-    """How to obtain it."""
-
-
-SOUGHT: dict[str, Sought] = {
-    "imagenet": Sought(
-        # But not imagenette, which is another set.
-        ("imagenet", "imagenet[!t]*", "ImageNet*", "ILSVRC*"),
-        "image-net.org and kaggle.com/c/imagenet-object-localization-challenge give ImageNet out to who registers: put "
-        "their files there, or point data.root to them; without an account data=imagenette downloads ten of its "
-        "classes, and data=synthetic needs nothing",
-    ),
-    "imagenette": Sought(
-        ("imagenette*",), "training with data=imagenette downloads it to there; data=synthetic needs nothing"
-    ),
-    "tiny_imagenet": Sought(
-        ("tiny-imagenet*",),
-        "unpack cs231n.stanford.edu/tiny-imagenet-200.zip (237 MB) there, or point data.root to it; "
-        "data=imagenette downloads ten classes of ImageNet, data=synthetic needs nothing",
-    ),
-    "folder": Sought(
-        (), "point data.root to your images; data=imagenette downloads some, data=synthetic needs nothing"
-    ),
-}
-
-EXPECTED = (
-    "class folders (train/<class>/*.JPEG and val/<class>/*.JPEG, or <class>/*.JPEG to be split), the official "
-    "ILSVRC2012_img_train.tar and _val.tar, Kaggle's ILSVRC/Data/CLS-LOC, a flat validation folder with the "
-    "development kit or a list of synsets, Imagenette, Tiny ImageNet (val/val_annotations.txt), tar shards "
-    "(train-00000.tar, or in train/ and val/) or parquet files (train-00000-of-00001.parquet)"
-)
 
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")
 """Where the images may be in a folder: in itself, or where Kaggle's archive has them."""

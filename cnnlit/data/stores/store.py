@@ -168,7 +168,7 @@ class StoredImages:
         shard, length, offset, *_ = self._index[self._numbers[index]].item()
         # Not from a memory map: a failing disk would then end the process without a message.
         if self._far is None:
-            content = os.pread(self._descriptor(shard), length, offset)
+            content = read_at(self._descriptor(shard), length, offset)
         else:
             content = self._far.read(Range(shard, offset, length))
         if len(content) != length or (self.encoding == "jpeg" and not self._is_whole(index, content)):
@@ -223,7 +223,7 @@ class StoredImages:
 
     def _descriptor(self, shard: int) -> int:
         if shard not in self._shards:
-            opened = os.open(self.folder / shard_name(self.split, shard), os.O_RDONLY)
+            opened = open_bytes(self.folder / shard_name(self.split, shard))
             if self._shards.setdefault(shard, opened) != opened:
                 os.close(opened)  # another thread was faster
         return self._shards[shard]
