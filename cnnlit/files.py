@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from cnnlit.systems import lock, sync_folder
+from cnnlit.systems.portable import lock, sync_folder
 
 T = TypeVar("T")
 

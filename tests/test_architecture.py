@@ -31,10 +31,11 @@ COMMANDS = {
 }
 
 KNOWS = {
-    "files": set(),
-    "config": {"files"},
+    "systems": set(),
+    "files": {"systems"},
+    "config": {"files", "systems"},
     "models": set(),
-    "data": {"files"},
+    "data": {"files", "systems"},
     "training": set(),
     "runs": {"files"},
     "inference": set(),
@@ -46,13 +47,13 @@ KNOWS = {
     "projects": {"files"},
     "tracking": {"files", "runs"},
     "reports": {"files", "runs", "analysis", "inference", "description"},
-    "parallel": {"files", "runs", "models"},
+    "parallel": {"files", "systems", "runs", "models"},
     "callbacks": {"files", "runs", "parallel", "drawings"},
     "experiment": {
         *("files", "config", "models", "data", "training", "runs", "drawings", "attribution"),
         *("tracking", "parallel", "callbacks", "exports"),
     },
-    "sweeps": {"files", "config", "runs", "parallel", "analysis"},
+    "sweeps": {"files", "systems", "config", "runs", "parallel", "analysis"},
 }
 """The rooms, and those of ours that each may import; commands may import all of them."""
 

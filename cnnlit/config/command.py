@@ -27,7 +27,7 @@ from cnnlit.config.schema import check, check_source, settings_of
 from cnnlit.config.signatures import name_of
 from cnnlit.config.typed_words import PLAIN, as_hydra_reads, quoted, refuse_misread
 from cnnlit.files import why_unwritable
-from cnnlit.systems import is_unread
+from cnnlit.systems.portable import is_unread
 
 HELP, VERSION, CONFIG = ("--help", "-h"), "--version", "--config"
 """Words that ask about a command."""

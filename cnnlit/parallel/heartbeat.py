@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnnlit.parallel import distributed_internals
+from cnnlit.systems import portable
 
 POLL_SECONDS = 0.5
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
@@ -95,7 +96,7 @@ class Heartbeat(threading.Thread):
         self._connected = True
         self._heard = dict.fromkeys([*self._others, *([0] if self._listens else [])], time.monotonic())
         with suppress(RuntimeError, OSError):
-            store.set(f"{PROCESS}/{self.rank}", f"{os.getpid()} {systems.namespace()}")
+            store.set(f"{PROCESS}/{self.rank}", f"{os.getpid()} {portable.namespace()}")
 
     def turn(self, store: Any, turn: int) -> None:
         """What is done twice a second."""
@@ -133,7 +134,8 @@ class Heartbeat(threading.Thread):
         if not store.check([key]):
             return None
         pid, _, namespace = store.get(key).decode().partition(" ")
-        if namespace != systems.namespace() or not hasattr(os, "pidfd_open"):  # in a container of its own, or not on Linux
+        # In a container of its own, or not on Linux:
+        if namespace != portable.namespace() or not hasattr(os, "pidfd_open"):
             self._next = self.rank
             return None
         try:

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Self
 
 from cnnlit.parallel.worlds import is_first_process
-from cnnlit.systems import EARLY_WARNING
+from cnnlit.systems.portable import EARLY_WARNING
 
 NAMES: dict[int, str] = {
     signal.SIGTERM: "SIGTERM",

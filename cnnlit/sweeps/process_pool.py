@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from typing import Literal, NoReturn
 
 from cnnlit.sweeps.jobs import Job
 from cnnlit.sweeps.resources import Resources
+from cnnlit.systems import portable
 
 PARENT = "CNNLIT_SWEEP_PROCESS"
 """The environment variable that tells a job which process started it."""
@@ -157,7 +157,7 @@ class ProcessPool:
                 self._running.remove(process)
                 self._end(process)
             elif self._deadline is not None and time.monotonic() > self._deadline:
-                systems.signal_tree(process.popen, systems.KILL)
+                portable.signal_tree(process.popen, portable.KILL)
 
     def _end(self, process: _Process) -> None:
         job, code = process.job, process.popen.returncode
@@ -167,7 +167,7 @@ class ProcessPool:
         if code == 0 and job.read():
             self._tell(f"job {job.number} finished in {job.seconds:.0f} s: {job.result}")
             return
-        systems.signal_tree(process.popen, systems.KILL)  # whatever its ranks left behind
+        portable.signal_tree(process.popen, portable.KILL)  # whatever its ranks left behind
         stopped = code in (-signal.SIGTERM, 128 + signal.SIGTERM, 128 + signal.SIGINT)
         if self.stopped or stopped:
             job.state = "interrupted"
@@ -228,7 +228,7 @@ def become(command: Sequence[str]) -> NoReturn:
     """Replace this process by another command; a job of a sweep stays one."""
     if any(thread.name == WATCH for thread in threading.enumerate()):
         os.environ[PARENT] = str(os.getppid())
-    systems.become(command)
+    portable.become(command)
 
 
 def end_with_parent() -> bool:
@@ -248,4 +248,4 @@ def _watch(parent: int) -> None:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
-    systems.end_own_group()
+    portable.end_own_group()

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from cnnlit.systems.portable import open_bytes, read_at
+
 MOST_OPEN = 256
 """Shards that a process keeps open; of a set of more, each image opens its own."""
 

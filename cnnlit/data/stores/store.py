@@ -26,6 +26,7 @@ from cnnlit.data.loading.decoding import num_cores
 from cnnlit.data.shards.shard_files import Range, ShardBytes
 from cnnlit.data.sources.folders import Listing, some
 from cnnlit.files import progress
+from cnnlit.systems.portable import open_bytes, read_at
 
 FORMAT = 1
 COMPLETE, HALF_MADE = "prepared.json", "preparing.json"
@@ -242,8 +243,7 @@ def find_prepared(root: str | Path) -> Listing | None:
         return None
     about = read_about(folder)
     train = StoredImages(folder, "train")
-    test = StoredImages(folder, "val") if "val" in about["splits"] else None
-    val = StoredImages(folder, "dev") if "dev" in about["splits"] else None
+    test, val = (StoredImages(folder, split) if split in about["splits"] else None for split in ("val", "dev"))
     return Listing("prepared", train, test, about["classes"], about["class_names"], val)
 
 

@@ -1,4 +1,4 @@
-"""What Linux, macOS and Windows do not share: one name for each, with a way on every system."""
+"""Locks, signals, folders, bytes and processes, by names that mean the same on Linux, macOS and Windows."""
 
 import os
 import select
@@ -72,7 +72,7 @@ def is_unread(stream: IO[str]) -> bool:
     return bool(reader.poll(0))
 
 
-def open_bytes(path: Path) -> int:
+def open_bytes(path: str | Path) -> int:
     """A descriptor from which a file's bytes are read as they are."""
     return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 

@@ -1,0 +1,1 @@
+"""What Linux, macOS and Windows do not share: one name for each, with a way on every system."""
