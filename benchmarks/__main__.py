@@ -18,6 +18,7 @@ from benchmarks.timing import Claim, machine
 BENCHMARKS = (
     "startup",
     "report",
+    "web_page",
     "distortions",
     "photographs",
     "prepared",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
 OWN = ("run=", "format=", "to=", "beside=", "pictures=")
 """How the words of the command line begin that say nothing about the run."""
 
+OF_THIS_MACHINE = ("to=", "data.root=")
+"""Likewise, those that a page does not repeat to whoever gets it."""
+
 ON_CARDS = ("command", "commit", "device", "seconds", "seed", "versions")
 """What of a run's record a card tells, and a safetensors file keeps."""
 
@@ -130,7 +133,8 @@ def _write_page(settings: ExportSettings, predictor: "Predictor", results: dict[
         *(predictor.network, settings.model, settings.data, predictor.datamodule, predictor.class_names, results)
     )
     shown = [first, _beside(settings.beside, first)] if settings.beside else [first]
-    command = shlex.join(["python", "-m", "cnnlit.export", *config.overrides()])
+    words = [word for word in config.overrides() if not word.startswith(OF_THIS_MACHINE)]
+    command = shlex.join(["python", "-m", "cnnlit.export", *words])
     return write_page(path, shown, _hardest(settings, predictor) if settings.pictures else [], command)
 
 

@@ -42,7 +42,7 @@ SCRIPTS = (
 WORDS = {
     "activation": {"scaled_tanh": "scaled tanh", "tanh": "tanh", "sigmoid": "sigmoid", "relu": "ReLU",
                    "leaky_relu": "leaky ReLU", "elu": "ELU", "gelu": "GELU", "silu": "SiLU"},
-    "pooling": {"subsample": "trainable sub-sampling", "max": "max-pooling", "average": "average-pooling"},
+    "pooling": {"subsample": "sub-sampling", "max": "max-pooling", "average": "average-pooling"},
     "c3": {"table": "connections of Table I", "full": "C3 sees all"},
     "head": {"rbf": "RBF codes", "linear": "softmax"},
     "normalization": {"batch": "batch normalisation"},
@@ -153,12 +153,12 @@ def _measured(test: Node) -> str:
 
 
 def _tell_apart(shown: Sequence[dict[str, Any]]) -> None:
-    """Give each network a label: its title, or of two with the same title what they differ in."""
+    """Say of each network what it has of its `own`, and a `label`: its title, or two of these if the titles are one."""
     for each in shown:
-        others = [fact for other in shown if other is not each for fact in other["facts"]]
-        own = [fact for fact in each["facts"] if fact not in others and "%" not in fact] if others else []
-        same = any(other["title"] == each["title"] for other in shown if other is not each)
-        each["label"] = ", ".join([each["title"], *(own[:3] if same else [])])
+        others = [other for other in shown if other is not each]
+        each["own"] = [fact for fact in each["facts"] if any(fact not in other["facts"] for other in others)]
+        same = any(other["title"] == each["title"] for other in others)
+        each["label"] = ", ".join(each["own"][:2]) if same and each["own"] else each["title"]
 
 
 def _scale(shown: PageNetwork) -> tuple[Any, Any]:

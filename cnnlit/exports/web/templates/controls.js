@@ -13,9 +13,9 @@ class AnswerCard {
   show(logits, layer, current) {
     this.answer = this.network.classes[indexOfLargest(logits)];
     const blank = current.why === "nothing is drawn";
-    this.name.textContent = blank ? "·" : this.answer;
+    showText(this.name, blank ? "·" : this.answer);
     this.distance = layer.said(logits);
-    this.words.textContent = blank ? "Draw a digit." : this.distance;
+    showText(this.words, blank ? "Draw a digit." : this.distance);
     this.say(blank ? null : current.why);
   }
 
@@ -28,7 +28,7 @@ class AnswerCard {
   }
 
   say(why) {
-    this.none.textContent = why ? `None of these? ${why[0].toUpperCase()}${why.slice(1)}.` : "";
+    showText(this.none, why ? `None of these? ${why[0].toUpperCase()}${why.slice(1)}.` : "");
     this.element.classList.toggle("doubtful", Boolean(why));
   }
 }

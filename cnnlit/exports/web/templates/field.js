@@ -10,12 +10,18 @@ const element = (name, attributes = {}, ...children) => {
   return made;
 };
 
+/** New words in an element, if they are new: what stays need not be laid out again. */
+function showText(shown, words) {
+  if (shown.textContent !== words) shown.textContent = words;
+}
+
 /** The page's colours as what canvases are filled with: from the lowest to the highest value, and of either sign. */
 const palette = {
   read() {
     const style = getComputedStyle(document.documentElement);
     const of = (name) => style.getPropertyValue(name).trim().match(/[\da-f]{2}/gi).map((each) => parseInt(each, 16));
     const [low, high, negative] = [of("--map-low"), of("--map-high"), of("--negative")];
+    [this.ink, this.accent] = ["--ink", "--accent"].map((name) => style.getPropertyValue(name).trim());
     const mixed = (from, to, part) => {
       const [r, g, b] = from.map((value, at) => Math.round(value + part * (to[at] - value)));
       return (255 << 24) | (b << 16) | (g << 8) | r;

@@ -33,7 +33,7 @@ class NetworkView {
       count: 1, side: network.image, label: "The image as the network sees it", words: () => "the image",
       choose: () => {},
     });
-    this.detail = element("div", {class: "detail", "aria-live": "polite"});
+    this.detail = element("div", {class: "detail"});
     this.answer = network.classes.length === 10 && this.output.kind === "rbf" ? new Codes(network) : new Bars(network);
     this.rows = [this.row(this.input, this.inputField, `${network.image} × ${network.image}${network.image > 28 ? ", padded" : ""}`),
       ...this.shown.map((layer, place) => this.row(layer, this.fields[place], operation(layer)))];
@@ -42,7 +42,8 @@ class NetworkView {
   }
 
   heading() {
-    const facts = element("ul", {class: "facts"}, ...this.network.facts.map((fact) => element("li", {}, fact)));
+    const facts = element("ul", {class: "facts"}, ...this.network.facts.map((fact) =>
+      element("li", {class: this.network.own.includes(fact) ? "own" : null}, fact)));
     return element("header", {}, element("h2", {}, this.network.title), facts);
   }
 
@@ -117,8 +118,10 @@ class NetworkView {
   }
 
   choose(place, cell) {
+    const isNew = this.open?.place !== place;
     this.open = cell === null ? null : {place, cell};
     this.show();
+    if (this.open && isNew) this.detail.scrollIntoView({block: "nearest"});
   }
 
   /** The chosen map: its kernels, beside the maps that they are laid on. */
@@ -227,10 +230,10 @@ class Codes {
 
   draw(logits, f6, span) {
     this.f6.draw(f6, span, palette.ramp);
-    const best = indexOfLargest(logits), furthest = Math.max(1, -logits.reduce((least, each) => Math.min(least, each), 0));
+    const best = indexOfLargest(logits), furthest = Math.max(1, -smallest(logits));
     logits.forEach((logit, at) => {
-      this.numbers[at].textContent = (-logit).toFixed(1);
-      this.bars[at].style.width = `${(100 * -logit) / furthest}%`;
+      showText(this.numbers[at], (-logit).toFixed(1));
+      this.bars[at].style.transform = `scaleX(${-logit / furthest})`;
       this.items[at].classList.toggle("best", at === best);
     });
   }
@@ -259,8 +262,8 @@ class Bars {
   draw(logits) {
     const parts = softmax(logits), best = indexOfLargest(logits);
     parts.forEach((part, at) => {
-      this.numbers[at].textContent = percent(part);
-      this.bars[at].style.width = `${100 * part}%`;
+      showText(this.numbers[at], percent(part));
+      this.bars[at].style.transform = `scaleX(${part})`;
       this.items[at].classList.toggle("best", at === best);
     });
   }
@@ -269,6 +272,7 @@ class Bars {
 
   said(logits) {
     const parts = softmax(logits), order = [...parts.keys()].sort((one, other) => parts[other] - parts[one]);
-    return `${percent(parts[order[0]])}; next ${this.network.classes[order[1]]}, ${percent(parts[order[1]])}`;
+    const [first, next] = order, sure = percent(parts[first]);
+    return parts[next] < 0.0005 ? sure : `${sure}; next ${this.network.classes[next]}, ${percent(parts[next])}`;
   }
 }

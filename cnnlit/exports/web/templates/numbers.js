@@ -9,8 +9,11 @@ function roundHalfEven(value) {
 
 /** The quantile, from 0 to 1, with linear interpolation between two values. Only what is above the least is sorted. */
 function quantile(values, fraction) {
-  const least = smallest(values), sorted = Float64Array.from(values.filter((value) => value > least)).sort();
-  const rest = values.length - sorted.length, at = (place) => (place < rest ? least : sorted[place - rest]);
+  const least = smallest(values), kept = new Float64Array(values.length);
+  let count = 0;
+  for (let at = 0; at < values.length; at++) if (values[at] > least) kept[count++] = values[at];
+  const sorted = kept.subarray(0, count).sort(), rest = values.length - count;
+  const at = (place) => (place < rest ? least : sorted[place - rest]);
   const place = fraction * (values.length - 1), below = Math.floor(place);
   const above = Math.min(below + 1, values.length - 1);
   return at(below) + (place - below) * (at(above) - at(below));
@@ -18,12 +21,19 @@ function quantile(values, fraction) {
 
 const median = (values) => quantile(values, 0.5);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const extreme = (better) => (values) => {
-  let best = values[0];
-  for (let at = 1; at < values.length; at++) if (better(values[at], best)) best = values[at];
-  return best;
-};
-const largest = extreme((one, other) => one > other), smallest = extreme((one, other) => one < other);
+
+function largest(values) {
+  let most = values[0];
+  for (let at = 1; at < values.length; at++) if (values[at] > most) most = values[at];
+  return most;
+}
+
+function smallest(values) {
+  let least = values[0];
+  for (let at = 1; at < values.length; at++) if (values[at] < least) least = values[at];
+  return least;
+}
+
 const indexOfLargest = (values) => values.reduce((best, each, at) => (each > values[best] ? at : best), 0);
 
 /** Bytes of base64, as floats or as they are. */

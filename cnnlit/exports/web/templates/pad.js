@@ -108,15 +108,19 @@ class Pad {
     this.draw();
   }
 
+  /** As many pixels as the screen has for the sheet. */
+  fit() {
+    this.canvas.width = this.canvas.height = Math.round(this.canvas.clientWidth * devicePixelRatio);
+    this.draw();
+  }
+
   draw() {
-    const ratio = devicePixelRatio, size = Math.round(this.canvas.clientWidth * ratio);
-    if (this.canvas.width !== size) this.canvas.width = this.canvas.height = size;
-    const style = getComputedStyle(this.canvas);
+    const size = this.canvas.width;
     this.context.setTransform(size / SHEET, 0, 0, size / SHEET, 0, 0);
     this.context.clearRect(0, 0, SHEET, SHEET);
     if (this.picture) this.drawPicture();
-    this.stroke(this.context, style.color);
-    if (this.cursor) this.drawCursor(style);
+    this.stroke(this.context, palette.ink);
+    if (this.cursor) this.drawCursor();
     this.changed();
   }
 
@@ -132,9 +136,9 @@ class Pad {
     this.context.drawImage(cells.canvas, 0, 0, SHEET, SHEET);
   }
 
-  drawCursor(style) {
+  drawCursor() {
     const [x, y] = this.cursor;
-    Object.assign(this.context, {strokeStyle: style.outlineColor, fillStyle: style.outlineColor, lineWidth: 1.5});
+    Object.assign(this.context, {strokeStyle: palette.accent, fillStyle: palette.accent, lineWidth: 1.5});
     this.context.beginPath();
     this.context.arc(x, y, PEN / 2 + 1, 0, 7);
     if (this.down) this.context.fill();

@@ -57,6 +57,10 @@ function doubtOf(network, current) {
 function begin() {
   byId("networks").append(...views.map((view) => view.element));
   byId("answers").append(...answers.map((answer) => answer.element));
+  byId("answers").classList.toggle("pair", answers.length > 1);
+  const rows = views.map((view) => view.element.children.length);
+  byId("networks").classList.toggle("alike", rows.every((each) => each === rows[0]));
+  byId("networks").style.setProperty("--rows", rows[0]);
   byId("clear").addEventListener("click", () => pad.clear());
   byId("undo").addEventListener("click", () => pad.undo());
   addExamples();
@@ -70,7 +74,7 @@ function begin() {
 
 function refit() {
   views.forEach((view) => view.fit());
-  pad.draw();
+  pad.fit();
 }
 
 function recolour() {
