@@ -6,7 +6,7 @@ Nothing is measured here; it is arithmetic on the assumptions in the page's firs
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks.scaling_words import BEYOND, DATA, GRADIENTS, LIMITS, OPENING, RECIPE
+from benchmarks.scaling_words import BEYOND, DATA, FAR, GRADIENTS, LIMITS, OPENING, RECIPE
 from benchmarks.training_at_scale import (
     BATCH_PER_DEVICE,
     BETWEEN_MACHINES,
@@ -27,8 +27,13 @@ from benchmarks.training_at_scale import (
     Store,
     flop_rate,
 )
+from cnnlit.data.decoded_images import MOST_WORKERS
 from cnnlit.data.stores.store import RECORD
 from cnnlit.reports.tables import Page, Table, as_markdown
+
+ROWS_IN_GROUP = 100
+"""Of the hub's parquet files of ImageNet."""
+FAR_FORMS = ("folder", "prepared, 256 px")
 
 
 def page() -> str:
@@ -36,7 +41,17 @@ def page() -> str:
     rate = flop_rate()
     networks = {name: Network.of(build) for name, build in NETWORKS.items()}
     parts: Page = [OPENING, _assumed(rate), GRADIENTS, _networks(networks), _steps(networks), DATA, _bytes(networks)]
-    parts += [_shared(networks["ResNet-50"]), _cores(networks), RECIPE, _batches(), BEYOND, _beyond(), LIMITS]
+    parts += [
+        _shared(networks["ResNet-50"]),
+        _cores(networks),
+        FAR,
+        _far(networks["ResNet-50"]),
+        RECIPE,
+        _batches(),
+        BEYOND,
+        _beyond(),
+        LIMITS,
+    ]
     return as_markdown(parts)
 
 
@@ -128,6 +143,27 @@ def _shared(network: Network) -> Table:
         for devices in DEVICES
     ]
     return Table.of("ResNet-50 from one shared disk, GB/s in total", ("devices", *STORES), rows)
+
+
+def _far(network: Network) -> Table:
+    rows = []
+    for devices in DEVICES:
+        images = devices * network.images_per_second
+        workers = MOST_WORKERS * devices
+        groups = images / ROWS_IN_GROUP
+        rows.append(
+            (
+                f"{devices:,}",
+                f"{images:,.0f}",
+                f"{groups:,.0f} to {groups * min(workers, ROWS_IN_GROUP):,.0f}",
+                *(f"{images * STORES[name].size * (1 - kept) / 1e9:,.1f}" for name in FAR_FORMS for kept in (0, 1 / 3)),
+            )
+        )
+    heads = (
+        *("devices", "requests/s, one for an image", "parquet, 100 rows a group"),
+        *(f"{name}, GB/s{kept}" for name in ("originals", "prepared, 256 px") for kept in ("", ", a third kept")),
+    )
+    return Table.of("ResNet-50 from an object store", heads, rows)
 
 
 def _cores(networks: dict[str, Network]) -> Table:

@@ -25,6 +25,14 @@ DATA = """\
 What a device consumes if it waits for nothing else, the same for any number of devices. The raw store suits only crops
 of 224 out of 256 pixels; the 384-pixel store suits crops of random size."""
 
+FAR = """\
+## Shards, and an object store
+
+Tar shards and parquet files hold the originals: on a disk they need the cores and the bytes of class folders above,
+and no listing of files. From an object store an image of a tar shard or of a prepared store is a request of its own,
+and one of a parquet file comes with its group of rows, which every worker that shows some of it asks for again, unless
+`data.cache_gb` keeps it. S3 promises 5,500 requests per second for each prefix."""
+
 RECIPE = """\
 ## The batch
 
@@ -51,11 +59,13 @@ LIMITS = """\
   AlexNet's `two_towers` sends less, for two devices. `run.json` has `exchanged_bytes_per_step`. Gradients are not
   compressed, and there is no local SGD.
 - **Cores.** Each process has `data.num_workers` workers, by default its share of the machine's cores, at most 16.
-  `python -m cnnlit.prepare` builds the stores, once, on one machine, and resumes where it was interrupted. A raw store
-  is read by at most four threads of the process. Nothing is decoded on a GPU.
+  `python -m cnnlit.prepare` builds the stores, once, on one machine or in shares on many (`prepare.shard=3/16`), and
+  resumes where it was interrupted. A raw store is read by at most four threads of the process. Nothing is decoded on a
+  GPU.
 - **Bytes.** Every device may need any image in any epoch, so each machine needs the whole store, on its own disk or a
   shared one: prepared at 256 pixels, it fits into a machine's memory; raw, if that is 300 GB. `data.block_images`
-  reads a slow disk in long sequential blocks. A store is not divided over machines, nor read from object storage.
+  reads a slow disk in long sequential blocks. Of a set in an object store (`data.root=s3://...`) a machine keeps as
+  much as `data.cache_gb` says, and reads the rest in every epoch.
 - **Waiting for data.** `run.json` has `seconds_waiting`, the time during which the device had no batch, and the end of
   a run says which setting to change. `python -m cnnlit.doctor doctor.images_per_second=4700` tells beforehand.
 - **Batch.** See above. `trainer.sync_batchnorm=true` (`ddp`) normalises over all images where each device has few.

@@ -5,7 +5,7 @@ Source: github.com/webdataset/webdataset, whose samples are named up to the firs
 
 import json
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from functools import cache
 from typing import NamedTuple
 
 from cnnlit.data.shards.tar_members import WINDOW, HeaderBlocks, Member, Read, members
@@ -51,9 +51,9 @@ def tar_samples(read: Read, window_bytes: int = WINDOW) -> Iterator[Sample]:
     for member in members(window):
         folder, slash, name = member.name.rpartition("/")
         stem, _, suffix = name.partition(".")
-        if is_passed_over(name):
+        if not stem or is_passed_over(name):
             continue
-        if (its := folder + slash + stem) != key:
+        if (its := folder + slash + stem if slash else stem) != key:
             yield from _sample(key, found)
             key, found = its, _Found(None, None)
         found = _with(found, member, suffix.lower(), window)
@@ -62,23 +62,29 @@ def tar_samples(read: Read, window_bytes: int = WINDOW) -> Iterator[Sample]:
 
 def _with(found: _Found, member: Member, suffix: str, read: Read) -> _Found:
     if suffix == "cls":
-        return found._replace(label=_written(read(member.offset, member.length)))
+        return _Found(found.image, _written(read(member.offset, member.length)))
     if suffix == "json" and found.label is None:
-        return found._replace(label=_in_json(read(member.offset, member.length), member.name))
-    if "." in suffix or not is_image(f"a.{suffix}"):
+        return _Found(found.image, _in_json(read(member.offset, member.length), member.name))
+    if not _is_picture(suffix):
         return found
     if found.image is not None:
         raise ValueError(f"holds two images of one sample, {found.image.name} and {member.name}")
-    return found._replace(image=member)
+    return _Found(member, found.label)
+
+
+@cache
+def _is_picture(suffix: str) -> bool:
+    """Whether a suffix is one that images have: of `mask.png` only the last part is."""
+    return "." not in suffix and is_image(f"a.{suffix}")
 
 
 def _sample(key: str, found: _Found) -> Iterator[Sample]:
     """The sample, if it has an image."""
     if found.image is None:
         return
-    path = PurePosixPath(key)
-    wnid = path.name[:9] if WNID.match(path.name) else None
-    label = found.label or path.parent.name or wnid
+    folder, _, name = key.rpartition("/")
+    wnid = name[:9] if WNID.match(name) else None
+    label = found.label or folder.rpartition("/")[2] or wnid
     if not label:
         raise ValueError(f"tells no class of {found.image.name}: neither a .cls, a .json's label, nor a folder has it")
     yield Sample(*found.image, label, wnid)

@@ -72,6 +72,8 @@ def members(read: Read) -> Iterator[Member]:
             raise DamagedTarError("its end is missing")
         headers.append(header)
         content, length, kind = place + BLOCK, _number(header[124:136]), header[156:157]
+        if length < 0:
+            raise DamagedTarError("a header in it is none")
         place = content + -(-length // BLOCK) * BLOCK
         if kind in REGULAR:
             yield Member(long_name or _name(header), content, length)
@@ -92,24 +94,25 @@ def _check(headers: list[bytes]) -> None:
     table = np.frombuffer(b"".join(headers), np.uint8).reshape(-1, BLOCK)
     # The sum is taken with spaces where it stands itself.
     sums = table.sum(axis=1, dtype=np.int64) - table[:, 148:156].sum(axis=1, dtype=np.int64) + 8 * ord(" ")
-    for header, total in zip(headers, sums.tolist(), strict=True):
-        if _number(header[148:156]) != total:
-            raise DamagedTarError(f"the header of {_name(header)} does not add up")
+    told = (table[:, 148:154].astype(np.int64) - ord("0")) @ 8 ** np.arange(5, -1, -1)
+    for place in (sums != told).nonzero()[0].tolist():  # a few programs write these digits in another way
+        if _number(headers[place][148:156]) != sums[place]:
+            raise DamagedTarError(f"the header of {_name(headers[place])} does not add up")
 
 
 def _number(field: bytes) -> int:
     """Octal digits; or, of numbers that these do not hold, bytes behind a first bit of one."""
-    if field[0] & 0x80:
-        return int.from_bytes(field, "big") & ~(0x80 << 8 * (len(field) - 1))
     try:
-        return int(field.strip(b" \0") or b"0", 8)
+        return int(field.rstrip(b" \0") or b"0", 8)
     except ValueError:
+        if field[0] & 0x80:
+            return int.from_bytes(field, "big") & ~(0x80 << 8 * (len(field) - 1))
         raise DamagedTarError("a header in it is none") from None
 
 
 def _name(header: bytes) -> str:
     name = _text(header[:100])
-    if header[257:263] == b"ustar\0" and header[345]:
+    if header[345] and header[257:263] == b"ustar\0":
         return f"{_text(header[345:500])}/{name}"
     return name
 

@@ -116,7 +116,7 @@ def test_an_index_is_made_once_and_anew_when_a_shard_has_changed(
     read: list[Any] = []
 
     original = shard_layouts.tar_samples
-    monkeypatch.setattr(shard_layouts, "tar_samples", lambda each: (read.append(each), original(each))[1])
+    monkeypatch.setattr(shard_layouts, "tar_samples", lambda *each: (read.append(each), original(*each))[1])
     find_images(root)
     assert not read
     write_tar(root / "val-0001.tar", {"x.jpg": pictures(photographs / "val")[0][0].read_bytes(), "x.cls": b"1"})
