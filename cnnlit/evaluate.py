@@ -68,13 +68,16 @@ class EvaluateSettings(NetworkSettings):
 def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
+        from cnnlit.experiment.fitting import smaller_tests
+        from cnnlit.parallel.devices import telling_full_memory
+
         settings, checkpoint = _what_to_test(settings)
         module, datamodule, remarks = _build(settings, checkpoint)
         trainer = _build_trainer(settings.trainer)
         _note_remarks(trainer, remarks)
         began = time.perf_counter()
         # What an image or the network refuses on the way is the user's to know too.
-        with _reading(module, checkpoint):
+        with _reading(module, checkpoint), telling_full_memory(ValueError, smaller_tests(datamodule)):
             trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:

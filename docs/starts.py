@@ -78,9 +78,12 @@ def main() -> None:
         for start in STARTS:
             train(start, place(asked.folder, start), asked.data)
     found = [(start, curve(place(asked.folder, start))) for start in STARTS]
-    if missing := [start.name for start, rows in found if not rows]:
-        sys.exit(f"{asked.folder} has no run of {', '.join(missing)}; add --data <folder with the images>")
-    write_whole(DOCS / "starts.md", OPENING + "\n".join(row(*each) for each in found) + closing(asked.folder))
+    found = [(start, rows) for start, rows in found if rows]
+    if not found:
+        sys.exit(f"{asked.folder} has no run; add --data <folder with the images>")
+    tried = [start for start, _ in found]
+    page = OPENING + "\n".join(row(*each) for each in found) + closing(asked.folder, tried)
+    write_whole(DOCS / "starts.md", page)
     draw(found).savefig(DOCS / "starts.png", dpi=110, metadata={"Software": None})
 
 
@@ -116,11 +119,13 @@ def row(start: Start, rows: list[tuple[int, float, float]]) -> str:
     return f"| {start.name} | `{start.said}` | {steps} | {loss / start.heads:.3f} | {error:.1%} | {starts} |"
 
 
-def closing(folder: Path) -> str:
-    """By which code and on what the runs were trained."""
-    runs = [read(place(folder, start)) for start in STARTS]
+def closing(folder: Path, tried: list[Start]) -> str:
+    """By which code and on what the runs were trained, and what is still to be tried."""
+    runs = [read(place(folder, start)) for start in tried]
     made = {f"commit {run['commit'][:7]}, {run['device']}, torch {run['versions']['torch']}" for run in runs}
-    return f"\n\nSeed 0; {'; '.join(sorted(made))}.\n"
+    untried = [f"`{start.said}`" for start in STARTS if start not in tried]
+    rest = f" Not tried yet: {', '.join(untried)}." if untried else ""
+    return f"\n\nSeed 0; {'; '.join(sorted(made))}.{rest}\n"
 
 
 def draw(found: list[tuple[Start, list[tuple[int, float, float]]]]) -> Figure:
@@ -130,8 +135,8 @@ def draw(found: list[tuple[Start, list[tuple[int, float, float]]]]) -> Figure:
     for start, rows in found:
         axes.plot([each[0] for each in rows], [each[1] / start.heads for each in rows], marker=".", label=start.name)
     axes.axhline(math.log(CLASSES), color="grey", linewidth=1, linestyle=":")
-    axes.annotate(f"ln {CLASSES}", (0, math.log(CLASSES)), xytext=(2, 3), textcoords="offset points", color="grey")
-    axes.set(xlabel="steps", ylabel="training loss", ylim=(1.2, 3.0))
+    axes.annotate(f"ln {CLASSES}", (0, math.log(CLASSES)), xytext=(4, 4), textcoords="offset points", color="grey")
+    axes.set(xlabel="steps", ylabel="training loss", ylim=(1.2, 3.0), xlim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure

@@ -16,6 +16,7 @@ from cnnlit.data.loading.decoding import UnreadableError
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.files import UnwritableError
+from cnnlit.parallel.devices import telling_full_memory
 from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.checkpoint_io import TO_RESUME, check_fits, saying_what_lacks
@@ -130,7 +131,7 @@ def _fit(run: Run, assembly: Assembly) -> float | None:
     module, datamodule, trainer = assembly
     if checkpoint := run.sound_checkpoint():
         check_fits(checkpoint, module.state_dict(), TO_RESUME)
-    with saying_what_lacks(checkpoint):
+    with saying_what_lacks(checkpoint), telling_full_memory(RunError, _smaller_steps(assembly)):
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     measured = trainer.callback_metrics
     if trainer.world_size > 1:
@@ -151,6 +152,23 @@ def _fit(run: Run, assembly: Assembly) -> float | None:
     return None if error is None else float(error)
 
 
+def _smaller_steps(assembly: Assembly) -> str:
+    """What takes less memory in training."""
+    recipe, trainer = assembly.module.recipe, assembly.trainer
+    at_once = recipe.micro_batch_size or -(-recipe.batch_size // trainer.world_size)
+    return (
+        f"{at_once} images pass through the network at once; recipe.micro_batch_size={max(1, at_once // 2)} makes the "
+        "same steps with fewer, trainer.precision=bf16-mixed takes about half for each; if it was in validation, "
+        + smaller_tests(assembly.datamodule)
+    )
+
+
+def smaller_tests(datamodule: Any) -> str:
+    """What takes less memory in a test."""
+    at_once = getattr(datamodule, "hparams", {}).get("eval_batch_size")
+    return f"data.eval_batch_size={max(1, at_once // 2)} tests fewer images at once" if at_once else "smaller batches"
+
+
 def _best(assembly: Assembly) -> LowestError | None:
     """What is known of the best network, if that is the one to be tested."""
     return lowest_error(assembly.trainer) if assembly.module.recipe.checkpoint == "best" else None
@@ -163,7 +181,8 @@ def _test(run: Run, assembly: Assembly) -> tuple[dict[str, float], RunFigures]:
     best = run.best_checkpoint if _best(assembly) else None
     if best:
         trainer.callbacks = without_averaging(trainer.callbacks)  # type: ignore[attr-defined]
-    trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
+    with telling_full_memory(RunError, smaller_tests(datamodule)):
+        trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
     test = module.test_result()
     if figures.comparison:
         test |= {f"errors_of_1998/{name}": count for name, count in figures.comparison._asdict().items()}

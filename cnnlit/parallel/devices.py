@@ -60,6 +60,15 @@ def emulates_bfloat16() -> bool:
     return bool(capabilities) and not any(there for name, there in capabilities.items() if "bf16" in name)
 
 
+@contextmanager
+def telling_full_memory(refusal: type[Exception], advice: str) -> Iterator[None]:
+    """A device whose memory is full ends the block with a refusal, one line that says what takes less."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise refusal(f"the memory of the device is full: {advice}") from error
+
+
 def keep_freed_memory() -> None:
     """Let the CPU memory that one training step frees be reused by the next one.
 
