@@ -185,10 +185,13 @@ def _check_file(path: Path) -> None:
 
 
 def _write(path: Path, content: str) -> None:
+    from rich.console import Console
+
     from cnnlit.files import write_whole
+    from cnnlit.reports.tables import print_place
 
     write_whole(path, content)
-    sys.stdout.write(f"{path}\n")
+    print_place(path, Console())
 
 
 command = config.entry_point(report)

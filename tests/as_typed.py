@@ -32,6 +32,31 @@ def cnnlit(folder: Path, command: str, *words: str, **extra: str) -> "subprocess
     return python(folder, f"cnnlit.{command}", *words, **extra)
 
 
+def on_terminal(folder: Path, *words: str, columns: int, **extra: str) -> str:
+    """All that `python -m <words>` shows on a terminal of so many columns, its control sequences included."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    clean = {
+        key: value for key, value in environment(**{"TERM": "xterm-256color", **extra}).items() if key != "COLUMNS"
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=folder, env=clean, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    process.wait(TIMEOUT_SECONDS)
+    return said.decode()
+
+
 class Typed(NamedTuple):
     """What a command did in this process."""
 

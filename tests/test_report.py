@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 
+import as_typed
 import pytest
 from runs.made_runs import made_run
 
@@ -66,6 +68,27 @@ def test_a_claim_is_judged_in_every_format(runs, printed):
     rows = list(csv.DictReader(printed(*arguments, "format=csv").splitlines()))
     assert len(rows) == 10
     assert {(row["arm"], row["seed"]): float(row["test/error"]) for row in rows}["average", "2"] == AVERAGE[2]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_terminal_of_any_width_shows_whole_numbers_and_no_colours_where_they_are_unwanted(runs, columns):
+    shown = as_typed.on_terminal(runs.parent, "cnnlit.report", columns=columns, NO_COLOR="1")
+    styles = {style for each in re.findall(r"\x1b\[([\d;]*)m", shown) for style in each.split(";")}
+    assert styles <= {"", "0", "1", "2", "3", "4", "22", "24"}, "bold and the like, no colours"
+    lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown).splitlines()
+    assert max(map(len, lines)) <= columns
+    words = " ".join(lines)
+    for number in (f"{100 * sum(errors) / len(errors):.2f}" for errors in (MAX, AVERAGE)):
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", words)
+
+
+def test_a_terminal_that_knows_links_opens_the_page_and_a_pipe_has_its_path_alone(runs):
+    words = ("cnnlit.report", f"runs={runs}", "format=html")
+    link = (runs / "report.html").as_uri()
+    shown = as_typed.on_terminal(runs.parent, *words, columns=80)
+    assert re.search(rf"\x1b\]8;[^;]*;{re.escape(link)}\x1b\\", shown)
+    assert "\x1b" not in as_typed.on_terminal(runs.parent, *words, columns=80, TERM="dumb")
+    assert as_typed.python(runs.parent, *words).stdout == f"{runs / 'report.html'}\n"
 
 
 def test_the_page_lies_beside_the_runs_or_where_it_is_wanted(runs, printed):

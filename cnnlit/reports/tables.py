@@ -2,10 +2,12 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -136,6 +138,11 @@ def print_page(page: Page, console: Console) -> None:
             for columns in _fitting(part.columns, console.width):
                 console.print(_drawn(columns, part.sums))
         console.print()
+
+
+def print_place(path: Path, console: Console) -> None:
+    """Print where a file is, which a terminal that knows links opens; elsewhere the path alone."""
+    console.print(Text(str(path), style=Style(link=path.absolute().as_uri())), soft_wrap=True)
 
 
 def _side_by_side(columns: Sequence[Column]) -> Iterator[Column]:

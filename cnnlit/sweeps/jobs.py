@@ -197,7 +197,8 @@ def print_table(jobs: Sequence[Job]) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=1000)
     table = Table(box=None, pad_edge=False)
     for name in ("job", "", "state", "val error", "test error", "seconds", "folder"):
-        table.add_column(name, justify="right" if name.endswith(("error", "seconds")) else "left", overflow="fold")
+        is_number = name.endswith(("error", "seconds"))
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
     for job in jobs:
         errors = ["" if error is None else f"{error:.2%}" for error in (job.val_error, job.test_error)]
         state = f"{job.state}: {job.reason}" if job.reason else job.state

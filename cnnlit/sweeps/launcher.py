@@ -7,6 +7,7 @@ run, memory, a thread that failed) would be passed on to the next.
 import atexit
 import inspect
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,7 +25,7 @@ from rich.text import Text
 
 from cnnlit.config.command import SeparateJobs, begin, refusing
 from cnnlit.config.schema import check
-from cnnlit.files import Lock, make_folder
+from cnnlit.files import Lock, make_folder, shown
 from cnnlit.runs.sweep_folder import MULTIRUN, next_look, write_jobs
 from cnnlit.sweeps.command_line import job_command, sweep_line
 from cnnlit.sweeps.composition import Composer, refuse_twins
@@ -146,6 +147,8 @@ class ProcessLauncher(Launcher, Callback):
             words = [word for word in words if not word.startswith("hydra.sweep.dir=")]
             again = sweep_line(words, self._folder, command=self._function.__name__)
             print_line(f"to go on with what is not finished: {again}")
+        else:
+            print_line(f"next: python -m cnnlit.report {shlex.quote(f'runs={shown(self._folder)}')} format=html")
 
     def _remove_unused_folder(self) -> None:
         """Remove the folder that Hydra made, if no job began in it."""
