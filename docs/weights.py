@@ -35,6 +35,7 @@ Trained by our own commands, in the wheel: nothing is downloaded, and no data ar
     python -m cnnlit.predict model=lenet5 model.weights=MNIST images=digit.png
     python -m cnnlit.evaluate model=compact model.weights=MNIST protocol=shifts data.root=<folder with MNIST>
     python -m cnnlit.export model=lenet5 model.weights=MNIST_MODERN format=onnx to=lenet5
+    python -m cnnlit.export model=lenet5 model.weights=MNIST format=web to=page   # a page to draw on: web_page.md
     python -m cnnlit.train model=lenet5 model.weights=MNIST data=digits recipe.epochs=3   # goes on from them
 
 From Python: `cnnlit.load("LeNet5.MNIST").predict("digit.png")`. Each file is what `python -m cnnlit.export

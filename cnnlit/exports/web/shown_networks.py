@@ -17,7 +17,7 @@ def check_network(model: Mapping[str, Any]) -> None:
     if name not in TITLES:
         raise ValueError(
             f"format=web: a page computes {' and '.join(TITLES.values())} by itself, not {name}, which would take "
-            "onnxruntime-web (about 12 MB of it, and the weights, in every page); say format=onnx"
+            "onnxruntime-web (19 MB of it, and all weights, in every page); say format=onnx"
         )
 
 

@@ -112,6 +112,19 @@ def test_a_chosen_map_tells_what_it_is_connected_to(chromium: Any, page: Path) -
         assert tab.locator(".detail").count() == 0
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_two_networks_follow_the_same_pen(chromium: Any, width: int, tmp_path: Path) -> None:
+    words = ["model=lenet5", "model.weights=MNIST", "beside=CompactNet.MNIST", "format=web", "to=out"]
+    assert here(tmp_path, "export", *words).returncode == 0
+    with opened(chromium, tmp_path / "out" / "network.html", width) as tab:
+        for digit in range(10):
+            tab.locator("#plain button").nth(digit).click()
+            tab.wait_for_timeout(400)
+            assert tab.locator(".answer b").all_inner_texts() == [str(digit)] * 2
+        assert tab.locator("h1").inner_text().startswith("LeNet-5 and CompactNet")
+        assert tab.locator("#said").inner_text().count("says 9") == 2
+
+
 def test_sliders_have_the_ranges_of_1998_and_change_what_the_network_sees(chromium: Any, page: Path) -> None:
     seen = "[...cnnlit.networks[0].input]"
     with opened(chromium, page) as tab:
