@@ -68,7 +68,7 @@ class Inspection:
         self.images_per_second = images_per_second
 
     def examine(self, data: ResumableData) -> Finding:
-        """Inspect the set of a data module; changes nothing on the disk.
+        """Inspect the set of a data module; changes nothing on the disk but for an index of shards.
 
         Raises:
             FileNotFoundError: if nothing is found.
