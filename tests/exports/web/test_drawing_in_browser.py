@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from as_typed import here
-from exports.web.pages import browser, opened
+from exports.web.pages import MNIST, browser, opened
 
 SEVEN = [(0.28, 0.2), (0.5, 0.2), (0.72, 0.2), (0.62, 0.45), (0.5, 0.65), (0.44, 0.85)]
 
@@ -123,6 +123,17 @@ def test_two_networks_follow_the_same_pen(chromium: Any, width: int, tmp_path: P
             assert tab.locator(".answer b").all_inner_texts() == [str(digit)] * 2
         assert tab.locator("h1").inner_text().startswith("LeNet-5 and CompactNet")
         assert tab.locator("#said").inner_text().count("says 9") == 2
+
+
+@pytest.mark.skipif(MNIST is None, reason="MNIST is not at ../shared/data")
+def test_a_hard_test_image_is_shown_as_it_is_with_its_label(chromium: Any, tmp_path: Path) -> None:
+    words = ["model=lenet5", "model.weights=MNIST", "format=web", "pictures=3", f"data.root={MNIST}", "to=out"]
+    assert here(tmp_path, "export", *words).returncode == 0
+    with opened(chromium, tmp_path / "out" / "network.html") as tab:
+        tab.locator("#pictures button").first.click()
+        answer, label = _answer(tab), tab.evaluate("cnnlit.page.pictures[0].label")
+        assert answer != label, "of 60 errors, the hardest is one"
+        assert tab.locator("#said").inner_text().endswith(f"; its label is {label}.")
 
 
 def test_sliders_have_the_ranges_of_1998_and_change_what_the_network_sees(chromium: Any, page: Path) -> None:

@@ -14,7 +14,7 @@ class AnswerCard {
     this.answer = this.network.classes[indexOfLargest(logits)];
     const blank = current.why === "nothing is drawn";
     showText(this.name, blank ? "·" : this.answer);
-    this.distance = layer.said(logits);
+    this.distance = layer.said(logits) + (current.digit.label ? `; its label is ${current.digit.label}` : "");
     showText(this.words, blank ? "Draw a digit." : this.distance);
     this.say(blank ? null : current.why);
   }

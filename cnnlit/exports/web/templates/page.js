@@ -101,7 +101,7 @@ function addExamples() {
   byId("hardest").hidden = !page.pictures.length;
 }
 
-const digitOf = ({pixels}) => grid(28, 28, Float32Array.from(decoded(pixels, Uint8Array)));
+const digitOf = ({pixels, label}) => ({...grid(28, 28, Float32Array.from(decoded(pixels, Uint8Array))), label});
 
 function drawThumbnails() {
   page.pictures.forEach((picture) => {
