@@ -68,6 +68,7 @@ class EvaluateSettings(NetworkSettings):
 def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
+        from cnnlit.data.workers.watched import telling_of_workers
         from cnnlit.experiment.fitting import smaller_tests
         from cnnlit.parallel.devices import telling_full_memory
 
@@ -77,7 +78,8 @@ def evaluate(settings: EvaluateSettings) -> None:
         _note_remarks(trainer, remarks)
         began = time.perf_counter()
         # What an image or the network refuses on the way is the user's to know too.
-        with _reading(module, checkpoint), telling_full_memory(ValueError, smaller_tests(datamodule)):
+        full_memory = telling_full_memory(ValueError, smaller_tests(datamodule))
+        with _reading(module, checkpoint), telling_of_workers(datamodule.timeout_seconds), full_memory:
             trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:

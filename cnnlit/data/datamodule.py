@@ -17,6 +17,7 @@ from cnnlit.data.sources.folders import some
 from cnnlit.data.sources.listing_file import ListedImage
 from cnnlit.data.transforms.random_numbers import generator
 from cnnlit.data.user_images import DrawnItems, as_drawn, transformed
+from cnnlit.data.workers.watched import WatchedLoader, in_workers
 
 EVAL_BATCH_SIZE = 250
 
@@ -60,6 +61,7 @@ class ResumableData(LightningDataModule):
         published_errors: test index -> answer of each error of a published network, to be compared with; or None.
         datasets: of each split, for the loaders that are inherited.
         eval_transform: PIL image -> float [C, image_size, image_size], as a test presents it; for cnnlit.predict.
+        timeout_seconds: how long worker processes may take for a batch.
     """
 
     takes_replicas = False
@@ -70,6 +72,7 @@ class ResumableData(LightningDataModule):
     absent_classes: Sequence[int] = ()
     tests_all = False
     as_0_1 = False
+    timeout_seconds = 300.0
     published_errors: dict[int, int] | None = None
     eval_transform: Callable[[Any], Tensor] | None = None
 
@@ -139,8 +142,8 @@ class ResumableData(LightningDataModule):
     def loader(self, split: Any, batches: Any) -> DataLoader[Any]:
         """Batches of a split of `datasets`, made up by a sampler."""
         items = PresentedItems(self.datasets[split], seed=self.seeds[0])
-        workers = self.hparams.get("num_workers", 0)
-        return DataLoader(items, batch_size=None, sampler=batches, num_workers=workers)
+        travel = in_workers(self.hparams.get("num_workers", 0), self.timeout_seconds)
+        return WatchedLoader(items, batch_size=None, sampler=batches, **travel)
 
     @property
     def unreadable(self) -> list[str]:

@@ -19,6 +19,7 @@ from cnnlit.data.stores.store import StoredImages
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
 from cnnlit.data.transforms.random_numbers import generator
+from cnnlit.data.workers.watched import in_workers
 from cnnlit.files import progress
 
 MOST_WORKERS = 16
@@ -168,9 +169,9 @@ class DecodedImageData(ImageData[ImageSet]):
             dataset,
             batch_size=None,  # the sampler yields whole batches
             sampler=batches,
-            num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
+            **in_workers(workers, self.timeout_seconds),
         )
 
     def _pixels(self, images: ImageSet) -> Iterator[Tensor]:
@@ -185,7 +186,8 @@ class DecodedImageData(ImageData[ImageSet]):
             images = images.subset(torch.randperm(len(images), generator=random)[:STATISTICS_SAMPLE].sort().values)
         dataset = self._single_view(images, self._evaluation)
         batches = BatchSampler(len(images), STATISTICS_BATCH, order="sequential")
-        loader = DecodingLoader(dataset, batch_size=None, sampler=batches, num_workers=self.num_workers)
+        travel = in_workers(self.num_workers, self.timeout_seconds)
+        loader = DecodingLoader(dataset, batch_size=None, sampler=batches, **travel)
         return (batch.images for batch in progress(loader, "mean image", len(batches)))
 
 

@@ -11,7 +11,7 @@ import torch
 from annotated_types import Ge
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DistributedSampler
 
 from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.loading.items import LoaderBatches, PresentedItems, labels_of
@@ -26,6 +26,7 @@ from cnnlit.data.loading.own_batches import (
 )
 from cnnlit.data.transforms.random_numbers import drawing
 from cnnlit.data.user_images import DrawnItems
+from cnnlit.data.workers.watched import WatchedLoader, in_workers
 from cnnlit.files import Lock
 
 TRANSFORMS = ("eval_transform", "test_transform", "val_transform", "transform", "default_transforms")
@@ -209,10 +210,11 @@ class PlainData(ResumableData):
         batches.skip(skipped)
         if self.trainer and split == "train":
             batches.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-        travel = {key: getattr(loader, key) for key in ("num_workers", "pin_memory", "timeout", "worker_init_fn")}
+        travel = {key: getattr(loader, key) for key in ("pin_memory", "worker_init_fn")}
+        travel |= in_workers(loader.num_workers, loader.timeout or self.timeout_seconds)
         if loader.num_workers:
             travel |= {key: getattr(loader, key) for key in ("prefetch_factor", "multiprocessing_context")}
-        return DataLoader(self._items(loader), batch_size=None, sampler=batches, **travel)
+        return WatchedLoader(self._items(loader), batch_size=None, sampler=batches, **travel)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         return self.module.on_before_batch_transfer(batch, dataloader_idx)

@@ -134,6 +134,7 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
     recipe.try_on(network)
     protocol = settings.build_protocol(network)
     datamodule: Any = settings.build_data(_order(settings))
+    datamodule.timeout_seconds = settings.timeout_seconds
     if getattr(datamodule, "takes_replicas", False):
         datamodule.replicas = seeds
     _set_up(run, datamodule)

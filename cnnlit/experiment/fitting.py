@@ -13,6 +13,7 @@ from cnnlit.callbacks.lowest_error import LowestError
 from cnnlit.callbacks.run_figures import RunFigures
 from cnnlit.config import Node
 from cnnlit.data.loading.decoding import UnreadableError
+from cnnlit.data.workers.watched import WorkerError, telling_of_workers
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.files import UnwritableError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 
-ENDINGS = (RunError, UnwritableError, UnreadableError)
+ENDINGS = (RunError, UnwritableError, UnreadableError, WorkerError)
 """Errors that end a run and that its one line explains."""
 
 
@@ -77,7 +78,8 @@ def _recorded(run: Run, assembly: Assembly) -> Iterator[None]:
     trainer = assembly.trainer
     # Signals last: SLURM ends the job that it is asked to queue again.
     signals = stop_signals(trainer)
-    with signals, run, loggers.closing(), failing_together(trainer.strategy, partial(_fail, run), signals):
+    together = failing_together(trainer.strategy, partial(_fail, run), signals)
+    with signals, run, loggers.closing(), together, telling_of_workers(assembly.datamodule.timeout_seconds):
         yield
 
 

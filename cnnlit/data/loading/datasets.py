@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
@@ -17,6 +17,7 @@ from cnnlit.data.transforms.distortions import AffineDistortion
 from cnnlit.data.transforms.geometry import Windows
 from cnnlit.data.transforms.resampling import copies, copy, resample, show
 from cnnlit.data.transforms.to_device import sent
+from cnnlit.data.workers.watched import WatchedLoader
 
 Batch = tuple[Tensor, Tensor]
 
@@ -225,7 +226,7 @@ class DecodingDataset(Protocol):
         ...
 
 
-class DecodingLoader(DataLoader[Any]):
+class DecodingLoader(WatchedLoader):
     """Batches that worker processes decode. Unreadable images are recorded, or refused, in the process that trains.
 
     An error raised in a worker would arrive with the worker's traceback for a message.

@@ -1,0 +1,1 @@
+"""Processes that make batches, and what becomes of them."""
