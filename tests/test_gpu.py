@@ -5,6 +5,7 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ NETWORKS = {
     "CompactNet": (CompactNet, (8, 1, 32, 32)),
     "AlexNet": (lambda: AlexNet(width=0.25, dropout=0.0, initialization="he2015", **SMALL), (8, 3, 64, 64)),
     "ZFNet": (lambda: ZFNet(width=0.25, dropout=0.0, initialization="he2015", **SMALL), (8, 3, 64, 64)),
-    "VGG": (lambda: VGG(depth=11, width=0.25, dropout=0.0, initialization="he2015", **SMALL), (8, 3, 64, 64)),
-    "GoogLeNet": (lambda: GoogLeNet(dropout=0.0, auxiliary_heads=False, **SMALL), (8, 3, 64, 64)),
+    "VGG": (lambda: VGG(configuration="A", width=0.25, dropout=0.0, initialization="he2015", **SMALL), (8, 3, 64, 64)),
+    "GoogLeNet": (lambda: GoogLeNet(dropout=0.0, **SMALL), (8, 3, 64, 64)),
     "ResNet-18": (lambda: ResNet(depth=18, **SMALL), (8, 3, 64, 64)),
     "ResNet-50": (lambda: ResNet(depth=50, **SMALL), (8, 3, 64, 64)),
     "ResNet-20": (lambda: CifarResNet(depth=20, num_classes=4), (8, 3, 32, 32)),
@@ -47,6 +48,7 @@ def step(network: nn.Module, images: Tensor, dtype: torch.dtype) -> tuple[Tensor
     labels = torch.arange(len(images), device=images.device) % 4
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         outputs = network(images)
+        outputs = outputs[0] if isinstance(outputs, tuple) else outputs  # without auxiliary heads
         loss = functional.cross_entropy(outputs.float() / outputs.detach().float().abs().max(), labels)
     loss.backward()
     gradients = [parameter.grad.float() for parameter in network.parameters() if parameter.grad is not None]
@@ -54,10 +56,10 @@ def step(network: nn.Module, images: Tensor, dtype: torch.dtype) -> tuple[Tensor
 
 
 @pytest.fixture(autouse=True)
-def whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def whole_float32() -> Iterator[None]:
     """No TF32, which keeps ten bits of each product."""
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        yield
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
@@ -123,7 +125,7 @@ def losses(run: Path) -> list[str]:
 
 
 def test_a_resumed_run_ends_with_the_same_bits(gpu: torch.device, tmp_path: Path) -> None:
-    words = ("data=digits", "deterministic=true", "recipe.optimizer.lr=0.001", "recipe/schedule=constant")
+    words = ("data=digits", "trainer.deterministic=true", "recipe.optimizer.lr=0.001", "recipe/schedule=constant")
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     whole = trained(tmp_path / "whole", gpu, *words, "recipe.epochs=3")
