@@ -47,6 +47,12 @@ configuration, so that nothing has to be said again; a file that you export is a
 A digit may be drawn or photographed, dark on paper or bright on black, small and off centre: it is brought to 28x28
 pixels as MNIST's were, `predictions.png` shows it as the network saw it, and what is blank, two digits or doubtful is
 called none of these, with the reason. Printed letters that look like digits can pass for them.
+
+What calls a drawing none of these is the mean probability of its answer over eight small changes of it, 0.95 at
+least. Of 100 digits drawn from training images (ten manners, one draw), right and not called none; and of 75 printed
+letters (DejaVu) and 40 scribbles, called none: LeNet-5 94 and 79, LeNet-5 modern 94 and 91, CompactNet 96 and 104.
+Asking the other two networks for the same answer as well, at 0.9 each, would give 94 and 101, 93 and 103, 94 and 106;
+this is not done yet.
 """
 
 
