@@ -21,7 +21,10 @@ if TYPE_CHECKING:  # a report reads such files without torch
 ANSWERS = "test_predictions.csv"
 
 
-LOADING = {"batch_size", "eval_batch_size", "num_workers", "on_unreadable", "block_images", "order", "seed", "views"}
+LOADING = {
+    *("batch_size", "eval_batch_size", "num_workers", "on_unreadable", "block_images", "order", "seed", "views"),
+    *("cache_dir", "cache_gb"),
+}
 """Options of data that do not say which images are tested, nor how one is shown."""
 
 DIGITS_OF_ID = 6
