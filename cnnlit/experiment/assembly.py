@@ -155,7 +155,7 @@ def assemble(settings: TrainSettings, network: nn.Module, run: Run, *, seeds: in
         single=seeds == 1,
     )
     make = partial(config.build, {"_target_": settings.trainer["_target_"]})
-    chosen["strategy"] = _strategy(settings, network, recipe)
+    chosen["strategy"] = _strategy(settings, network, recipe, dense=protocol.dense)
     trainer = build_trainer(make, run, recipe, datamodule, callbacks, chosen)
     classes: int = settings.data["num_classes"]
     _try_forward(settings, network, recipe, datamodule, trainer)
@@ -228,7 +228,7 @@ def _check_one_image(
     )
 
 
-def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strategy | str":
+def _strategy(settings: TrainSettings, network: Any, recipe: Recipe, *, dense: bool) -> "Strategy | str":
     """How the run is spread over devices; refused where that cannot be, told where it was not asked for."""
     trainer = settings.trainer
     devices = num_devices(trainer["accelerator"], trainer["devices"]) * trainer["num_nodes"]
@@ -236,6 +236,7 @@ def _strategy(settings: TrainSettings, network: Any, recipe: Recipe) -> "Strateg
     check_strategy(
         name, accelerator=trainer["accelerator"], num_devices=devices, network=network, recipe=recipe,
         compiled=settings.compile, sync_batchnorm=trainer.get("sync_batchnorm", False),
+        precision=str(trainer["precision"]), dense=dense,
     )  # fmt: skip
     if note := replicas_note(name, devices, network):
         print_note(note)

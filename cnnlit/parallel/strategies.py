@@ -20,6 +20,9 @@ from cnnlit.parallel.lightning_internals import Launched, configure_with
 from cnnlit.parallel.towers import Towers
 from cnnlit.parallel.trainer_arguments import StrategyName, check_strategy_name
 
+PLACED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-true")
+"""Of a network whose parameters are spread over devices."""
+
 
 def check_strategy(
     name: str,
@@ -30,6 +33,8 @@ def check_strategy(
     recipe: Any,
     compiled: bool,
     sync_batchnorm: bool,
+    precision: str = "32-true",
+    dense: bool = False,
 ) -> None:
     """Refuse what cannot be trained with a strategy, before anything starts.
 
@@ -41,6 +46,8 @@ def check_strategy(
         recipe: its `batch_size`, `micro_batch_size`, `mixing`, `optimizer` and `averaging_decay` are read.
         compiled: whether torch.compile is asked for.
         sync_batchnorm: whether batch normalisation shall use the statistics of all devices.
+        precision: the value of `trainer.precision`.
+        dense: whether the test shows the network uncropped views.
 
     Raises:
         ValueError: one line that says what is wrong and what is allowed.
@@ -61,6 +68,7 @@ def check_strategy(
     if sync_batchnorm and (name in ("fsdp", "two_towers") or not on_gpu):
         raise ValueError("trainer.sync_batchnorm=true: needs trainer.strategy=ddp on GPUs")
     if name in ("fsdp", "two_towers"):
+        _check_placed(said, precision, dense=dense)
         if compiled:
             raise ValueError(f"compile=true: not with {said}")
         if not all(parameter.is_contiguous() for parameter in network.parameters()):
@@ -73,6 +81,18 @@ def check_strategy(
             raise ValueError(f"recipe.averaging_decay={recipe.averaging_decay}: not with {said}; use ddp")
         if hasattr(recipe.optimizer_for(network), "estimate"):
             raise ValueError(f"recipe.optimizer: estimates curvatures, which {said} cannot; use ddp")
+
+
+def _check_placed(said: str, precision: str, *, dense: bool) -> None:
+    """Refuse how a network in parts can be neither computed nor tested."""
+    if precision not in PLACED_PRECISIONS:
+        known = ", ".join(PLACED_PRECISIONS)
+        raise ValueError(f"trainer.precision={precision}: not with {said}, which takes {known}; or use ddp")
+    if dense:
+        raise ValueError(
+            f"protocol: shows whole images to the network at once, which is not with {said}; train with "
+            "protocol=single_crop, and evaluate the run with this protocol, or use ddp"
+        )
 
 
 def replicas_note(name: str, num_devices: int, network: nn.Module) -> str | None:

@@ -20,7 +20,8 @@ SMALL: Any = {"num_classes": 2, "image_size": 64, "width": 0.05}
 
 def check(name: str, num_devices: int, network: nn.Module | None = None, **options: Any) -> None:
     chosen: Any = {"optimizer": partial(SGD, lr=0.1), "batch_size": 4, "averaging_decay": None}
-    others = {key: options.pop(key, False) for key in ("compiled", "sync_batchnorm")}
+    others = {key: options.pop(key, False) for key in ("compiled", "sync_batchnorm", "dense")}
+    others["precision"] = options.pop("precision", "32-true")
     others["accelerator"] = options.pop("accelerator", "auto")
     recipe = Recipe(epochs=1, order="fresh", loss=nn.CrossEntropyLoss(), schedule=Constant, **(chosen | options))
     check_strategy(name, num_devices=num_devices, network=network or AlexNet(**SMALL), recipe=recipe, **others)
@@ -37,6 +38,10 @@ def check(name: str, num_devices: int, network: nn.Module | None = None, **optio
         (("ddp", 8), {}, "recipe.batch_size=4 is less than the 8 replicas that share it"),
         (("two_towers", 2), {"compiled": True}, "compile=true"),
         (("fsdp", 2, AlexNet(**SMALL).to(memory_format=torch.channels_last)), {}, "channels_last=true: not with"),
+        (("fsdp", 2), {"precision": "16-mixed"}, "trainer.precision=16-mixed: not with trainer.strategy=fsdp, which"),
+        (("two_towers", 2), {"precision": "64-true"}, "trainer.precision=64-true: not with trainer.strategy=two"),
+        (("fsdp", 2), {"dense": True}, "protocol: shows whole images to the network at once"),
+        (("two_towers", 2), {"dense": True}, "evaluate the run with this protocol, or use ddp"),
         (("fsdp", 2), {"mixing": min}, "recipe.mixing: mixes a batch over all devices, which is not with"),
         (("fsdp", 2), {"averaging_decay": 0.9}, "recipe.averaging_decay=0.9"),
         (("fsdp", 2), {"optimizer": StochasticDiagonalLM}, "recipe.optimizer: estimates curvatures"),
