@@ -26,9 +26,6 @@ NAMES: dict[int, str] = {
 
 TO_STOP = tuple(NAMES)
 
-SWEEP_QUEUES_AGAIN = "CNNLIT_SWEEP_QUEUES_AGAIN"
-"""The environment variable that tells a job of a sweep that its sweep, and not it, asks SLURM to be queued again."""
-
 YES = re.compile(r"(--)?requeue=(true|yes|on|1)", re.IGNORECASE)
 
 _queued_again = threading.Event()
@@ -73,7 +70,7 @@ def _is_asked_for(words: list[str]) -> bool:
 
 def queue_again() -> None:
     """Ask SLURM, once, to queue this job again, so that it goes on with the run; warns if SLURM refuses."""
-    if _queued_again.is_set() or SWEEP_QUEUES_AGAIN in os.environ or not is_first_process():
+    if _queued_again.is_set() or not is_first_process():
         return
     _queued_again.set()
     job = os.environ.get("SLURM_JOB_ID", "")
