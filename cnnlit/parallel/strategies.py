@@ -118,7 +118,9 @@ def strategy_for(name: StrategyName, *, num_devices: int, timeout_seconds: float
         return TwoTowers(num_devices, timeout)
     if num_devices == 1:
         return "auto"
-    return FullyShardedReplicas(num_devices, timeout) if name == "fsdp" else DataParallel(timeout=timeout)
+    if name == "fsdp":
+        return FullyShardedReplicas(num_devices, timeout)
+    return DataParallel(timeout=timeout)
 
 
 class Distributed(Launched):
@@ -148,6 +150,22 @@ class Distributed(Launched):
 
 class DataParallel(Distributed, DDPStrategy):
     """Each device holds the whole network and a share of the batch; gradients are averaged (DDP)."""
+
+    def configure_ddp(self) -> None:
+        super().configure_ddp()
+        if self.root_device.type == "cpu" and self.world_size > 2:
+            self.model.register_comm_hook(None, averaged_one_by_one)
+
+
+def averaged_one_by_one(_: None, bucket: Any) -> torch.futures.Future[torch.Tensor]:
+    """Average the gradients of a torch.distributed.GradBucket over all processes, each by itself.
+
+    After its first step DDP sorts gradients into other buckets, and a sum over three or more processes depends in its
+    last bits on the place in a bucket: a resumed run, whose first step is another, would end with other bits.
+    """
+    averaged = bucket.buffer().div_(distributed.get_world_size())
+    sums = [distributed.all_reduce(gradient, async_op=True).get_future() for gradient in bucket.gradients()]
+    return torch.futures.collect_all(sums).then(lambda _: averaged)
 
 
 class PlacedNetwork(Distributed, ModelParallelStrategy):

@@ -100,7 +100,7 @@ def test_an_order_does_not_depend_on_how_tar_shards_are_cut(sets: dict[str, Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_a_run_told_to_stop_in_mid_epoch_ends_with_the_bits_of_one_that_was_not(
     sets: dict[str, Path], tmp_path: Path, kind: str, ranks: int
 ) -> None:
