@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import re
 import shutil
 import textwrap
 import types
@@ -129,7 +130,7 @@ class _Page:
         parameter = self._parameter(key)
         origin = self.origins.get(key, Origin("", ""))
         allowed = describe(parameter.annotation) if parameter else ""
-        texts = [allowed, origin.comment or (parameter.meaning.rstrip(".") if parameter else "")]
+        texts = [allowed, origin.comment or (_plain(parameter.meaning) if parameter else "")]
         value = f"={self._value(key)}" if shown is None else shown
         follows = self._follows(key)
         yield from self._columns(f"  {key}{value}", "; ".join(each for each in [*texts, follows] if each))
@@ -175,6 +176,12 @@ class _Page:
 
     def _wrapped(self, text: str, width: int = 0) -> list[str]:
         return textwrap.wrap(text, width or self.width, break_on_hyphens=False, break_long_words=False)
+
+
+def _plain(meaning: str) -> str:
+    """The first sentence of a parameter's docstring, without the marks of a page on the web."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", meaning).replace("``", "")
+    return re.split(r"\.\s+(?=[A-Z])", text)[0].rstrip(".")
 
 
 def describe(annotation: Any) -> str:
