@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from cnnlit.systems.markers import doubt_about, take_marker
 from cnnlit.systems.portable import lock, sync_folder
 
 T = TypeVar("T")
@@ -210,7 +211,7 @@ class Lock:
 
     A POSIX record lock, where the filelock package uses flock: a record lock belongs to one process, and not to the
     workers that it forks, which may outlive it by seconds; and anyone may ask whether it is held, also on another
-    machine, without taking it. On file systems without locks it is always granted.
+    machine, without taking it. On file systems without locks, a file stands for it.
 
     Args:
         folder: that is locked; a file `.lock` in it is made.
@@ -219,6 +220,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK
         self._file: IO[bytes] | None = None
+        self._marker: Any = None
 
     def take(self, *, wait: bool = False) -> bool:
         """Take the lock; False if another process holds it.
@@ -234,21 +236,31 @@ class Lock:
                 return False
         return True
 
-    @staticmethod
-    def _granted(file: IO[bytes]) -> bool:
+    def _granted(self, file: IO[bytes]) -> bool:
         for _ in range(ATTEMPTS):
             try:
                 lock(file)
             except (BlockingIOError, PermissionError):
                 time.sleep(PAUSE_SECONDS)
             except OSError:  # this file system has no locks
-                return True
+                return self._marked()
             else:
                 return True
         return False
 
+    def _marked(self) -> bool:
+        self._marker = take_marker(self.path, ATTEMPTS * PAUSE_SECONDS)
+        return self._marker is not None
+
+    @property
+    def doubt(self) -> str:
+        return doubt_about(self.path)
+
     def give_back(self) -> None:
         """Release the lock, if it is held."""
+        if self._marker is not None:
+            self._marker.release()
+            self._marker = None
         if self._file is not None:
             self._file.close()
             self._file = None

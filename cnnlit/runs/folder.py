@@ -169,6 +169,7 @@ class Run:
         if not free:
             raise ValueError(
                 f"resume={self.folder}: process {before['pid']} on {before['host']} is at work on this run"
+                + self._lock.doubt
             )
         if before["state"] == "finished" and not longer_than:
             self._lock.give_back()
