@@ -158,7 +158,7 @@ def overridden(before: Node, data: Node, function: Callable[..., Any], own: Iter
         ValueError: if the command line changes anything else of the run.
     """
     kind = [word for word in overrides() if word.startswith("data=")]
-    same = data.get("_target_") == before["data"].get("_target_")
+    same = all(data.get(key) == before["data"].get(key) for key in ("_target_", "source"))
     others = [word for word in overrides() if not word.lstrip("+").startswith(("data=", "data.", *own))]
     if others := [*others, *([] if same else kind)]:
         raise ValueError(f"{said}: it is tested as it was trained; leave out {' '.join(others)}")

@@ -66,7 +66,8 @@ def test_a_network_of_one_channel_is_trained_tested_and_asked(grey: Path, tmp_pa
     assert len(json.loads(asked.stdout)) == 8
 
 
-def test_steps_that_change_colours_are_refused(tmp_path: Path) -> None:
-    outcome = here(tmp_path, "train", "model=alexnet", "data=folder", "data.in_channels=1", "trainer=cpu")
+def test_steps_that_change_colours_are_refused(grey: Path, tmp_path: Path) -> None:
+    where = (f"data.root={grey}", "data.num_classes=2", "data.in_channels=1")
+    outcome = here(tmp_path, "train", "model=alexnet", "data=folder", *where, "trainer=cpu")
     assert outcome.returncode == 2
     assert "data.in_channels=1: PCAColour changes colours; name a recipe.augmentation without it" in outcome.stderr
