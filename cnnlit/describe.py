@@ -133,11 +133,12 @@ def _described(name: str, model: Node, data: Node, detail: "Detail") -> "Descrip
 
 
 def _training() -> "list[SourcedValue]":
-    """The constants of the recipe whose source is known."""
+    """The constants of a paper's recipe, of which a loss alone is not one."""
     from cnnlit.config.hydra_internals import Composition
     from cnnlit.config.provenance import constants
 
-    return constants(Composition("describe", config.conf_dir(), config.command_words()), "recipe")
+    found = constants(Composition("describe", config.conf_dir(), config.command_words()), "recipe")
+    return found if any("." not in each.key for each in found) else []
 
 
 def _outline(model: Node) -> "nn.Module":
