@@ -116,14 +116,15 @@ def test_archives_are_counted_and_left_as_they_are(tmp_path: Path, pack: Any, ki
 
 
 def test_archives_of_a_class_each_are_counted_beside_those_that_are_extracted(
-    photographs: Path, pack: Any, jpeg: Any
+    photographs: Path, tmp_path: Path, pack: Any, jpeg: Any
 ) -> None:
     """photographs has 24 training images of three classes."""
-    pack(photographs / "train" / "n00000009.tar", {f"n00000009_{number}.JPEG": jpeg() for number in range(5)})
-    found = examined(photographs, scan="none")
+    root = shutil.copytree(photographs, tmp_path / "root")
+    pack(root / "train" / "n00000009.tar", {f"n00000009_{number}.JPEG": jpeg() for number in range(5)})
+    found = examined(root, scan="none")
     assert (found["layout"], found["classes"], found["train"]) == ("archives of a class each", 4, 29)
     assert "training does so" in found["notes"][0]
-    assert not (photographs / "train" / "n00000009").exists()
+    assert not (root / "train" / "n00000009").exists()
 
 
 def test_sets_in_memory_are_counted(tmp_path: Path) -> None:
