@@ -157,8 +157,11 @@ class DataParallel(Distributed, DDPStrategy):
             self.model.register_comm_hook(None, averaged_one_by_one)
 
 
-def averaged_one_by_one(_: None, bucket: Any) -> torch.futures.Future[torch.Tensor]:
-    """Average the gradients of a torch.distributed.GradBucket over all processes, each by itself.
+def averaged_one_by_one(
+    _: None,
+    bucket: distributed.GradBucket,  # type: ignore[name-defined]  # DDP looks at the annotation
+) -> torch.futures.Future[torch.Tensor]:
+    """Average the gradients of a bucket over all processes, each by itself.
 
     After its first step DDP sorts gradients into other buckets, and a sum over three or more processes depends in its
     last bits on the place in a bucket: a resumed run, whose first step is another, would end with other bits.
