@@ -5,7 +5,8 @@ What can be configured is in conf/evaluate.yaml and the groups that it names; --
 
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,18 +69,13 @@ class EvaluateSettings(NetworkSettings):
 def evaluate(settings: EvaluateSettings) -> None:
     """Test the network of a run, or one with published weights, and print and write the result."""
     with config.refusing():
-        from cnnlit.data.workers.watched import telling_of_workers
-        from cnnlit.experiment.fitting import smaller_tests
-        from cnnlit.parallel.devices import telling_full_memory
-
         settings, checkpoint = _what_to_test(settings)
         module, datamodule, remarks = _build(settings, checkpoint)
         trainer = _build_trainer(settings.trainer)
         _note_remarks(trainer, remarks)
         began = time.perf_counter()
         # What an image or the network refuses on the way is the user's to know too.
-        full_memory = telling_full_memory(ValueError, smaller_tests(datamodule))
-        with _reading(module, checkpoint), telling_of_workers(datamodule.timeout_seconds), full_memory:
+        with _telling_what_fails(module, datamodule, checkpoint):
             trainer.test(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
         seconds = time.perf_counter() - began
     if trainer.is_global_zero:
@@ -150,13 +146,21 @@ def _set_up(settings: EvaluateSettings, datamodule: "ResumableData", checkpoint:
     return [] if others or not changed else [f"the images are no longer those that run={run} began with: {changed}"]
 
 
-def _reading(module: "ImageClassification", checkpoint: str | None) -> AbstractContextManager[None]:
-    """Refuse a checkpoint that does not hold the network; within, what else it lacks is said in one line."""
+@contextmanager
+def _telling_what_fails(
+    module: "ImageClassification", datamodule: "ResumableData", checkpoint: str | None
+) -> Iterator[None]:
+    """Refuse a checkpoint that does not hold the network; within, what else may go wrong in a test is one line."""
+    from cnnlit.data.workers.watched import telling_of_workers
+    from cnnlit.parallel.devices import smaller_tests, telling_full_memory
     from cnnlit.runs.checkpoint_io import TO_TEST, check_fits, saying_what_lacks
 
-    if checkpoint:
-        check_fits(Path(checkpoint), module.state_dict(), TO_TEST)
-    return saying_what_lacks(Path(checkpoint) if checkpoint else None)
+    path = Path(checkpoint) if checkpoint else None
+    if path:
+        check_fits(path, module.state_dict(), TO_TEST)
+    full_memory = telling_full_memory(ValueError, smaller_tests(datamodule))
+    with saying_what_lacks(path), telling_of_workers(datamodule.timeout_seconds), full_memory:
+        yield
 
 
 def _note_remarks(trainer: "Trainer", remarks: list[str]) -> None:

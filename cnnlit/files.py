@@ -254,6 +254,7 @@ class Lock:
 
     @property
     def doubt(self) -> str:
+        """See doubt_about."""
         return doubt_about(self.path)
 
     def give_back(self) -> None:

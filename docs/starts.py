@@ -101,8 +101,8 @@ def train(start: Start, folder: Path, data: Path) -> None:
     """Train a run, unless it is there; one that was cut off goes on."""
     if folder.exists() and read(folder)["state"] == "finished":
         return
-    where = [f"resume={folder}"] if folder.exists() else [*words(start), f"hydra.run.dir={folder}", "logger=none"]
-    where += ["num_threads=1"] if not folder.exists() else []
+    new = [*words(start), f"hydra.run.dir={folder}", "logger=none", "num_threads=1"]
+    where = [f"resume={folder}"] if folder.exists() else new
     subprocess.run([sys.executable, "-m", "cnnlit.train", *where, f"data.root={data}"], check=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from cnnlit.config.hydra_internals import Composition
+from cnnlit.config.schema import below
 
 SOURCES = ("paper", "authors' code", "reproduction", "ours")
 """Words with which the comment beside a constant of a paper's training begins: who says so."""
@@ -48,13 +49,19 @@ def constants(composition: Composition, group: str) -> list[SourcedValue]:
     given = {word.lstrip("+").partition("=")[0] for word in composition.overrides}
     source_of = {full: comment for _, full, comment in _set_by_files(composition)}
     source_of |= {full: GIVEN for full in given if full in source_of}
-    below = {full: source for full, source in source_of.items() if full.startswith(f"{group}.")}
-    values = dict(_leaves(composition.resolved()))
+    config = composition.resolved()
     return [
-        SourcedValue(full.partition(".")[2], values[full], source)
-        for full, source in below.items()
-        if full in values and source.startswith((*SOURCES, GIVEN))
+        SourcedValue(full.removeprefix(f"{group}."), below(config, full), source)
+        for full, source in source_of.items()
+        if full.startswith(f"{group}.") and source.startswith((*SOURCES, GIVEN)) and _is_value(config, full)
     ]
+
+
+def _is_value(config: dict[str, Any], key: str) -> bool:
+    """Whether a key is still there, and holds no others."""
+    above, _, name = key.rpartition(".")
+    node = below(config, above)
+    return isinstance(node, dict) and name in node and not isinstance(node[name], dict)
 
 
 def origins(composition: Composition) -> dict[str, Origin]:
@@ -91,15 +98,6 @@ def _set_by_files(composition: Composition) -> Iterator[tuple[str, str, str]]:
         if path := file_of(composition, name):
             for key, comment in _keys(path.read_text(encoding="utf-8")):
                 yield name, f"{package}.{key}" if package else key, comment
-
-
-def _leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Each dotted key of a configuration whose value is no mapping, and the value."""
-    for name, value in node.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def _keys(text: str) -> Iterator[tuple[str, str]]:

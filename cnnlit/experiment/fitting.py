@@ -17,7 +17,7 @@ from cnnlit.data.workers.watched import WorkerError, telling_of_workers
 from cnnlit.experiment.assembly import Assembly
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.files import UnwritableError
-from cnnlit.parallel.devices import telling_full_memory
+from cnnlit.parallel.devices import smaller_tests, telling_full_memory
 from cnnlit.parallel.processes import failing_together
 from cnnlit.parallel.signals import without_warning
 from cnnlit.runs.checkpoint_io import TO_RESUME, check_fits, saying_what_lacks
@@ -163,12 +163,6 @@ def _smaller_steps(assembly: Assembly) -> str:
         "same steps with fewer, trainer.precision=bf16-mixed takes about half for each; if it was in validation, "
         + smaller_tests(assembly.datamodule)
     )
-
-
-def smaller_tests(datamodule: Any) -> str:
-    """What takes less memory in a test."""
-    at_once = getattr(datamodule, "hparams", {}).get("eval_batch_size")
-    return f"data.eval_batch_size={max(1, at_once // 2)} tests fewer images at once" if at_once else "smaller batches"
 
 
 def _best(assembly: Assembly) -> LowestError | None:

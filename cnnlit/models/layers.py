@@ -298,6 +298,7 @@ def initialize(model: nn.Module, law: Initialization) -> None:
     ==============  ===================================  ==========================================
     """
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    wider = set(convolutions[2:]) if law == "cuda_convnet2" else set()
     for layer in model.modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue
@@ -306,7 +307,6 @@ def initialize(model: nn.Module, law: Initialization) -> None:
         elif law == "he2015":
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         else:
-            wider = law == "cuda_convnet2" and layer in convolutions[2:]
-            nn.init.normal_(layer.weight, std=0.03 if wider else 0.01)
+            nn.init.normal_(layer.weight, std=0.03 if layer in wider else 0.01)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

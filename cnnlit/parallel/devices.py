@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 
@@ -67,6 +68,12 @@ def telling_full_memory(refusal: type[Exception], advice: str) -> Iterator[None]
         yield
     except torch.OutOfMemoryError as error:
         raise refusal(f"the memory of the device is full: {advice}") from error
+
+
+def smaller_tests(datamodule: Any) -> str:
+    """What takes less memory in a test."""
+    at_once = getattr(datamodule, "hparams", {}).get("eval_batch_size")
+    return f"data.eval_batch_size={max(1, at_once // 2)} tests fewer images at once" if at_once else "smaller batches"
 
 
 def keep_freed_memory() -> None:

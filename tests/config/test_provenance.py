@@ -1,14 +1,13 @@
 """Where values come from."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cnnlit.config.compose import conf_dir
+from cnnlit.config.compose import conf_dir, paths
 from cnnlit.config.hydra_internals import Composition
 from cnnlit.config.provenance import constants, headline, origins, print_configuration
+from cnnlit.config.schema import below
 
 
 def test_the_last_file_that_sets_a_key_is_its_origin_and_comments_stay() -> None:
@@ -62,20 +61,14 @@ HOW = {"_target_", "_partial_", "checkpoint", "first_steps", "order", "augmentat
 def test_every_constant_of_a_papers_training_says_its_source(recipe: str) -> None:
     composition = Composition("describe", conf_dir(), ["model=alexnet", f"recipe={recipe}"])
     told = {each.key for each in constants(composition, "recipe")}
+    resolved = composition.resolved()["recipe"]
+    values = {key: value for key in paths(resolved) if not isinstance(value := below(resolved, key), dict)}
     untold = [
         key
-        for key, value in leaves(composition.resolved()["recipe"])
+        for key, value in values.items()
         if value not in (None, [], {}, 0) and key.rpartition(".")[2] not in HOW and key not in told
     ]
     assert not untold
-
-
-def leaves(node: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def test_constants_are_of_the_last_file_that_sets_them_or_typed() -> None:

@@ -84,19 +84,24 @@ def expect_batches(images: ImageSet, batch: tuple[Any, ...]) -> None:
         expect(images, presentations % len(images))
 
 
+def _stored(images: LabelledImages) -> LabelledImages:
+    """The images themselves, whatever labels they have been given."""
+    return images.images if isinstance(images, Relabelled) else images
+
+
 def is_far(images: LabelledImages) -> bool:
     """Whether images have to come through a network that takes its time."""
-    return bool(getattr(images.images if isinstance(images, Relabelled) else images, "is_far", False))
+    return bool(getattr(_stored(images), "is_far", False))
 
 
 def blocks_of(images: LabelledImages) -> Tensor | None:
     """int64 [N], which images can only be read together, counted from 0; None if each is read alone."""
-    return getattr(images.images if isinstance(images, Relabelled) else images, "blocks", None)
+    return getattr(_stored(images), "blocks", None)
 
 
 def places_of(images: LabelledImages) -> Tensor | None:
     """int64 [N], the rank of each image in the order of the disk, from 0; None if each is a file."""
-    return getattr(images.images if isinstance(images, Relabelled) else images, "places", None)
+    return getattr(_stored(images), "places", None)
 
 
 def by_class(labels: Tensor, places: Tensor) -> bool:

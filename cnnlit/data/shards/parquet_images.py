@@ -64,7 +64,6 @@ class ParquetReader:
 
     def blocks(self, records: NDArray[Any]) -> Tensor:
         groups = (records["place"] >> np.uint64(ROW_BITS)).astype(np.int64)
-        groups = (records["place"] >> np.uint64(ROW_BITS)).astype(np.int64)
         keys = (records["shard"].astype(np.int64) << ROW_BITS) + groups
         return torch.from_numpy(np.unique(keys, return_inverse=True)[1].astype(np.int64))
 

@@ -157,8 +157,9 @@ def _write(
     for number, its in enumerate(progress(every, "indexing shards", len(shards))):
         parts.append(_table(number, its, texts, wnids))
     labels = in_order(texts)
+    number_of = {text: number for number, text in enumerate(labels)}
     records, names = (np.concatenate([part[which] for part in parts]) for which in (0, 1))
-    records["label"] = np.array([labels.index(text) for text in texts] or [0], np.uint32)[records["label"]]
+    records["label"] = np.array([number_of[text] for text in texts] or [0], np.uint32)[records["label"]]
     for suffix, array in (("records.npy", records), ("names.npy", names)):
         with writing(_suffixed(kept, suffix)) as file:
             np.save(file, array)

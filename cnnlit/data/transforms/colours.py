@@ -1,7 +1,7 @@
 """Colour augmentation and the scale of the input, on whole batches, on the device that trains."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Len
@@ -198,7 +198,8 @@ class Normalize:
     def __init__(self, by: Normalization) -> None:
         self.by = by
         self._mean_image: Tensor | None = None
-        self._mean_std: tuple[Tensor, Tensor | None] | None = None
+        self._mean = Kept(255 * torch.tensor(MEAN)[:, None, None]) if by == "mean_std" else None
+        self._std = Kept(255 * torch.tensor(STD)[:, None, None]) if by == "mean_std" else None
 
     @property
     def mean_image(self) -> Tensor | None:
@@ -207,21 +208,23 @@ class Normalize:
     @mean_image.setter
     def mean_image(self, mean_image: Tensor | None) -> None:
         self._mean_image = mean_image
-        self._mean_std = None
+        mean = mean_image
+        if mean is not None and self.by == "mean_rgb":
+            mean = mean.mean(dim=(1, 2), keepdim=True)
+        if self.needs_mean_image:
+            self._mean = None if mean is None else Kept(mean)
 
     @property
     def needs_mean_image(self) -> bool:
         return self.by in ("mean_rgb", "mean_image")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_mean_std": None}  # it may be on a device that worker processes do not have
 
     def __call__(self, images: Tensor) -> Tensor:
         """Convert images [N, C, H, W], 0 to 255; the result is float32, contiguous."""
         if self.by == "lecun1998":
             background = torch.full(images.shape, BACKGROUND, device=images.device)
             return torch.add(background, images, alpha=(INK - BACKGROUND) / 255, out=background)
-        mean, std = self._on(images.device)
+        assert self._mean is not None
+        mean, std = self._mean.on(images.device), self._std.on(images.device) if self._std else None
         if images.shape[1] == 1 and len(mean) == 3:
             mean = _grey(mean[None])[0]
             std = None if std is None else std.mean(dim=0, keepdim=True)
@@ -233,16 +236,3 @@ class Normalize:
         # Decoded images are channels-last: made contiguous and converted in one pass.
         centred = images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean)
         return centred if std is None else centred.div_(std)
-
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """The mean and what to divide by, on a device."""
-        if self._mean_std is None or self._mean_std[0].device != device:
-            if self.needs_mean_image:
-                assert self.mean_image is not None
-                whole = self.mean_image
-                mean = whole.mean(dim=(1, 2), keepdim=True) if self.by == "mean_rgb" else whole
-                self._mean_std = mean.to(device), None
-            else:
-                mean, std = (255 * torch.tensor(each, device=device)[:, None, None] for each in (MEAN, STD))
-                self._mean_std = mean, std
-        return self._mean_std

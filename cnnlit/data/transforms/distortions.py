@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from cnnlit.data.transforms.colours import BACKGROUND, INK
 from cnnlit.data.transforms.random_numbers import generator
+from cnnlit.data.transforms.to_device import Kept
 
 BOTTOM = 10.5
 """Pixels from the centre of the image down to the foot of the digit, the row that scaling leaves in place.
@@ -100,17 +101,17 @@ class ElasticField:
         shared /= 2 * smoothness_pixels * math.pi**0.5
         values, vectors = torch.linalg.eigh(shared * strength / 3**0.5)  # uniform noise has a variance of 1/3
         kept = values > values[-1] * 1e-7
-        self.factor = (vectors * values.clamp(min=0).sqrt())[:, kept].float()
+        self.factor = Kept((vectors * values.clamp(min=0).sqrt())[:, kept].float())
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         """The coefficients of `count` fields, standard normal float32 [count, 2, rank, rank]."""
-        rank = self.factor.shape[1]
+        rank = self.factor.value.shape[1]
         return torch.randn(count, 2, rank, rank, generator=random)
 
     def displacement(self, coefficients: Tensor) -> Tensor:
         """Fields float32 [N, image_size, image_size, 2] in pixels, of coefficients [N, 2, rank, rank]."""
-        self.factor = self.factor.to(coefficients.device)
-        fields: Tensor = self.factor @ coefficients @ self.factor.T
+        factor = self.factor.on(coefficients.device)
+        fields: Tensor = factor @ coefficients @ factor.T
         return fields.movedim(1, -1)
 
 

@@ -242,7 +242,7 @@ def test_few_coefficients_are_the_field_to_a_thousandth_of_a_pixel() -> None:
     field = ElasticField(34, 4, 32)
     distance = torch.arange(32)[:, None] - torch.arange(32)
     expected = (34 / 3**0.5 * torch.exp(-(distance**2) / 64.0) / (8 * torch.pi**0.5)).double()
-    factor = field.factor.double()
+    factor = field.factor.value.double()
     assert factor.shape[1] < 16
     missing = (expected.diagonal() - (factor @ factor.T).diagonal()).clamp(min=0)
     assert (missing * expected.diagonal()).sqrt().max() < 2e-3
