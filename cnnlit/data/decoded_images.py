@@ -161,10 +161,11 @@ class DecodedImageData(ImageData[ImageSet]):
         if isinstance(dataset, DecodedImages | DecodedViews) and is_far(dataset.files):
             assert not isinstance(batches, ReadAhead)
             batches = ReadAhead(batches, max(1, workers))
-        if isinstance(dataset, DecodedImages) and (workers == 1 or (workers and _is_raw(dataset.files))):
-            # Handing a batch from process to process costs more than making one that needs no decoding, and a tenth of
-            # one that does; but many decoding threads would keep the thread that trains waiting.
-            return ThreadLoader(dataset, batches, num_threads=min(workers, MOST_THREADS), pin_memory=pin_memory)
+        if isinstance(dataset, DecodedImages | DecodedViews) and _by_threads(dataset, workers):
+            threads = min(workers, MOST_THREADS)
+            return ThreadLoader(
+                dataset, batches, num_threads=threads, pin_memory=pin_memory, timeout_seconds=self.timeout_seconds
+            )
         return DecodingLoader(
             dataset,
             batch_size=None,  # the sampler yields whole batches
@@ -186,9 +187,18 @@ class DecodedImageData(ImageData[ImageSet]):
             images = images.subset(torch.randperm(len(images), generator=random)[:STATISTICS_SAMPLE].sort().values)
         dataset = self._single_view(images, self._evaluation)
         batches = BatchSampler(len(images), STATISTICS_BATCH, order="sequential")
-        travel = in_workers(self.num_workers, self.timeout_seconds)
-        loader = DecodingLoader(dataset, batch_size=None, sampler=batches, **travel)
-        return (batch.images for batch in progress(loader, "mean image", len(batches)))
+        return (batch.images for batch in progress(self.loader(dataset, batches), "mean image", len(batches)))
+
+
+def _by_threads(dataset: DecodedImages | DecodedViews, workers: int) -> bool:
+    """Whether threads make the batches, and not processes.
+
+    Handing a batch from process to process costs more than making one that needs no decoding, and a tenth of one that
+    does; but many decoding threads would keep the thread that trains waiting.
+    """
+    if not workers:  # in a thread, too, for who waits for a disk that does not answer hears nothing
+        return True
+    return isinstance(dataset, DecodedImages) and (workers == 1 or _is_raw(dataset.files))
 
 
 def _is_raw(images: ImageSet) -> bool:

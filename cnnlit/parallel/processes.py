@@ -190,7 +190,8 @@ def _lost_connection(error: BaseException) -> str | None:
     from torch import distributed
 
     text = str(error)
-    if "gloo/transport" not in text and not isinstance(error, distributed.DistNetworkError):
+    of_the_store = isinstance(error, distributed.DistNetworkError | distributed.DistStoreError)
+    if "gloo/transport" not in text and not of_the_store:
         return None
     detail = re.sub(r"^\[\S*\] ", "", text).partition(". ")[0].partition("\n")[0]
     return f"the connection to another process of this run is lost ({detail})"

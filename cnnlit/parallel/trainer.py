@@ -109,6 +109,7 @@ def quieten() -> None:
         ".*does not have many workers.*",  # a batch is an index: there is nothing for workers to do
         ".*your dataloader is not resumable.*",  # its sampler is: cnnlit.data.loading.batch_sampler
         ".*Checkpoint directory .* exists and is not empty.*",  # as it is when a run is resumed
+        ".*`srun` command is available.*",  # what has started this process is known: cnnlit.parallel.worlds
         ".*The dirpath has changed.*",  # as it has when a run's folder was moved
         ".*callbacks used to create the checkpoint need to be provided.*",  # not to test the network in it
         ".*is a wandb run already in progress.*",  # ours

@@ -147,14 +147,15 @@ def test_an_error_in_one_process_ends_the_other_and_is_shown(tmp_path: Path) -> 
 
 
 def test_a_job_that_slurm_warns_is_queued_again(tmp_path: Path) -> None:
-    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
-    (tmp_path / "scontrol").chmod(0o755)
+    for name in ("scontrol", "srun"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+        (tmp_path / name).chmod(0o755)
     folder = tmp_path / "run"
     process = start(
         tmp_path, *SHORT, "requeue=true", f"hydra.run.dir={folder}",
         PATH=f"{tmp_path}:{os.environ['PATH']}", SLURM_JOB_ID="123",
     )  # fmt: skip
-    await_line(process, "epoch 1/3")
+    assert "srun" not in await_line(process, "epoch 1/3"), "advice of Lightning's"
     process.send_signal(signal.SIGUSR1)
     process.communicate(timeout=BOUND_SECONDS)
     assert process.returncode == 128 + signal.SIGUSR1

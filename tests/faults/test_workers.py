@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_death import SOON_SECONDS, alive
-from training import BOUND_SECONDS, environment, start
+from training import BOUND_SECONDS, ROOT, TWO, await_line, environment, start
 
 from cnnlit.runs.reading import read
 
@@ -110,3 +110,41 @@ def test_a_small_shared_memory_is_named_with_what_a_batch_needs(photographs: Pat
     assert "/dev/shm, through which workers hand over batches, has 1.0 MB" in said
     assert "a batch needs 2.0 MB" in said
     assert "data.num_workers=0" in said
+
+
+SILENT = """
+import builtins, io, os
+real = builtins.open
+def asked(path, *arguments, **options):
+    if str(path).endswith(".jpg") and os.path.exists(os.environ["SILENT"]):
+        os.open(os.environ["SILENT"], os.O_RDONLY)  # of a pipe into which nobody writes
+    return real(path, *arguments, **options)
+builtins.open = asked
+"""
+"""A disk that answers until the pipe is there."""
+
+
+@pytest.mark.parametrize(("workers", "processes", "patience"), [(0, 1, 10), (1, 1, 10), (1, 2, 60)])
+def test_a_disk_that_no_longer_answers_ends_the_run(
+    photographs: Path, tmp_path: Path, workers: int, processes: int, patience: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SILENT)
+    pipe = tmp_path / "pipe"
+    words = (*TWO_WORKERS, f"data.num_workers={workers}", f"data.root={photographs}", f"hydra.run.dir={tmp_path}/run")
+    several = (*TWO[:1], f"trainer.devices={processes}")
+    process = start(
+        tmp_path, *words, *several, "recipe.epochs=1000", f"timeout_seconds={patience}",
+        PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}", SILENT=str(pipe),
+    )  # fmt: skip
+    await_line(process, "epoch 1/1000")
+    silent_since = time.monotonic()
+    os.mkfifo(pipe)
+    _, errors = process.communicate(timeout=BOUND_SECONDS)
+    assert process.returncode == 1
+    assert time.monotonic() - silent_since < patience + SOON_SECONDS
+    lines = [line for line in errors.splitlines() if line.startswith("cnnlit: ") and "goes on" not in line]
+    said = f"no batch has come for {patience} s (timeout_seconds): a thread waits, perhaps for a disk"
+    assert said in lines[0]
+    assert "Traceback" not in errors
+    assert read(tmp_path / "run")["state"] == "failed"
+    assert said in read(tmp_path / "run")["error"]

@@ -30,7 +30,17 @@ _iterators: "WeakSet[Any]" = WeakSet()
 
 
 class WorkerError(ValueError):
-    """The processes that make batches are gone or stuck; the message is one line."""
+    """The processes or threads that make batches are gone or stuck; the message is one line."""
+
+
+def late(seconds: float, why: str) -> WorkerError:
+    """That a batch has not come in time.
+
+    Args:
+        seconds: how long it was waited for.
+        why: what is known of who makes it.
+    """
+    return WorkerError(f"no batch has come for {seconds:g} s (timeout_seconds): {why}")
 
 
 class WatchedLoader(DataLoader[Any]):
@@ -131,7 +141,7 @@ def telling_of_workers(timeout_seconds: float) -> Iterator[None]:
 def _reason(said: str, timeout_seconds: float) -> str | None:
     """What has become of a worker, by torch's words; None if they are of something else."""
     if said.startswith("DataLoader timed out"):
-        return f"no batch has come for {timeout_seconds:g} s (timeout_seconds): {_whereabouts()}"
+        return str(late(timeout_seconds, _whereabouts()))
     found = re.match(r"DataLoader worker \(pid(?:\(s\))? (\d+)", said)
     if found is None:
         return None

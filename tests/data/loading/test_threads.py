@@ -10,6 +10,7 @@ import torch
 from cnnlit.data.loading.batch_sampler import BatchSampler, Presentations
 from cnnlit.data.loading.datasets import ImageBatch
 from cnnlit.data.loading.threads import ThreadLoader, in_order
+from cnnlit.data.workers.watched import WorkerError
 
 PATIENCE_SECONDS = 20
 """How long a test waits for what must happen before it fails; it happens at once."""
@@ -90,3 +91,29 @@ def test_a_loader_makes_two_batches_for_each_thread_ahead_of_training() -> None:
     assert next(batches).labels.tolist() == [0]
     assert all(event.wait(PATIENCE_SECONDS) for event in images.begun[:5])
     assert [made.labels.item() for made in batches] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_without_threads_of_its_own_a_loader_makes_a_batch_when_it_is_asked_for() -> None:
+    images: Any = Numbers(8)
+    loader = ThreadLoader(images, BatchSampler(8, 1, order="sequential"), num_threads=0, pin_memory=False)
+    batches = iter(loader)
+    assert next(batches).labels.tolist() == [0]
+    assert not images.begun[1].wait(0.2)
+    assert [made.labels.item() for made in batches] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_a_result_is_waited_for_no_longer_than_so(ahead: int) -> None:
+    answer = Event()
+    results = in_order(lambda _: answer.wait(), range(3), num_threads=1, ahead=ahead, timeout_seconds=0.2)
+    with pytest.raises(WorkerError, match=r"no batch has come for 0\.2 s \(timeout_seconds\): a thread waits"):
+        next(results)
+    answer.set()
+
+
+def test_a_disk_that_is_late_itself_is_no_late_thread() -> None:
+    def asked(_: int) -> None:
+        raise TimeoutError("the disk's own")
+
+    with pytest.raises(TimeoutError, match="the disk's own"):
+        next(in_order(asked, range(1), num_threads=1, ahead=0, timeout_seconds=PATIENCE_SECONDS))
