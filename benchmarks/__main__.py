@@ -1,5 +1,7 @@
 """python -m benchmarks [--root FOLDER] [name ...]: all benchmarks, or those named.
 
+`python -m benchmarks gpu` is a command of its own, see benchmarks/gpu.
+
 Prints one table: each ratio, its target, and whether it is met. Exit code 1 if one is not.
 """
 
@@ -13,6 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.gpu.command import main as gpu
 from benchmarks.timing import Claim, machine
 
 BENCHMARKS = (
@@ -33,6 +36,8 @@ BENCHMARKS = (
 
 def main() -> int:
     """Measure and print; returns the exit code."""
+    if sys.argv[1:2] == ["gpu"]:
+        return gpu(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="benchmark", help=f"one of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument(

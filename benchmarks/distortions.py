@@ -40,7 +40,7 @@ def measure(root: str) -> list[Claim]:
     images = find(SETS["mnist"], root).contents.train.pixels[:NUM_IMAGES, 0]
     distortion = AffineDistortion(**RANGES, num_images=NUM_IMAGES, versions=1, fixed=False, seeds=[0])
     maps = distortion.affine(epoch=0)
-    kornia_maps = _forward_matrices(maps)
+    kornia_maps = forward_matrices(maps)
     batches = list(zip(torch.split(images, BATCH), torch.split(torch.arange(NUM_IMAGES), BATCH), strict=True))
     pil_images = [transforms.functional.to_pil_image(image) for image in images]
     on_pil_images = transforms.Compose([random_affine(transforms), *to_the_network()])
@@ -136,7 +136,7 @@ def _scale() -> tuple[list[float], list[float]]:
     return [-BACKGROUND / (INK - BACKGROUND)], [1 / (INK - BACKGROUND)]
 
 
-def _forward_matrices(maps: Tensor) -> Tensor:
+def forward_matrices(maps: Tensor) -> Tensor:
     """The maps of `warp` as kornia wants them: [N, 2, 3], from the source's pixels to the result's."""
     a, b, d, tx, ty = maps.double().unbind(1)
     zero, one = torch.zeros_like(a), torch.ones_like(a)
