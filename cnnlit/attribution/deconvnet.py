@@ -1,6 +1,7 @@
 """What excites the features of a layer: the deconvnet of Zeiler, Fergus 2013."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,9 @@ class Projections(NamedTuple):
     """int64 [K, 4]: left, top, right and bottom of the nonzero pixels of each; right and bottom are exclusive."""
 
 
-def project(model: nn.Module, image: Tensor, layer: str, num_maps: int = 9) -> Projections:
+def project(
+    model: nn.Module, image: Tensor, layer: str, num_maps: int = 9, maps: Sequence[int] | None = None
+) -> Projections:
     """Project the strongest features of a layer back to the image by a deconvnet.
 
     Of each feature map only its largest value is sent back: through a convolution by its transposed filters, through
@@ -35,6 +38,7 @@ def project(model: nn.Module, image: Tensor, layer: str, num_maps: int = 9) -> P
         image: float [C, H, W], as the network sees it.
         layer: name of a convolution in the model.
         num_maps: the number of features.
+        maps: the feature maps to choose from; None for all.
 
     Raises:
         ValueError: for other activations, or if the layer is not a convolution of the model.
@@ -50,12 +54,14 @@ def project(model: nn.Module, image: Tensor, layer: str, num_maps: int = 9) -> P
         images = image[None].clone().requires_grad_()
         network(images)
         hook.remove()
-        maps = outputs[0][0].flatten(1)  # [maps, H' * W']
-        largest = maps.max(dim=1)
-        activations, order = largest.values.detach().topk(min(num_maps, len(maps)))
+        values = outputs[0][0].flatten(1)  # [maps, H' * W']
+        largest = values.max(dim=1)
+        allowed = torch.tensor(range(len(values)) if maps is None else maps, device=values.device)
+        activations, places = largest.values.detach()[allowed].topk(min(num_maps, len(allowed)))
+        order = allowed[places]
         pixels = []
         for number in order[activations > 0].tolist():
-            feature = maps[number, largest.indices[number]]
+            feature = values[number, largest.indices[number]]
             pixels.append(torch.autograd.grad(feature, images, feature.detach(), retain_graph=True)[0][0])
     shown = torch.stack(pixels) if pixels else images.detach()[:0]
     return Projections(

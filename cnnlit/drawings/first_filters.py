@@ -11,7 +11,7 @@ from cnnlit.drawings.tiled_figure import FAINT, TiledFigure
 from cnnlit.drawings.wrong_images import TILE
 
 
-def draw_filters(weights: Tensor) -> "Figure":
+def draw_filters(weights: Tensor, columns: int = 16) -> "Figure":
     """Draw the filters of the first layer with their indices.
 
     With one channel, a weight of 0 is mid-grey and positive weights are lighter; black and white stand for the largest
@@ -19,6 +19,7 @@ def draw_filters(weights: Tensor) -> "Figure":
 
     Args:
         weights: float [filters, channels, height, width], with 1 or 3 channels.
+        columns: filters in a row.
 
     Raises:
         ValueError: for any other number of channels.
@@ -33,7 +34,7 @@ def draw_filters(weights: Tensor) -> "Figure":
         f"First layer: {num_filters} filters of {height}x{width}",
         f"weights from -{largest:.2g}, dark, to {largest:.2g}, bright; 0 is middle grey",
         tiles=num_filters,
-        columns=16,
+        columns=columns,
         cell=(TILE, TILE + 19),
     )
     for number, (x, y) in enumerate(figure.corners):

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 DPI = 150
 
 FAINT = "#767676"
+
+
+class Edge(NamedTuple):
+    """The line around an image."""
+
+    color: str
+    points: float
+    """How wide it is."""
+
+
+EDGE = Edge("#cccccc", 0.4)
 
 
 def encoded(figure: "Figure", form: str = "png") -> bytes:
@@ -66,7 +77,7 @@ class TiledFigure:
         ]
 
     def show(
-        self, pixels: Tensor, left: int, top: int, tile: int, value_range: tuple[float, float]
+        self, pixels: Tensor, left: int, top: int, tile: int, value_range: tuple[float, float], edge: Edge = EDGE
     ) -> tuple[float, float]:
         """Draw [H, W] or [H, W, 3] in a tile, magnified by a whole number or reduced; return the lower right corner."""
         from matplotlib.patches import Rectangle
@@ -77,5 +88,7 @@ class TiledFigure:
         low, high = value_range
         extent = (left, left + width, top + height, top)
         self.axes.imshow(pixels.numpy(), cmap="gray", vmin=low, vmax=high, extent=extent, aspect="auto")
-        self.axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="#cccccc", linewidth=0.4))
+        self.axes.add_patch(
+            Rectangle((left, top), width, height, fill=False, edgecolor=edge.color, linewidth=edge.points)
+        )
         return left + width, top + height

@@ -43,13 +43,16 @@ def thumbnail(image: Tensor) -> Tensor:
     return functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0].to(torch.uint8)
 
 
-def draw_top_predictions(images: Sequence[Tensor], answers: Sequence[TopPredictions], title: str) -> "Figure":
+def draw_top_predictions(
+    images: Sequence[Tensor], answers: Sequence[TopPredictions], title: str, columns: int | None = None
+) -> "Figure":
     """Draw each image with its name or label and a bar for each answer, the true one in another colour.
 
     Args:
         images: N of uint8 [3, H, W], or [H, W] with 255 for ink.
         answers: N.
         title: of the figure.
+        columns: images in a row; None for what fits a wide screen.
 
     Raises:
         ValueError: if there is not one answer per image.
@@ -63,7 +66,7 @@ def draw_top_predictions(images: Sequence[Tensor], answers: Sequence[TopPredicti
         title,
         _legend(answers),
         tiles=len(images),
-        columns=max(1, min(6, math.ceil(math.sqrt(1.6 * len(images))))),
+        columns=columns or max(1, min(6, math.ceil(math.sqrt(1.6 * len(images))))),
         cell=(TILE, TILE + 30 + ROW * rows + 12),
     )
     for image, answer, (x, y) in zip(images, answers, figure.corners, strict=True):

@@ -1,7 +1,7 @@
 """The gallery of all misclassified images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -9,8 +9,9 @@ from torch import Tensor
 # matplotlib is slow to import, and every command imports this module but few draw: each function imports it itself.
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, error_rate, shortened
+from cnnlit.drawings.tiled_figure import EDGE, FAINT, Edge, TiledFigure, error_rate, shortened
 
+FRAME = Edge("#d55e00", 2.5)
 TILE = 84  # pixels: a digit's 28, three times
 
 
@@ -21,6 +22,8 @@ def draw_errors(
     confidence: Tensor,
     class_names: Sequence[str],
     limit: int | None = None,
+    columns: int | None = None,
+    framed: Collection[int] = (),
 ) -> "Figure":
     """Draw every misclassified image, in the order of the test set, as in Fig. 8 of LeCun et al. 1998.
 
@@ -34,6 +37,8 @@ def draw_errors(
         confidence: float [N], 0 to 1.
         class_names: one per class.
         limit: the largest number of images drawn; None for 200, or 60 if they are larger than 100 pixels.
+        columns: images in a row; None for what fits a wide screen.
+        framed: test indices of images that get a frame: those that LeNet-5 got wrong in 1998, too.
 
     Raises:
         ValueError: if there is not one image per label.
@@ -57,16 +62,21 @@ def draw_errors(
     above = 19 + 16 * (lines - 1)
     figure = TiledFigure(
         title,
-        "above: label->answer; below: test index, confidence" if len(shown) else "",
+        _legend(any(index in framed for index in shown.tolist())) if len(shown) else "",
         tiles=len(shown),
-        columns=min(1800 // width, max(8, math.ceil(math.sqrt(1.6 * len(shown))))),
+        columns=columns or min(1800 // width, max(8, math.ceil(math.sqrt(1.6 * len(shown))))),
         cell=(width, tile + above + 19),
     )
     for index, caption, (x, y) in zip(shown.tolist(), captions, figure.corners, strict=True):
         image = images[index].cpu()
         pixels = image.movedim(0, -1) if image.ndim == 3 else 255 - image
-        right, bottom = figure.show(pixels, x, y + above, tile, value_range=(0, 255))
+        frame = FRAME if index in framed else EDGE
+        right, bottom = figure.show(pixels, x, y + above, tile, value_range=(0, 255), edge=frame)
         figure.axes.text(x, y + above - 5, caption, fontsize=fontsize, fontweight="bold", linespacing=1.2)
         figure.axes.text(x, bottom + 15, str(index), fontsize=6, color=FAINT)
         figure.axes.text(right, bottom + 15, f"{confidence[index]:.0%}", fontsize=6, color=FAINT, ha="right")
     return figure.figure
+
+
+def _legend(framed: bool) -> str:
+    return "above: label->answer; below: test index, confidence" + "; framed: wrong in 1998, too" * framed

@@ -46,6 +46,16 @@ def test_the_deconvnet_unpools_rectifies_and_transposes(zfnet: ZFNet) -> None:
     assert projections.activations.tolist() == sorted(projections.activations.tolist(), reverse=True)
 
 
+def test_features_are_projected_of_the_maps_that_are_asked_for_alone(zfnet: ZFNet) -> None:
+    image = noise(3, 97, 97)
+    every = project(zfnet, image, "conv2", num_maps=1000)
+    weak, strong = every.maps[7], every.maps[2]
+    chosen = project(zfnet, image, "conv2", maps=[int(weak), int(strong)])
+    assert chosen.maps.tolist() == [strong, weak]
+    assert torch.equal(chosen.pixels, every.pixels[[2, 7]])
+    assert torch.equal(chosen.activations, every.activations[[2, 7]])
+
+
 def test_a_feature_comes_from_its_receptive_field_alone(zfnet: ZFNet) -> None:
     boxes = project(zfnet, noise(3, 97, 97), "conv1").boxes
     assert ((boxes[:, 2] - boxes[:, 0]) <= 7).all()

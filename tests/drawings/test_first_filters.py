@@ -33,3 +33,9 @@ def test_colour_filters_are_rescaled_to_colours() -> None:
 def test_filters_on_other_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="16 channels"):
         draw_filters(torch.zeros(8, 16, 3, 3))
+
+
+def test_filters_stand_in_as_many_columns_as_are_asked_for() -> None:
+    (axes,) = draw_filters(torch.zeros(48, 1, 5, 5), columns=8).axes
+    lefts, tops = ({round(image.get_extent()[place]) for image in axes.images} for place in (0, 3))
+    assert (len(lefts), len(tops)) == (8, 6)

@@ -63,3 +63,9 @@ def test_what_is_written_on_a_bar_can_be_read() -> None:
     for text in written:
         dark = luminance(text.get_color())
         assert all((bar + 0.05) / (dark + 0.05) >= 4.5 for bar in bars), text.get_text()
+
+
+def test_images_stand_in_as_many_columns_as_are_asked_for() -> None:
+    images = [torch.zeros(3, 40, 30, dtype=torch.uint8)] * 6
+    figure = draw_top_predictions(images, [ANSWER] * 6, "answers", columns=2)
+    assert len({image.get_extent()[0] for image in figure.axes[0].images}) == 2

@@ -125,3 +125,15 @@ def test_gallery_asks_for_no_image_that_it_does_not_draw() -> None:
 def test_gallery_refuses_predictions_for_other_images() -> None:
     with pytest.raises(ValueError, match="20 predictions for 30 images"):
         draw_errors(random_images(30, 28, 28), *answers(20, {}), DIGITS)
+
+
+def test_gallery_frames_what_it_is_told_to_and_says_what_a_frame_means() -> None:
+    images, given = random_images(300, 28, 28), answers(300, {4: 6, 17: 1, 299: 4})
+    (axes,) = draw_errors(images, *given, DIGITS, columns=2, framed={17, 30}).axes
+    wide = [patch for patch in axes.patches if patch.get_linewidth() > 1]
+    (shown,) = (image for image in axes.images if np.array_equal(image.get_array(), 255 - images[17].numpy()))
+    assert [patch.get_xy() for patch in wide] == [(shown.get_extent()[0], shown.get_extent()[3])]
+    assert len({round(image.get_extent()[0]) for image in axes.images}) == 2
+    legend = "; framed: wrong in 1998, too"
+    assert [text for text in texts(axes.figure) if text.endswith(legend)]
+    assert not [text for text in texts(draw_errors(images, *given, DIGITS)) if text.endswith(legend)]
