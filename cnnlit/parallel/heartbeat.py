@@ -3,13 +3,16 @@
 import itertools
 import os
 import select
+import signal
 import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 from cnnlit.parallel import distributed_internals
+from cnnlit.parallel.signals import TO_STOP
 from cnnlit.systems import portable
+from cnnlit.systems.others import Other
 
 POLL_SECONDS = 0.5
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
@@ -21,12 +24,29 @@ ATTEMPT = f"cnnlit/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
 FAILURE, BEAT, PROCESS, LEFT = (f"{ATTEMPT}/{name}" for name in ("failure", "beat", "process", "left"))
 
 
+def ending(rank: int, code: int | None) -> str:
+    """How a process ended, in words.
+
+    Args:
+        rank: of the process.
+        code: its exit code as subprocess counts, where a signal is negative; None if it is not known.
+    """
+    if code is None:
+        return f"process {rank} was killed or ended without a word; the run needs it to go on"
+    number = code - 128 if code > 128 else -code
+    if number in TO_STOP:
+        return f"process {rank} was told to stop by {signal.Signals(number).name}"
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"process {rank} {how}; without it the run cannot go on"
+
+
 class Heartbeat(threading.Thread):
     """Tells the other processes why this one failed, hears the same from them, and notices who dies or falls silent.
 
     The first process of each machine says that the machine is alive. The first machine, which keeps the store, listens
     to all of them, and every process to the first machine, by whether the store answers. Of the processes on a machine
-    each watches the next. So a process asks the store twice a second, whatever the number of processes.
+    the first watches the others, and each of these the first; Linux tells them. So a process asks the store twice a
+    second, whatever the number of processes.
 
     Every call that waits for the network, which is forever once a cable is pulled, is made in this thread; its methods
     never wait.
@@ -51,8 +71,10 @@ class Heartbeat(threading.Thread):
         self._leads = local == 0 and num_nodes > 1
         self._others = list(range(1, num_nodes)) if self._leads and self._node == 0 else []
         self._listens = self._node > 0
-        self._next = self._node * processes + (local + 1) % processes
-        self._neighbour: int | None = None  # a file descriptor that tells of its end
+        first = self._node * processes
+        self._to_find = [first] if local else list(range(first + 1, first + processes))
+        self._watched: dict[int, Other] = {}
+        self._exit_codes: dict[int, int | None] = {}
         self._ended = ended
         self._heard: dict[int, float] = {}
         self._beats: dict[int, int] = {}
@@ -72,6 +94,15 @@ class Heartbeat(threading.Thread):
         rank, _, reason = self.said.partition(" ")
         return int(rank), reason
 
+    def killed(self) -> str | None:
+        """How a process on this machine ended that was killed; None if none was.
+
+        Whoever has started the processes may have told the others to stop since.
+        """
+        self._note_ends()
+        ends = (ending(rank, code) for rank, code in list(self._exit_codes.items()) if code and code < 0)
+        return next((end for end in ends if "was killed by" in end), None)
+
     def silence(self) -> str | None:
         """Which other machine has been silent for too long; None if none has."""
         for node, last in self._heard.items():
@@ -86,7 +117,8 @@ class Heartbeat(threading.Thread):
         self.begin(store)
         for turn in itertools.count():
             self.turn(store, turn)
-            if self._ended.wait(POLL_SECONDS):
+            self._await_an_end()
+            if self._ended.is_set():
                 break
         with suppress(RuntimeError):
             store.set(f"{LEFT}/{self.rank}", "")
@@ -101,6 +133,7 @@ class Heartbeat(threading.Thread):
     def turn(self, store: Any, turn: int) -> None:
         """What is done twice a second."""
         try:
+            self._watch_others(store)
             if self._to_say:
                 self.said = store.compare_set(FAILURE, "", self._to_say).decode()
             elif store.check([FAILURE]):
@@ -109,7 +142,6 @@ class Heartbeat(threading.Thread):
                 self._heard[0] = time.monotonic()
             if turn % round(BEAT_SECONDS / POLL_SECONDS) == 0:
                 self._beat(store)
-            self._watch_neighbour(store)
         except RuntimeError:
             self.broken = True
 
@@ -120,26 +152,37 @@ class Heartbeat(threading.Thread):
             if (latest := store.add(f"{BEAT}/{other}", 0)) != self._beats.get(other):
                 self._heard[other], self._beats[other] = time.monotonic(), latest
 
-    def _watch_neighbour(self, store: Any) -> None:
-        """See whether the next process on this machine is gone, without having left as processes do."""
-        if self._next == self.rank:
-            return
-        if self._neighbour is None:
-            self._neighbour = self._find_neighbour(store)
-        elif select.select([self._neighbour], [], [], 0)[0] and not store.check([f"{LEFT}/{self._next}"]):
-            self.say(self._next, f"process {self._next} was killed or ended without a word; the run needs it to go on")
+    def _watch_others(self, store: Any) -> None:
+        """See whether processes on this machine are gone, without having left as processes do."""
+        for rank in [rank for rank in self._to_find if store.check([f"{PROCESS}/{rank}"])]:
+            self._to_find.remove(rank)
+            self._find(store, rank)
+        for rank in [rank for rank in self._watched if rank in self._exit_codes]:
+            del self._watched[rank]
+            if not store.check([f"{LEFT}/{rank}"]):
+                self.say(rank, ending(rank, self._exit_codes[rank]))
 
-    def _find_neighbour(self, store: Any) -> int | None:
-        key = f"{PROCESS}/{self._next}"
-        if not store.check([key]):
-            return None
-        pid, _, namespace = store.get(key).decode().partition(" ")
+    def _find(self, store: Any, rank: int) -> None:
+        pid, _, namespace = store.get(f"{PROCESS}/{rank}").decode().partition(" ")
         # In a container of its own, or not on Linux:
         if namespace != portable.namespace() or not hasattr(os, "pidfd_open"):
-            self._next = self.rank
-            return None
+            return
         try:
-            return os.pidfd_open(int(pid))
+            self._watched[rank] = Other(int(pid))
         except OSError:  # it is gone already
-            self.say(self._next, f"process {self._next} was killed or ended without a word; the run needs it to go on")
-            return None
+            self.say(rank, ending(rank, None))
+
+    def _await_an_end(self) -> None:
+        """Wait for a turn's time, or until a process ends: how it did may be known until its parent has asked."""
+        until = time.monotonic() + POLL_SECONDS
+        while time.monotonic() < until and not self._ended.is_set():
+            if not self._watched:
+                self._ended.wait(POLL_SECONDS)
+            elif select.select([each.descriptor for each in self._watched.values()], [], [], POLL_SECONDS / 10)[0]:
+                self._note_ends()
+                return
+
+    def _note_ends(self) -> None:
+        for rank, other in list(self._watched.items()):
+            if rank not in self._exit_codes and other.has_ended():
+                self._exit_codes[rank] = other.exit_code()

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from cnnlit.parallel.heartbeat import POLL_SECONDS, Heartbeat
-from cnnlit.parallel.signals import TO_STOP, StopSignals
+from cnnlit.parallel.heartbeat import POLL_SECONDS, Heartbeat, ending
+from cnnlit.parallel.signals import StopSignals
 from cnnlit.runs.folder import RunError
 
 LAUNCHER = "CNNLIT_LAUNCHER"
@@ -73,6 +73,7 @@ def failing_together(strategy: Any, record: Callable[[str], None], signals: Stop
     try:
         yield
     except (Exception, SystemExit) as error:
+        signals.leave()  # whoever has started the processes tells all to stop once one is gone
         reason = watch.first_failure(error)
         if reason is None:
             raise
@@ -90,15 +91,6 @@ def _told_to_stop(reason: str) -> int | None:
     """The signal that told a process to stop, if that is why it ended."""
     told = re.search(r" was told to stop by (SIG\w+)", reason)
     return signal.Signals[told[1]] if told else None
-
-
-def _ended(rank: int, code: int) -> str:
-    """How a process ended, by its exit code."""
-    number = code - 128 if code > 128 else -code
-    if number in TO_STOP:
-        return f"process {rank} was told to stop by {signal.Signals(number).name}"
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return f"process {rank} {how}; without it the run cannot go on"
 
 
 class _Watch(threading.Thread):
@@ -121,7 +113,7 @@ class _Watch(threading.Thread):
     def _unanswered(self) -> str | None:
         """The signal that tells this process to stop, where nothing is to be saved first; None if there is none."""
         number = None if self.signals.training else self.signals.arrived()
-        return _ended(self.strategy.global_rank, 128 + number) if number else None
+        return ending(self.strategy.global_rank, 128 + number) if number else None
 
     def end(self) -> None:
         """Stop watching. A thread that is still in a call of torch's when Python exits takes the process down."""
@@ -140,7 +132,7 @@ class _Watch(threading.Thread):
         rank = self.strategy.global_rank
         own = f"process {rank}: {type(error).__name__}: {error}"
         if isinstance(error, SystemExit):
-            own = _ended(rank, error.code if isinstance(error.code, int) else 1)
+            own = ending(rank, error.code if isinstance(error.code, int) else 1)
         self.heartbeat.say(rank, lost or own)
         return self._await_others_failure(2.0) or lost
 
@@ -156,6 +148,8 @@ class _Watch(threading.Thread):
         return None
 
     def _others_failure(self) -> str | None:
+        if killed := self.heartbeat.killed():
+            return killed
         if silence := self.heartbeat.silence():
             return silence
         if heard := self.heartbeat.heard():
@@ -166,7 +160,7 @@ class _Watch(threading.Thread):
         for rank, process in enumerate(self._children(), self.strategy.global_rank + 1):
             if process.poll():
                 # Had it been able to report an error of its own, it would have done so before it ended.
-                self.heartbeat.say(rank, _ended(rank, process.returncode))
+                self.heartbeat.say(rank, ending(rank, process.returncode))
         return None
 
     def _children(self) -> list[subprocess.Popen[bytes]]:

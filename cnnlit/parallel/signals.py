@@ -147,6 +147,8 @@ class StopSignals:
         for number, handler in self._former.items():
             signal.signal(number, handler or signal.SIG_DFL)
         self._former = {}
+        if error is not None:
+            ignore()
         if self._wakes is not None:
             signal.set_wakeup_fd(self._woken_before)
             for end in self._wakes:
@@ -157,6 +159,10 @@ class StopSignals:
         """Put these handlers in place of whatever others were installed since the block was entered."""
         for number in self._former:
             signal.signal(number, self._receive)
+
+    def leave(self) -> None:
+        """From here on signals are only noted: the run is ending already, and that is being recorded."""
+        self._leaving = True
 
     def queue_again_after(self, number: int) -> None:
         """Ask SLURM to start the job again, if that was asked for and this is its warning."""
@@ -182,7 +188,7 @@ class StopSignals:
             raise KeyboardInterrupt
         self.received = number
         if not self.training and not self._leaving:  # a second one must not disturb what is being recorded
-            self._leaving = True
+            self.leave()
             raise SystemExit(128 + number)
 
     @staticmethod

@@ -1,5 +1,8 @@
 """What the processes of a run tell each other."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ from cnnlit.parallel import distributed_internals, heartbeat
 from cnnlit.parallel.heartbeat import Heartbeat
 from cnnlit.parallel.processes import failing_together, of_all
 from cnnlit.parallel.signals import StopSignals
+from cnnlit.systems import portable
 
 
 def gathered() -> list[str]:
@@ -82,6 +86,30 @@ def test_the_first_failure_is_the_one_that_all_hear_of(ended: threading.Event, m
     other.say(4, "process 4: second")
     wait_for(lambda: other.said)
     assert one.said == other.said == "3 process 3: first"
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system does not tell of other processes' ends")
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("os.kill(os.getpid(), 9)", "process 1 was killed by SIGKILL; without it the run cannot go on"),
+        ("os._exit(143)", "process 1 was told to stop by SIGTERM"),
+    ],
+)
+def test_the_end_of_another_process_is_told_though_it_is_no_child(
+    ended: threading.Event, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    store = distributed.HashStore()
+    monkeypatch.setattr(distributed_internals, "connect_to_store", lambda: store)
+    first = Heartbeat(0, 2, 1, ended)
+    first.start()
+    other = subprocess.Popen([sys.executable, "-c", f"import os; input(); {code}"], stdin=subprocess.PIPE)
+    store.set(f"{heartbeat.PROCESS}/1", f"{other.pid} {portable.namespace()}")
+    wait_for(lambda: first._watched)
+    other.communicate(b"\n")
+    wait_for(lambda: first.heard())
+    assert first.heard() == (1, said)
+    assert first.killed() == (said if "killed" in said else None)
 
 
 def test_a_failure_before_there_is_a_connection_is_known_where_it_was_seen(ended: threading.Event) -> None:
