@@ -2,6 +2,7 @@
 # make test             installs the test extras and runs the whole suite but what is slow; make test-all: all of it
 # make check-lowest     the quick part of the suite with the lowest versions that pyproject.toml allows
 # make check-newest     the same with the newest, release candidates of Hydra and OmegaConf included
+# make docs             builds the site, docs/_build/html/index.html; what is wrong with a page ends it
 # make benchmark        measures speed against peers; ARGS="lenet5_epoch" for one of them
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 QUICK := tests/config tests/test_train.py tests/test_describe.py tests/test_report.py tests/test_sweep.py \
   tests/test_packaging.py tests/sweeps/test_launcher.py tests/data/test_images.py tests/training
 
-.PHONY: train test test-all check-lowest check-newest benchmark check browser clean
+.PHONY: train test test-all check-lowest check-newest docs benchmark check browser clean
 
 train: $(VENV)/.train
 	$(BIN)/python -m cnnlit.train $(ARGS)
@@ -25,6 +26,9 @@ test-all: $(VENV)/.test browser
 
 check-lowest check-newest: check-%: .venv-%/.test
 	.venv-$*/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK) $(ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html $(ARGS)
 
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -53,6 +57,10 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $(VENV)/.train $@
 
+$(VENV)/.docs: $(VENV)/.train
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.benchmark: $(VENV)/.train
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	@touch $@
@@ -67,4 +75,4 @@ $(VENV)/.benchmark: $(VENV)/.train
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest dist build
+	rm -rf $(VENV) .venv-lowest .venv-newest dist build docs/_build docs/reference

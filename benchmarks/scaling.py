@@ -60,7 +60,7 @@ def _assumed(rate: float) -> Table:
     rows = [
         (f"{name}: time per image on one core", f"{store.milliseconds} ms", measured) for name, store in STORES.items()
     ]
-    stored = "measured: [README](../README.md)"
+    stored = "measured: [photographs.md](photographs.md)"
     sizes = ("public: the official archive of 147.9 GB", stored, stored, "256x256x3 bytes")
     rows += [
         (f"{name}: size of an image", f"{store.size / 1e3:.1f} kB", source)

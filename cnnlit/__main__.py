@@ -51,7 +51,7 @@ def _front_page() -> Iterator[str]:
     yield f"cnnlit {__version__}: the history of convolutional networks, LeNet-5 to ResNet, as experiments"
     yield from ("", "Commands: cnnlit <command> [key=value] ..., or python -m cnnlit.<command>")
     for command in COMMANDS:
-        yield from _entry(command, _summary(command), width)
+        yield from _entry(command, summary(command), width)
     yield from ("", "Experiments: cnnlit train experiment=<name>; with -m, all its arms and seeds")
     from cnnlit.config.compose import conf_dir
     from cnnlit.config.provenance import headline
@@ -62,7 +62,7 @@ def _front_page() -> Iterator[str]:
     yield "Then: cnnlit <command> --help explains every key; cnnlit train --help model those of a part"
 
 
-def _summary(command: str) -> str:
+def summary(command: str) -> str:
     """What the first line of a command's file says it does; importing the file would take longer than reading it."""
     source = Path(__file__).with_name(f"{command}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].partition(": ")[2].rstrip(".")

@@ -90,7 +90,7 @@ def test_the_readmes_images_show_on_pypi():
 def test_every_extra_that_is_named_exists():
     files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile"]
     files += [path for folder in ("cnnlit", "conf", "docs", "benchmarks") for path in (ROOT / folder).rglob("*.*")]
-    texts = [path.read_text() for path in files if path.suffix in {".py", ".yaml", ".md", ""}]
+    texts = [path.read_text() for path in files if path.is_file() and path.suffix in {".py", ".yaml", ".md", ""}]
     named = {extra for text in texts for extra in re.findall(r"(?:cnnlit|'\.)\[(\w[\w,]*)\]", text)}
     assert {"dashboard", "optuna", "test"} <= named
     assert {extra for each in named for extra in each.split(",")} <= PROJECT["optional-dependencies"].keys()

@@ -42,8 +42,8 @@ def test_so_many_images_just_hide_the_gradients():
 
 
 def test_what_is_said_to_be_measured_is_what_the_pages_say():
-    """A row of docs/performance.md: ratio, rounds, milliseconds for an image; the README: GB for ImageNet."""
-    performance, readme = (DOCS / "performance.md").read_text(), (DOCS.parent / "README.md").read_text()
+    """A row of docs/performance.md: ratio, rounds, milliseconds for an image; docs/photographs.md: GB for ImageNet."""
+    performance, photographs = (DOCS / "performance.md").read_text(), (DOCS / "photographs.md").read_text()
     rows = {
         "folder": "folder, AlexNet's transform",
         "prepared, 256 px": "store, JPEG 256, AlexNet's transform",
@@ -54,5 +54,5 @@ def test_what_is_said_to_be_measured_is_what_the_pages_say():
         measured = re.search(rf"\| {re.escape(row)} \| [\d.]+ \| [\d.-]+ \| ([\d.]+)", performance)
         assert float(measured[1]) == at_scale.STORES[name].milliseconds
     for name, pixels in (("prepared, 256 px", 256), ("prepared, 384 px", 384)):
-        measured = re.search(rf"prepared, {pixels} px \((\d+) GB", readme)
+        measured = re.search(rf"prepared, {pixels} px \((\d+) GB", photographs)
         assert float(measured[1]) * 1e9 == pytest.approx(at_scale.STORES[name].size * at_scale.IMAGENET)

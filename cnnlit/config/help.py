@@ -10,12 +10,12 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cnnlit import __version__
 from cnnlit.config.compose import conf_dir
 from cnnlit.config.hydra_internals import Composition, parts_and_others
-from cnnlit.config.provenance import Origin, file_of, headline, origins
+from cnnlit.config.provenance import SOURCES, Origin, file_of, headline, origins
 from cnnlit.config.schema import below, nearest, settings_of
 from cnnlit.config.signatures import Parameter, name_of, read_signature
 
@@ -39,7 +39,7 @@ def print_help(command: Callable[..., Any], words: Sequence[str]) -> None:
         ValueError: if there is no such part.
     """
     parts, others = parts_and_others(words)
-    page = _Page(command, Composition(command.__name__, conf_dir(), others))
+    page = Page(command, Composition(command.__name__, conf_dir(), others))
     for line in page.of_part(parts[0]) if parts else page.whole():
         print(line.rstrip())  # noqa: T201
 
@@ -50,7 +50,29 @@ def print_versions() -> None:
     print(f"cnnlit {__version__} ({others})")  # noqa: T201
 
 
-class _Page:
+class Explained(NamedTuple):
+    """A key, and what is said of it; empty where nothing is."""
+
+    name: str
+    """`recipe.epochs`."""
+    value: str | None
+    """What it is now, as JSON, or as text if it is text; None for a node, whose keys follow."""
+    allowed: str
+    """What it may be, in words."""
+    meaning: str
+    """What it is for."""
+    follows: str
+    """The key whose value it takes."""
+
+
+class Page:
+    """What there is to say of a command's configuration.
+
+    Args:
+        command: named like its file in conf/.
+        composition: what a command line composes.
+    """
+
     def __init__(self, command: Callable[..., Any], composition: Composition) -> None:
         self.command = command
         self.composition = composition
@@ -84,7 +106,7 @@ class _Page:
         if isinstance(node := below(self.config, key), dict):
             yield from ("", *self._keys(key, list(node), deep=True))
         elif key in self.origins:
-            yield from self._key(key)
+            yield from self._key(self._explain(key))
         elif group not in self.composition.choices:
             known = [*self.composition.choices, *(each for each in self.origins if not each.startswith("hydra."))]
             close = difflib.get_close_matches(key.rpartition(".")[2], [each.rpartition(".")[2] for each in known], n=1)
@@ -115,25 +137,40 @@ class _Page:
             yield from self._columns(f"  {group}={option}", headline(path) if path else "")
 
     def _keys(self, above: str, names: Sequence[Any], *, deep: bool = False) -> Iterator[str]:
+        for each in self.explained(above, names, deep=deep):
+            yield from self._key(each)
+
+    def explained(self, above: str, names: Sequence[Any], *, deep: bool = False) -> Iterator[Explained]:
+        """Keys of a node in their order, with `deep` each followed by those below it.
+
+        Args:
+            above: the node's key; empty for the whole configuration.
+            names: of the keys in it.
+            deep: whether nodes are opened.
+        """
         for name in names:
             key = f"{above}.{name}" if above else str(name)
             if str(name).startswith("_"):
                 continue
             value = below(self.config, key)
             if isinstance(value, dict) and deep and value:
-                yield from self._key(key, shown="")
-                yield from self._keys(key, list(value), deep=True)
+                yield self._explain(key)._replace(value=None)
+                yield from self.explained(key, list(value), deep=True)
             else:
-                yield from self._key(key)
+                yield self._explain(key)
 
-    def _key(self, key: str, shown: str | None = None) -> Iterator[str]:
+    def _explain(self, key: str) -> Explained:
         parameter = self._parameter(key)
-        origin = self.origins.get(key, Origin("", ""))
         allowed = describe(parameter.annotation) if parameter else ""
-        texts = [allowed, origin.comment or (_plain(parameter.meaning) if parameter else "")]
-        value = f"={self._value(key)}" if shown is None else shown
-        follows = self._follows(key)
-        yield from self._columns(f"  {key}{value}", "; ".join(each for each in [*texts, follows] if each))
+        comment = self.origins.get(key, Origin("", "")).comment
+        meaning = _plain(parameter.meaning) if parameter else ""
+        said = f"{meaning} ({comment})" if meaning and comment.startswith(SOURCES) else comment or meaning
+        return Explained(key, self._value(key), allowed, said, self._follows(key))
+
+    def _key(self, key: Explained) -> Iterator[str]:
+        texts = [key.allowed, key.meaning, f"follows {key.follows}" if key.follows else ""]
+        left = f"  {key.name}" if key.value is None else f"  {key.name}={key.value}"
+        yield from self._columns(left, "; ".join(filter(None, texts)))
 
     def _value(self, key: str) -> str:
         value = below(self.config, key)
@@ -142,7 +179,7 @@ class _Page:
     def _follows(self, key: str) -> str:
         text = str(below(self.raw, key))
         followed = text.removeprefix("${").removesuffix("}")
-        return f"follows {followed}" if text == f"${{{followed}}}" and ":" not in followed else ""
+        return followed if text == f"${{{followed}}}" and ":" not in followed else ""
 
     def _parameter(self, key: str) -> Parameter | None:
         above, _, name = key.rpartition(".")

@@ -89,7 +89,7 @@ def headline(path: Path) -> str:
         if not line.startswith("# @package"):
             opening.append(line.removeprefix("#").strip())
     text = re.sub(r"^Question: (\w)", lambda match: match[1].upper(), " ".join(opening))
-    return re.split(r"(?<=[.?])\s+(?=[A-Z])", text)[0]
+    return re.split(r"(?<=[.?])(?<!Sec\.)(?<!al\.)\s+(?=[A-Z])", text)[0]
 
 
 def _set_by_files(composition: Composition) -> Iterator[tuple[str, str, str]]:

@@ -53,6 +53,11 @@ def test_choices_change_what_is_shown(capsys: pytest.CaptureFixture[str]) -> Non
     assert "model.c3" not in text
 
 
+def test_a_papers_constant_says_what_it_is_and_who_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    text = flat(page(capsys, train, "recipe=he2015", "recipe"))
+    assert "recipe.batch_size=256 an integer >= 1; images per step, over all devices (paper)" in text
+
+
 def test_a_group_lists_its_choices_with_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     text = flat(page(capsys, train, "experiment"))
     assert "experiment=pooling Does max-pooling work better than average-pooling?" in text
