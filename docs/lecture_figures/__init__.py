@@ -1,0 +1,1 @@
+"""The figures of the lecture's pages, drawn by docs/lecture.py."""
