@@ -117,12 +117,17 @@ def cluster_environment() -> "ClusterEnvironment":
     """What tells Lightning which process this is.
 
     Left to itself, it takes any SLURM job for one of srun's, and gives advice before each run where srun is installed.
+
+    Raises:
+        ValueError: one line, if the first machine's name does not resolve.
     """
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     world = launched()
+    if started_elsewhere() and "MASTER_ADDR" in os.environ:
+        _check_resolves(os.environ["MASTER_ADDR"])
     if world is None:
         return LightningEnvironment()
     if world.launcher == "torchrun":
@@ -131,7 +136,19 @@ def cluster_environment() -> "ClusterEnvironment":
     os.environ |= {"SLURM_NTASKS_PER_NODE": str(world.devices), "SLURM_NNODES": str(world.num_nodes)}
     if "SLURM_STEP_NODELIST" in os.environ:
         os.environ["SLURM_NODELIST"] = os.environ["SLURM_STEP_NODELIST"]
-    return SLURMEnvironment(auto_requeue=False)
+    if world.num_nodes == 1:  # what the machine is called need not be known to it
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    environment = SLURMEnvironment(auto_requeue=False)
+    _check_resolves(environment.main_address)
+    return environment
+
+
+def _check_resolves(address: str) -> None:
+    """Refuse a first machine that cannot be found; torch would look for it until its time is up."""
+    try:
+        socket.getaddrinfo(address, None)
+    except socket.gaierror as error:
+        raise ValueError(f"MASTER_ADDR={address}: this host name does not resolve ({error.strerror})") from None
 
 
 def new_run_folder(resume: str | None, root: str) -> str:

@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,6 +140,8 @@ def closing() -> Iterator[None]:
                 reason = _rejection(folder)
             except Exception as error:  # trouble with W&B is no reason to fail
                 reason = "it took too long" if isinstance(error, TimeoutError) else " ".join(str(error).split())
+                with suppress(Exception):  # or the end of Python tries it once more
+                    wandb.teardown()
             if reason:
                 warnings.warn(f"W&B has not taken all of the run ({reason}); to send it: {command}", stacklevel=2)
 

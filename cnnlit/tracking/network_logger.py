@@ -1,4 +1,4 @@
-"""A logger to W&B that can keep the network there, too."""
+"""A logger to W&B that can keep the network there, too, and whose own process may be lost."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,18 @@ class NetworkLogger(WandbLogger):
     def __init__(self, *, wanted: bool, **options: Any) -> None:
         super().__init__(**options)
         self.wanted = wanted
+        self._lost = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers; once W&B's process on this machine is gone, warn, and log no more."""
+        if self._lost:
+            return
+        try:
+            super().log_metrics(metrics, step)
+        except (wandb.errors.Error, OSError) as error:
+            self._lost = True
+            reason = " ".join(str(error).split())
+            warnings.warn(f"W&B no longer takes what is logged ({reason}); training goes on without it", stacklevel=2)
 
     def keep_network(self, files: Sequence[Path], measured: Mapping[str, float]) -> None:
         """Log files as the artifact `network-<run id>`; warns where that fails, for the run is done.

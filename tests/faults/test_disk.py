@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from training import SHORT, assert_same_end, run
+from training import BOUND_SECONDS, ROOT, SHORT, assert_same_end, await_line, run, start
 
 from cnnlit.files import DiskFullError, write_whole
 from cnnlit.runs.folder import Run, RunError
@@ -56,6 +56,44 @@ def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(sm
     assert not list(folder.rglob(".*.ckpt.*"))
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
     outcome = run(small_disk.parent, f"resume={folder}")
+    assert outcome.returncode == 0, outcome.stderr
+    assert_same_end(folder, whole)
+
+
+READ_ONLY = """
+import builtins, errno, io, os
+place = os.environ["PLACE"]
+def refusing(real, writes):
+    def asked(path, *words, **named):
+        below = isinstance(path, (str, os.PathLike)) and os.fspath(path).startswith(place + "/")
+        if below and writes(*words) and os.path.exists(place + ".ro"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fspath(path))
+        return real(path, *words, **named)
+    return asked
+builtins.open = io.open = refusing(builtins.open, lambda mode="r", *_: not mode.startswith("r"))
+os.open = refusing(os.open, lambda flags=0, *_: flags & (os.O_WRONLY | os.O_RDWR))
+os.replace = refusing(os.replace, lambda *_: True)
+"""
+"""A file system that the kernel makes read-only when its disk fails, once there is a file beside it."""
+
+
+@pytest.mark.slow
+def test_a_folder_that_becomes_read_only_ends_the_run_in_one_line(tmp_path: Path, whole: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(READ_ONLY)
+    folder = tmp_path / "run"
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    process = start(tmp_path, *SHORT, f"hydra.run.dir={folder}", PYTHONPATH=path, PLACE=str(folder))
+    await_line(process, "epoch 1/3")
+    (tmp_path / "run.ro").touch()
+    _, errors = process.communicate(timeout=BOUND_SECONDS)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    why, command = errors.splitlines()[-2:]
+    assert "read-only file system" in why.lower()
+    assert str(folder) in why
+    assert command.endswith("python -m cnnlit.train resume=run")
+    (tmp_path / "run.ro").unlink()
+    outcome = run(tmp_path, f"resume={folder}")
     assert outcome.returncode == 0, outcome.stderr
     assert_same_end(folder, whole)
 

@@ -10,31 +10,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from training import SHORT, environment
+from training import BOUND_SECONDS, SHORT, environment
+
+from cnnlit.runs.reading import read
 
 pytestmark = pytest.mark.slow
 
 SOON_SECONDS = 150
-ADDRESSES = ("10.87.0.1", "10.87.0.2")
+ADDRESSES = {"IPv4": ("10.87.0.1/24", "10.87.0.2/24"), "IPv6": ("fd87::1/64", "fd87::2/64")}
 
 
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
 
-@pytest.fixture
-def hosts() -> Iterator[list[str]]:
-    """The names of two namespaces that see each other."""
+@pytest.fixture(params=["IPv4"])
+def hosts(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """The names of two namespaces that see each other by addresses of one kind."""
     names = [f"cnnlit{os.getpid()}{letter}" for letter in "ab"]
     ends = [f"v{os.getpid() % 100000}{letter}" for letter in "ab"]
     try:
         for name in names:
             ip("netns", "add", name)
         ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
-        for name, end, address in zip(names, ends, ADDRESSES, strict=True):
+        for name, end, address in zip(names, ends, ADDRESSES[request.param], strict=True):
             ip("link", "set", end, "netns", name)
             ip("-n", name, "link", "set", end, "name", "eth0")
-            ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
+            ip("-n", name, "addr", "add", address, "dev", "eth0", *(["nodad"] if request.param == "IPv6" else []))
             ip("-n", name, "link", "set", "eth0", "up")
             ip("-n", name, "link", "set", "lo", "up")
     except (OSError, subprocess.CalledProcessError) as error:
@@ -44,11 +46,13 @@ def hosts() -> Iterator[list[str]]:
         subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
-def start(host: str, rank: int, processes: int, folder: Path) -> "subprocess.Popen[str]":
-    variables = {"MASTER_ADDR": ADDRESSES[0], "MASTER_PORT": "29511", "NODE_RANK": str(rank)}
-    variables["GLOO_SOCKET_IFNAME"] = "eth0"
+def start(
+    host: str, rank: int, processes: int, folder: Path, kind: str = "IPv4", epochs: int = 200
+) -> "subprocess.Popen[str]":
+    first, _, _ = ADDRESSES[kind][0].partition("/")
+    variables = {"MASTER_ADDR": first, "MASTER_PORT": "29511", "NODE_RANK": str(rank), "GLOO_SOCKET_IFNAME": "eth0"}
     arguments = [
-        *SHORT, "recipe.epochs=200", "trainer.accelerator=cpu", "trainer.strategy=ddp", "trainer.num_nodes=2",
+        *SHORT, f"recipe.epochs={epochs}", "trainer.accelerator=cpu", "trainer.strategy=ddp", "trainer.num_nodes=2",
         f"trainer.devices={processes}", f"hydra.run.dir={folder}",
     ]  # fmt: skip
     return subprocess.Popen(
@@ -86,3 +90,18 @@ def test_two_hosts_of_which_one_is_cut_off_end_with_a_clear_error(
             if each.poll() is None:
                 os.killpg(each.pid, signal.SIGKILL)
             each.communicate()
+
+
+@pytest.mark.parametrize("hosts", ["IPv6"], indirect=True)
+def test_two_hosts_that_have_addresses_of_ipv6_alone_train_together(tmp_path: Path, hosts: list[str]) -> None:
+    runs = [start(host, rank, 1, tmp_path / "run", "IPv6", epochs=1) for rank, host in enumerate(hosts)]
+    try:
+        for each in runs:
+            said, _ = each.communicate(timeout=BOUND_SECONDS)
+            assert each.returncode == 0, said
+    finally:
+        for each in runs:
+            if each.poll() is None:
+                os.killpg(each.pid, signal.SIGKILL)
+            each.communicate()
+    assert read(tmp_path / "run")["state"] == "finished"

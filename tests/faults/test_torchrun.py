@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from test_death import alive, assert_goes
-from training import BOUND_SECONDS, SHORT, TWO, assert_same_end, await_line, environment
+from training import BOUND_SECONDS, SHORT, TWO, assert_same_end, await_line, environment, run
 
+from cnnlit.runs.metrics_file import read_metrics
 from cnnlit.runs.reading import read
 
 pytestmark = pytest.mark.slow
@@ -41,6 +43,52 @@ def ranks_of(process: "subprocess.Popen[str]", count: int) -> dict[int, int]:
                 found[int(dict(each.partition("=")[::2] for each in variables)["RANK"])] = int(child)
         time.sleep(0.05)
     return found
+
+
+def agents(folder: Path, count: int, *arguments: str) -> "list[subprocess.Popen[str]]":
+    """As many machines as these, all of them this one, of which two suffice."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    launcher = ("-m", "torch.distributed.run", f"--nnodes=2:{count}", "--nproc-per-node=1", "--max-restarts=3")
+    meeting = ("--rdzv-backend=c10d", f"--rdzv-endpoint={place}", "--rdzv-id=elastic")
+    line = [sys.executable, *launcher, *meeting, "-m", "cnnlit.train", *arguments]
+    return [
+        subprocess.Popen(
+            [*line[:3], *(["--rdzv-conf=is_host=1"] if number == 0 else ["--rdzv-conf=is_host=0"]), *line[3:]],
+            cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=(folder / str(number)).open("w"),
+            text=True, start_new_session=True,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def test_a_run_on_three_machines_that_loses_one_goes_on_with_two(tmp_path: Path) -> None:
+    """The batch and the order are unchanged, so without dropout the numbers are those of one device."""
+    words = ("recipe.epochs=4", "data.passes_per_epoch=4", "recipe.optimizer.lr=0.002", "logger=csv", *TWO[:1])
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    assert run(tmp_path, *words, f"hydra.run.dir={whole}").returncode == 0
+    three = agents(tmp_path, 3, *words, f"hydra.run.dir={folder}")
+    try:
+        until = time.monotonic() + BOUND_SECONDS
+        while not (folder / "metrics.csv").is_file() or not read_metrics(folder):
+            assert time.monotonic() < until, (tmp_path / "0").read_text()
+            time.sleep(0.1)
+        lost = [*ranks_of(three[2], 1).values(), three[2].pid]
+        for each in lost:
+            os.kill(each, signal.SIGKILL)
+        for agent in three[:2]:
+            assert agent.wait(timeout=BOUND_SECONDS) == 0, (tmp_path / "0").read_text()
+    finally:
+        for agent in three:
+            agent.kill()
+            agent.wait()
+    assert read(folder)["state"] == "finished"
+    assert "trainer.num_nodes" in read(folder)["resumed"][0]["changed"]
+    rows, expected = read_metrics(folder), read_metrics(whole)
+    assert len(rows) == len(expected) == 4
+    for row, other in zip(rows, expected, strict=True):
+        for name in ("train/loss", "val/loss", "train/error", "val/error"):
+            assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-3), name
 
 
 def own_lines(errors: str) -> list[str]:

@@ -10,7 +10,9 @@ class WandbServer:
     """Keeps what runs log; `broken` says what it does from then on.
 
     Attributes:
-        broken: None; `dropped`, the connection is closed without an answer; or an HTTP status that answers all.
+        broken: None; `dropped`, the connection is closed without an answer; `silent`, it is held and nothing comes;
+            `garbage`, an answer of bytes that mean nothing; or an HTTP status that answers all.
+        asked_for: the hosts that were asked for, where this stands for a proxy.
         runs: run id -> the rows of its history.
         summaries: run id -> its summary.
         started: how often a run was begun or gone on with, by id.
@@ -25,7 +27,9 @@ class WandbServer:
         self.started: list[str] = []
         self.artifacts: dict[str, dict[str, Any]] = {}
         self.uploaded: dict[str, bytes] = {}
+        self.asked_for: set[str] = set()
         self._offered: dict[str, Any] = {}
+        self._closed = threading.Event()
         self.logged = threading.Event()
         self.refused = threading.Event()
         backend = self
@@ -35,10 +39,20 @@ class WandbServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if backend.broken == "dropped":
+                host, _, path = self.path.removeprefix("http://").partition("/")
+                if host:  # as a proxy is asked
+                    backend.asked_for.add(host)
+                    self.path = f"/{path}"
+                if backend.broken == "silent":
+                    backend.refused.set()
+                    backend._closed.wait()
+                elif backend.broken == "dropped":
                     backend.refused.set()
                     self.close_connection = True
                     self.connection.close()
+                elif backend.broken == "garbage":
+                    backend.refused.set()
+                    self._send(bytes(range(256)), 200)
                 elif backend.broken:
                     backend.refused.set()
                     self._answer({"error": "not now"}, int(backend.broken))
@@ -59,7 +73,9 @@ class WandbServer:
                 self._answer({}, 404)
 
             def _answer(self, content: Any, status: int = 200) -> None:
-                text = json.dumps(content).encode()
+                self._send(json.dumps(content).encode(), status)
+
+            def _send(self, text: bytes, status: int) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(text)))
@@ -137,5 +153,6 @@ class WandbServer:
             self.summaries[run] = line
 
     def close(self) -> None:
+        self._closed.set()
         self.server.shutdown()
         self.server.server_close()

@@ -312,6 +312,7 @@ def test_a_sweep_that_was_cut_off_goes_on_to_the_same_end(tmp_path, number):
     [
         ("joblib", ["hydra.launcher.n_jobs=2"]),
         ("submitit_local", ["hydra.launcher.timeout_min=10"]),
+        ("ray", ["+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false"]),
         ("basic", []),
     ],
 )
