@@ -19,7 +19,7 @@ from cnnlit.data.stores.store import StoredImages
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
 from cnnlit.data.transforms.random_numbers import generator
-from cnnlit.data.workers.watched import in_workers
+from cnnlit.data.workers.watched import check_room, in_workers
 from cnnlit.files import progress
 
 MOST_WORKERS = 16
@@ -166,6 +166,8 @@ class DecodedImageData(ImageData[ImageSet]):
             return ThreadLoader(
                 dataset, batches, num_threads=threads, pin_memory=pin_memory, timeout_seconds=self.timeout_seconds
             )
+        if isinstance(dataset, DecodedImages):
+            check_room(_bytes_of_batch(dataset, batches), workers * (self.trainer.num_devices if self.trainer else 1))
         return DecodingLoader(
             dataset,
             batch_size=None,  # the sampler yields whole batches
@@ -199,6 +201,13 @@ def _by_threads(dataset: DecodedImages | DecodedViews, workers: int) -> bool:
     if not workers:  # in a thread, too, for who waits for a disk that does not answer hears nothing
         return True
     return isinstance(dataset, DecodedImages) and (workers == 1 or _is_raw(dataset.files))
+
+
+def _bytes_of_batch(dataset: DecodedImages, batches: BatchSampler | LockstepSampler | ReadAhead) -> int:
+    """Of the images of a batch, as a worker hands them over; 0 where several seeds share one."""
+    sampler = batches.batches if isinstance(batches, ReadAhead) else batches
+    images = sampler.share(0)[0] if isinstance(sampler, BatchSampler) else 0
+    return images * dataset.channels * dataset.augmentation.image_size**2
 
 
 def _is_raw(images: ImageSet) -> bool:

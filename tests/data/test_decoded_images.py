@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from cnnlit.data.images_in_memory import SyntheticImages
 from cnnlit.data.sources.layouts import find_images
 from cnnlit.data.stores.store_writer import Preparation
 from cnnlit.data.transforms.colours import MEAN, STD, PCAColour
+from cnnlit.data.workers import watched
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -35,6 +37,19 @@ def test_pixels_are_the_same_for_any_number_of_workers_and_batch_size(photograph
         assert other.keys() == reference.keys()
         for presentation, image in reference.items():
             torch.testing.assert_close(other[presentation], image, atol=1e-5, rtol=0)
+
+
+def test_workers_whose_first_batches_do_not_fit_are_refused_before_they_start(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = SimpleNamespace(total=100_000, free=0)
+    monkeypatch.setattr(watched.shutil, "disk_usage", lambda _: small)
+    monkeypatch.setattr(watched, "SHARED_MEMORY", str(photographs))
+    data = photographed(photographs, augmentation=ALEXNET, num_workers=200, batch_size=8)
+    with pytest.raises(
+        watched.WorkerError, match=r"has 0\.1 MB, 0\.0 MB of them free; a batch needs 0\.\d MB.* 200 workers"
+    ):
+        data.train_dataloader()
 
 
 def test_photographs_can_be_handed_to_workers_that_are_not_forked(photographs: Path) -> None:

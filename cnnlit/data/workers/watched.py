@@ -73,6 +73,20 @@ def in_workers(number: int, timeout_seconds: float, collate: Callable[[Any], Any
     return {"num_workers": number, "collate_fn": partial(_shared, collate), "timeout": timeout_seconds}
 
 
+def check_room(needed: int, workers: int) -> None:
+    """Refuse workers whose first batches do not fit into the memory through which they hand them over.
+
+    Args:
+        needed: bytes of a batch.
+        workers: of all processes on this machine together.
+
+    Raises:
+        WorkerError: one line with both sizes.
+    """
+    if Path(SHARED_MEMORY).is_dir() and shutil.disk_usage(SHARED_MEMORY).total < workers * needed:
+        raise WorkerError(_no_room(needed, workers))
+
+
 def _shared(collate: Callable[[Any], Any], items: Any) -> Any:
     """A batch in memory that processes share; torch would move it there in a thread whose errors nobody hears."""
     batch = collate(items)
