@@ -76,13 +76,13 @@ def printed(text: str, command: str) -> list[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal")
 def test_the_first_hour_goes_by_the_readme_and_by_what_is_printed(tmp_path: Path) -> None:
     newcomer = Newcomer(tmp_path)
-    install = block("Install")[0]
+    install, train = block("Two commands")
     assert install == ["pip", "install", "."]
     # Without the network, and from the tree; what is built there is what a newcomer installs.
     quiet = ("--quiet", "--no-deps", "--no-build-isolation")
     newcomer.types(["python", "-m", *install[:2], *quiet, str(as_typed.ROOT)])
     assert "site-packages" in newcomer.types(["python", "-c", "import cnnlit; print(cnnlit.__file__)"])[0]
-    train, predict, ablation, report = block("The first hour")
+    predict, export, ablation, report, describe = block("You are learning")
 
     code, said = newcomer.types_and_presses_ctrl_c(train, after="epoch 2/")
     assert code == 128 + signal.SIGINT
@@ -93,6 +93,9 @@ def test_the_first_hour_goes_by_the_readme_and_by_what_is_printed(tmp_path: Path
 
     draw_seven(newcomer.folder / "digit.png")
     assert re.search(r"digit\.png.*\b7\b", newcomer.types(predict)[0])
+    newcomer.types(export)
+    assert "<canvas" in (newcomer.folder / "page" / "network.html").read_text(encoding="utf-8")
+    assert "340,908" in newcomer.types(describe)[0]
     own = [word.replace("<file or folder>", "digit.png") for word in printed_with_blank(after)]
     assert "digit.png" in newcomer.types(own)[0]
     page = newcomer.types(printed(after, "report"))[0].splitlines()[-1]

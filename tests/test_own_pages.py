@@ -1,4 +1,4 @@
-"""docs/own/*.md, block by block, from a folder outside the repository."""
+"""docs/own/*.md and docs/first_hour.md, block by block, from a folder outside the repository."""
 
 import json
 import re
@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from as_typed import ROOT, python
+from test_first_hour import draw_seven
 
 from cnnlit.runs.reading import read_metrics
 
-PAGES = sorted((ROOT / "docs" / "own").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs" / "own").glob("*.md")), ROOT / "docs" / "first_hour.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRINTED = "text"
 """The kind of block that shows what the commands before it print."""
+INSTALLING = "console"
+"""The kind of block that is typed before anything else is; tests/test_first_hour.py does so."""
 
 
 class Reader:
@@ -34,6 +37,8 @@ class Reader:
     def do(self, kind: str, block: str) -> None:
         if kind == PRINTED:
             assert_printed(block, self.printed)
+        elif kind == INSTALLING:
+            return
         elif kind == "sh":
             self.printed = "".join(map(self._typed, commands(block)))
         else:
@@ -95,8 +100,15 @@ def projects(folder: Path) -> None:
     assert [job["state"] for job in jobs] == ["finished"] * 4
 
 
+def first_hour(folder: Path) -> None:
+    assert (folder / "predictions.png").is_file()
+    assert (folder / "page" / "network.html").is_file()
+    assert list((folder / "multirun").rglob("report.html"))
+
+
 LEFT: dict[str, Callable[[Path], None]] = {
     "callback": callbacks,
+    "first_hour": first_hour,
     "model": models,
     "project": projects,
     "recipe": recipes,
@@ -110,6 +122,7 @@ def test_every_block_of_the_page_does_what_is_said(page: Path, tmp_path: Path) -
     blocks = BLOCK.findall(page.read_text())
     assert any(kind == "sh" for kind, _ in blocks)
     reader = Reader(tmp_path)
+    draw_seven(tmp_path / "digit.png")
     for kind, block in blocks:
         reader.do(kind, block)
     LEFT.get(page.stem, lambda folder: None)(tmp_path)
@@ -144,6 +157,6 @@ def test_every_file_of_the_pages_says_its_name_and_every_command_is_ours() -> No
                 for words in commands(block):
                     typed = " ".join(words)
                     assert typed.startswith(("python -m cnnlit", "python -m pytest", "cd ")), f"{page.name}: {typed}"
-            elif kind != PRINTED:
+            elif kind not in (PRINTED, INSTALLING):
                 first = block.splitlines()[0]
                 assert re.fullmatch(r"# [\w/.]+\.(py|yaml|toml)", first), f"{page.name}: {first}"

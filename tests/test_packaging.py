@@ -1,6 +1,7 @@
 """What a user installs and a contributor relies on: the wheel, the versions, the README on PyPI, the workflows."""
 
 import ast
+import email
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import markdown_pages
 import pytest
 import yaml
 
@@ -20,8 +22,7 @@ FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory):
-    """The names of the files in the wheel."""
+def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dist")
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
@@ -29,7 +30,13 @@ def packed(tmp_path_factory):
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("*.whl")
-    return set(zipfile.ZipFile(wheel).namelist())
+    return zipfile.ZipFile(wheel)
+
+
+@pytest.fixture(scope="module")
+def packed(wheel):
+    """The names of the files in the wheel."""
+    return set(wheel.namelist())
 
 
 def below(folder, pattern):
@@ -85,6 +92,16 @@ def test_the_readmes_images_show_on_pypi():
     for image in map("".join, images):
         assert image.startswith(raw)
         assert (ROOT / image.removeprefix(raw)).is_file(), image
+
+
+def test_the_readmes_links_lead_somewhere_on_pypi(wheel):
+    """There is no repository around it, so all of them are whole; tests/test_docs_links.py follows them."""
+    (name,) = (each for each in wheel.namelist() if each.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(wheel.read(name))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    readme = ROOT / "README.md"
+    assert metadata.get_payload(decode=True).decode().strip() == readme.read_text().strip()
+    assert all(link.startswith("https://") for link in markdown_pages.links(readme))
 
 
 def test_every_extra_that_is_named_exists():
