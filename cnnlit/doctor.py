@@ -14,6 +14,8 @@ from cnnlit import config
 from cnnlit.config import Node, Values
 from cnnlit.data.sources.found_files import check_root
 
+PICTURE = Path("training_images.png")
+
 
 def doctor(
     *,
@@ -21,6 +23,7 @@ def doctor(
     recipe: Values,
     doctor: Node,
     format: Literal["text", "json", "markdown"],  # noqa: A002  the word for it
+    pictures: bool,
     seed: Annotated[int, Ge(0)],
 ) -> None:
     """Print what this machine is, or where anything but the format is asked for, what an inspection of images finds.
@@ -29,7 +32,16 @@ def doctor(
     """
     alone = all(word.startswith("format=") for word in config.overrides())
     with config.refusing():
-        found = _machine() if alone else config.build(doctor).examine(config.build(data)).as_json()
+        inspected = None if alone else config.build(data)
+        found = config.build(doctor).examine(inspected).as_json() if inspected is not None else _machine()
+    _print(found, format, alone=alone)
+    if pictures:
+        with config.refusing(exit_code=1):  # what was found is out, whatever becomes of the picture
+            path = _draw_training_images(inspected, recipe)
+        print(path, file=sys.stderr if format == "json" else sys.stdout)
+
+
+def _print(found: dict[str, Any], format: str, *, alone: bool) -> None:  # noqa: A002
     if format == "json":
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
@@ -44,6 +56,26 @@ def doctor(
         sys.stdout.write(as_markdown(shown))
     else:
         print_page(shown, Console())
+
+
+def _draw_training_images(data: Any, recipe: Values) -> Path:
+    """Draw what training presents first into the current folder.
+
+    Raises:
+        ValueError: one line, if a run would be refused, or its images come as a stream.
+    """
+    from cnnlit.drawings.tiled_figure import encoded
+    from cnnlit.drawings.training_images import MIXED, draw_training_images
+    from cnnlit.files import write_whole
+
+    data.prepare_data()
+    data.setup("fit")
+    images = data.training_images(data.train_dataloader())
+    if not images:
+        raise ValueError("pictures=true: these images come as a stream, whose first ones nobody can see twice")
+    remark = MIXED if recipe.get("mixing") else ""
+    write_whole(PICTURE, encoded(draw_training_images(images, data.class_names, remark)))
+    return PICTURE
 
 
 def check_typed(*, data: Node, **_: object) -> None:

@@ -47,7 +47,7 @@ class PredictSettings(NetworkSettings):
     top: Annotated[int, Ge(1)]
     format: Literal["text", "json"]
     to: str | None
-    inside: Literal["occlusion", "deconvnet"] | None
+    inside: Literal["maps", "saliency", "occlusion", "deconvnet"] | None
     layer: str | None
     square: Annotated[int, Ge(1)] | None
     stride: Annotated[int, Ge(1)] | None
@@ -63,9 +63,10 @@ class PredictSettings(NetworkSettings):
             raise ValueError(f"to={self.to}: must end with .png, .svg or .pdf")
         if self.inside and not self.to:
             raise ValueError(f"to=null: name a file, beside which inside={self.inside} is drawn")
-        for key, inside in {"layer": "deconvnet", "square": "occlusion", "stride": "occlusion"}.items():
-            if getattr(self, key) is not None and self.inside != inside:
-                raise ValueError(f"{key}={getattr(self, key)}: only with inside={inside}; leave it out")
+        for key, takers in {"layer": ("maps", "deconvnet"), "square": ("occlusion",), "stride": ("occlusion",)}.items():
+            if getattr(self, key) is not None and self.inside not in takers:
+                allowed = " or ".join(f"inside={each}" for each in takers)
+                raise ValueError(f"{key}={getattr(self, key)}: only with {allowed}; leave it out")
         find_given(self.places)
         self.check_origin(self.run)
 
@@ -115,11 +116,13 @@ def _draw(
     path = Path(settings.to or "")
     figures = {path: explanation.draw_predictions(predictor, predictions)}
     beside = path.with_stem(f"{path.stem}_{settings.inside}")
-    if settings.inside == "occlusion":
-        figures[beside] = explanation.draw_occlusion(predictor, predictions, settings.square, settings.stride)
-    elif settings.inside == "deconvnet":
-        figures[beside] = explanation.draw_deconvnet(predictor, predictions, settings.layer)
-    return figures
+    draw = {
+        "maps": lambda: explanation.draw_maps(predictor, predictions, settings.layer),
+        "saliency": lambda: explanation.draw_saliency(predictor, predictions),
+        "occlusion": lambda: explanation.draw_occlusion(predictor, predictions, settings.square, settings.stride),
+        "deconvnet": lambda: explanation.draw_deconvnet(predictor, predictions, settings.layer),
+    }
+    return figures | ({beside: draw[settings.inside]()} if settings.inside else {})
 
 
 def _write(path: Path, figure: "Figure") -> None:

@@ -15,6 +15,7 @@ import as_typed
 import hydra
 import pytest
 import torch
+from PIL import Image
 
 from cnnlit import config
 from cnnlit.config.hydra_internals import DEFAULTS
@@ -185,3 +186,36 @@ def test_the_configuration_lists_every_option_and_its_default() -> None:
         node = dict(hydra.compose("doctor").doctor)
     del node["_target_"]
     assert node == {name: each.default for name, each in inspect.signature(Inspection).parameters.items()}
+
+
+def test_the_first_training_images_are_drawn_and_the_place_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("data.distortion=affine1998", "pictures=true", "format=json")
+    monkeypatch.setattr(sys, "argv", ["doctor.py", *words])
+    main()
+    out, err = capfd.readouterr()
+    assert json.loads(out)["classes"] == 10
+    assert err == "training_images.png\n"
+    assert Image.open(tmp_path / "training_images.png").width > 1000
+
+
+def test_what_a_run_would_refuse_is_found_and_not_drawn(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir()
+        for number in range(12):
+            Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / "images" / name / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    words = ("data=folder", "data.root=images", "data.num_classes=7", "doctor.seconds=0", "pictures=true")
+    monkeypatch.setattr(sys, "argv", ["doctor.py", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    out, err = capfd.readouterr()
+    assert stop.value.code == 1
+    assert "A run would be refused: 2 classes" in out
+    assert err == f"cnnlit: found 2 classes in {tmp_path / 'images'}, data.num_classes=7; say data.num_classes=2\n"
+    assert not (tmp_path / "training_images.png").exists()

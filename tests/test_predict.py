@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_named_and_the_others_answered(pictures, predicte
     assert Image.open(tmp_path / "predictions.png").width > 200
 
 
-@pytest.mark.parametrize("inside", ["occlusion", "deconvnet"])
+@pytest.mark.parametrize("inside", ["maps", "saliency", "occlusion", "deconvnet"])
 def test_looking_inside_is_drawn_beside_the_answers(pictures, predicted, tmp_path, inside):
     folder, _ = pictures
     one = next((folder / "given").rglob("00.png"))
@@ -107,6 +107,12 @@ def test_looking_inside_is_drawn_beside_the_answers(pictures, predicted, tmp_pat
         (["images={one}"], "run=null"),
         (["run={run}", "images={one}", "model.width=2.0"], "leave out model.width=2.0"),
         (["run={run}", "images={one}", "inside=deconvnet", "layer=conv99"], "conv99: no convolution of this model"),
+        (
+            ["run={run}", "images={one}", "inside=maps", "layer=conv99"],
+            "layer=conv99: no layer of this network; there is ",
+        ),
+        (["run={run}", "images={one}", "inside=saliency", "layer=conv1"], "only with inside=maps or inside=deconvnet"),
+        (["run={run}", "images={one}", "inside=saliency", "protocol=ten_crop"], "use protocol=single_crop"),
         (["run={run}", "images={one}", "inside=occlusion", "square=99"], "does not fit into an image of 24x24"),
         (["run={run}", "images={one}", "inside=occlusion", "protocol=ten_crop"], "use protocol=single_crop"),
         (["run={run}", "images={one}", "to=a.gif3"], "to=a.gif3"),

@@ -20,6 +20,7 @@ from as_typed import environment
 from cnnlit.runs.reading import read, read_metrics
 
 ROOT = Path(__file__).parents[1]
+PICTURES = ("training_images", "learning_curves", "confusion_matrix", "errors", "filters")
 SHORT = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002")
 
 
@@ -85,7 +86,7 @@ def test_a_run_leaves_a_folder_that_says_everything(finished):
         read_metrics(folder)[0]
     )
     pictures = {path.name for path in (folder / "pictures").iterdir()}
-    assert pictures == {"learning_curves.png", "confusion_matrix.png", "errors.png", "filters.png"}
+    assert pictures == {f"{name}.png" for name in PICTURES}
     assert len((folder / "test_predictions.csv").read_text().splitlines()) == 361
     hidden = [path.name for path in folder.rglob(".*") if path.is_file() and path.parent.name != "wandb"]
     assert hidden == [".lock"]

@@ -1,9 +1,12 @@
-"""Where a network looks and what its features respond to, image by image, in the manner of Zeiler, Fergus 2013."""
+"""Where a network looks and what its features respond to, image by image."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cnnlit.attribution.deconvnet import Projections
 from cnnlit.drawings.tiled_figure import FAINT, TiledFigure, shortened
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TILE, PATCH, GAP, CAPTION = 224, 72, 4, 30  # pixels
+IN_A_ROW = 16
+MOST_MAPS, MOST_OF_SEVERAL = 64, 16
+"""Feature maps that are drawn of a layer, and of each of several layers."""
 
 
 def draw_occlusion(
@@ -91,13 +97,105 @@ def draw_projections(
     return figure.figure
 
 
+def draw_saliency(images: Sequence[Tensor], maps: Sequence[Tensor], captions: Sequence[str]) -> "Figure":
+    """Draw each image, and beside it how much the score of its answer depends on each pixel.
+
+    Paper: Simonyan, Vedaldi, Zisserman 2013, Fig. 2.
+
+    Args:
+        images: N of uint8 [3, H, W], as the network sees them, or [H, W] with 255 for ink.
+        maps: N of float [H, W]. See saliency.saliency_map.
+        captions: one above each image.
+    """
+    figure = TiledFigure(
+        "Which pixels the answer depends on",
+        "right: the gradient of the answer's score; bright: a small change of the pixel changes the score most",
+        tiles=len(images),
+        columns=2,
+        cell=(2 * TILE + GAP, TILE + CAPTION),
+    )
+    for image, saliency, caption, (x, y) in zip(images, maps, captions, figure.corners, strict=True):
+        figure.axes.text(x, y + CAPTION - 8, shortened([caption], 60)[0], fontsize=7, fontweight="bold")
+        _fill(figure, _drawn(image), x, y + CAPTION, TILE)
+        shown = saliency / saliency.max().clamp(min=1e-12)
+        _fill(figure, shown, x + TILE + GAP, y + CAPTION, TILE, cmap="inferno")
+    return figure.figure
+
+
+def draw_feature_maps(images: Sequence[Tensor], layers: Mapping[str, Tensor], captions: Sequence[str]) -> "Figure":
+    """Draw each image, and beside it the feature maps of layers; many units are the pixels of one map.
+
+    Args:
+        images: N of uint8 [3, H, W], as the network sees them, or [H, W] with 255 for ink.
+        layers: names to float [N, maps, H', W'] or [N, units]. See feature_maps.feature_maps.
+        captions: one above each image.
+    """
+    strips = {name: [_strip(each, len(layers)) for each in maps.float().cpu()] for name, maps in layers.items()}
+    heights = {name: strip[0].shape[0] + 24 for name, strip in strips.items()}
+    widest = max(strip[0].shape[1] for strip in strips.values())
+    figure = TiledFigure(
+        "Feature maps",
+        "dark: the smallest value of a layer, bright: its largest, of this image",
+        tiles=len(images),
+        columns=1,
+        cell=(TILE + 4 * GAP + max(widest, 480), max(TILE, sum(heights.values())) + CAPTION),
+    )
+    for number, (image, caption, (x, y)) in enumerate(zip(images, captions, figure.corners, strict=True)):
+        figure.axes.text(x, y + CAPTION - 8, shortened([caption], 70)[0], fontsize=7, fontweight="bold")
+        top = y + CAPTION
+        _fill(figure, _drawn(image), x, top, TILE)
+        for name, maps in layers.items():
+            left, strip = x + TILE + 4 * GAP, strips[name][number]
+            figure.axes.text(left, top + 12, _of_layer(name, maps[number], len(layers)), fontsize=6.5, color=FAINT)
+            height, width = strip.shape
+            extent = (left, left + width, top + 18 + height, top + 18)
+            figure.axes.imshow(strip.numpy(), cmap="gray", extent=extent, aspect="auto")
+            top += heights[name]
+    return figure.figure
+
+
+def _strip(maps: Tensor, num_layers: int) -> Tensor:
+    """Feature maps [M, H, W] side by side, many units [M] as one map: float [height, width], nan between them."""
+    if maps[0].numel() == 1:
+        maps = maps.view(-1, 1, 1) if len(maps) <= IN_A_ROW else _as_bitmap(maps.flatten())[None]
+    maps = maps[_chosen(maps, num_layers)]
+    scale = PATCH / max(maps.shape[1:])
+    size = [max(1, round(side * scale)) for side in maps.shape[1:]]
+    tiles = functional.pad(functional.interpolate(maps[None], size)[0], (0, GAP, 0, GAP), value=math.nan)
+    rows = [torch.cat(list(row), dim=1) for row in tiles.split(IN_A_ROW)]
+    width = rows[0].shape[1]
+    return torch.cat([functional.pad(row, (0, width - row.shape[1]), value=math.nan) for row in rows])
+
+
+def _chosen(maps: Tensor, num_layers: int) -> Tensor:
+    """Which maps are drawn, in their order: all, or of many those with the largest values on average."""
+    most = MOST_OF_SEVERAL if num_layers > 1 else MOST_MAPS
+    return maps.mean(dim=(1, 2)).topk(min(most, len(maps))).indices.sort().values
+
+
+def _as_bitmap(units: Tensor) -> Tensor:
+    """Units as a rectangle, higher than wide and as square as their number allows: 84 are 12 rows of 7."""
+    columns = next(number for number in range(math.isqrt(len(units)), 0, -1) if len(units) % number == 0)
+    return units.view(-1, columns)
+
+
+def _of_layer(name: str, maps: Tensor, num_layers: int) -> str:
+    """What a layer is called, its maps, and their range."""
+    values = f"{float(maps.min()):.3g} to {float(maps.max()):.3g}".replace("-", "\N{MINUS SIGN}")
+    if maps.ndim == 1 or maps[0].numel() == 1:
+        return f"{name}: {len(maps)} units, {values}"
+    drawn = min(len(maps), MOST_OF_SEVERAL if num_layers > 1 else MOST_MAPS)
+    strongest = f"the strongest {drawn} of " * (drawn < len(maps))
+    return f"{name}: {strongest}{len(maps)} maps of {maps.shape[2]}x{maps.shape[1]}, {values}"
+
+
 def _drawn(image: Tensor) -> Tensor:
     """The image as float [H, W, 3] or [H, W], 0 to 1, with black ink."""
     return (image.movedim(0, -1) if image.ndim == 3 else 255 - image).cpu() / 255
 
 
-def _fill(figure: TiledFigure, pixels: Tensor, left: float, top: float, tile: int) -> None:
+def _fill(figure: TiledFigure, pixels: Tensor, left: float, top: float, tile: int, cmap: str = "gray") -> None:
     """Draw [H, W] or [H, W, 1 or 3], 0 to 1, as large as the tile allows."""
     height, width = (side * tile / max(pixels.shape[:2]) for side in pixels.shape[:2])
     extent = (left, left + width, top + height, top)
-    figure.axes.imshow(pixels.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+    figure.axes.imshow(pixels.squeeze(-1).numpy(), cmap=cmap, vmin=0, vmax=1, extent=extent, aspect="auto")

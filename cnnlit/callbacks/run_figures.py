@@ -15,6 +15,7 @@ from cnnlit.drawings.first_filters import draw_filters
 from cnnlit.drawings.layer_profiles import draw_layers, measured_layers
 from cnnlit.drawings.tiled_figure import encoded
 from cnnlit.drawings.training_curves import draw_learning_curves
+from cnnlit.drawings.training_images import MIXED, draw_training_images
 from cnnlit.drawings.wrong_images import draw_errors
 from cnnlit.files import write_whole
 from cnnlit.runs.evaluations import predictions_table
@@ -57,14 +58,15 @@ def compare_with_1998(predicted: Tensor, labels: Tensor, published: Mapping[int,
 
 
 class RunFigures(Callback):
-    """Draws figures of a tested network into `<folder>/pictures/`, and sends them to the loggers that accept images.
+    """Draws figures of a run into `<folder>/pictures/`, and sends them to the loggers that accept images.
 
-    Writes learning_curves.png (if the folder has a metrics.csv), layers.png (if that holds LayerStatistics),
+    Writes training_images.png when training begins, or if it is not there then, when the network is tested; and of the
+    tested network learning_curves.png (if the folder has a metrics.csv), layers.png (if that holds LayerStatistics),
     filters.png, confusion_matrix.png, errors.png, and `<folder>/test_predictions.csv`, each whole or not at all. What
     cannot be made is left out with a one-line warning: no figure is worth a finished run.
 
-    Reads `test_predictions` and `model` of the LightningModule, and `test_images`, `class_names` and
-    `published_errors` of the datamodule.
+    Reads `test_predictions`, `model` and `recipe` of the LightningModule, and `training_images`, `test_images`,
+    `class_names` and `published_errors` of the datamodule.
 
     Args:
         folder: the run's folder.
@@ -79,12 +81,28 @@ class RunFigures(Callback):
         self.paths: dict[str, Path] = {}
         self.comparison: ErrorsOf1998 | None = None
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._draw_training_images(trainer, pl_module, trainer.train_dataloader)
+        # Each callback costs every step, and this one is not needed again before the test.
+        trainer.callbacks = [each for each in trainer.callbacks if each is not self]  # type: ignore[attr-defined]
+
+    def _draw_training_images(self, trainer: Trainer, module: Any, loader: Any) -> None:
+        data, name = trainer.datamodule, "training_images"  # type: ignore[attr-defined]
+        path = self.folder / "pictures" / f"{name}.png"
+        if not trainer.is_global_zero or path.exists():
+            return
+        remark = MIXED if module.recipe.mixing else ""
+        with _or_warn(str(path.relative_to(self.folder))):
+            if images := data.training_images(loader):
+                self._draw(trainer, name, lambda: draw_training_images(images, data.class_names, remark))
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module: Any = pl_module
         filters = _first_filters(module.model)
         if not trainer.is_global_zero:
             return
         self.paths, self.comparison = {}, None
+        self._draw_training_images(trainer, module, trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
         if (self.folder / "metrics.csv").exists():
             rows = read_metrics(self.folder)
             self._draw(trainer, "learning_curves", lambda: draw_learning_curves(rows))

@@ -15,8 +15,9 @@ from cnnlit.data.loading.batch_sampler import BatchSampler, LockstepSampler
 from cnnlit.data.loading.items import PresentedItems, labels_of
 from cnnlit.data.sources.folders import some
 from cnnlit.data.sources.listing_file import ListedImage
+from cnnlit.data.transforms.presented import COUNT, PresentedImage, first_presented
 from cnnlit.data.transforms.random_numbers import generator
-from cnnlit.data.user_images import DrawnItems, as_drawn, transformed
+from cnnlit.data.user_images import DrawnItems, as_drawn, as_presented, transformed
 from cnnlit.data.workers.watched import WatchedLoader, in_workers
 
 EVAL_BATCH_SIZE = 250
@@ -170,6 +171,14 @@ class ResumableData(LightningDataModule):
         items = PresentedItems(self.datasets["train"], seed=self.seeds[0])
         images, labels = items[epoch, self.curvature_indices(count, epoch)]
         return images, labels
+
+    def training_images(self, loader: Any, count: int = COUNT) -> list[PresentedImage]:
+        """The first images of the first epoch, as training presents them by this loader. See first_presented."""
+        return first_presented(loader, count, self.present)
+
+    def present(self, dataset: Any, batch: Any, count: int) -> list[PresentedImage]:
+        """The first `count` images of a batch, as the network gets them."""
+        return as_presented(*dataset[batch])[:count]
 
     def as_input(self, images: Sequence[Tensor]) -> Any:
         """Images from anywhere as a test presents them to the network; needs no data and no `setup`.

@@ -26,6 +26,7 @@ from cnnlit.data.sources.named_splits import Named
 from cnnlit.data.transforms.augmentation import Augmentation
 from cnnlit.data.transforms.colours import Normalize, PCAColour
 from cnnlit.data.transforms.evaluation_crops import ViewPlan
+from cnnlit.data.transforms.presented import PresentedImage
 
 Count = Annotated[int, Ge(1)]
 NumClasses = Annotated[int, Ge(2)]
@@ -221,6 +222,11 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
     def _augmented(self, split: str, augmentation: Augmentation) -> Dataset[Any]:
         self._find_statistics(augmentation)
         return self._single_view(self._splits[split], augmentation)
+
+    def present(self, dataset: Any, batch: Any, count: int) -> list[PresentedImage]:
+        """See ResumableData; beside the originals."""
+        epoch, presentations = batch
+        return dataset.presented((epoch, presentations[:count]))  # type: ignore[no-any-return]
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Several views, on the scale of the network's input."""

@@ -24,8 +24,9 @@ from cnnlit.data.loading.own_batches import (
     is_planned,
     keys_of,
 )
+from cnnlit.data.transforms.presented import PresentedImage
 from cnnlit.data.transforms.random_numbers import drawing
-from cnnlit.data.user_images import DrawnItems
+from cnnlit.data.user_images import DrawnItems, as_presented
 from cnnlit.data.workers.watched import WatchedLoader, in_workers
 from cnnlit.files import Lock
 
@@ -225,6 +226,10 @@ class PlainData(ResumableData):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """The batch as `(images, labels)`."""
         return self._pair(self.module.on_after_batch_transfer(batch, dataloader_idx))
+
+    def present(self, dataset: Any, batch: Any, count: int) -> list[PresentedImage]:
+        """See ResumableData."""
+        return as_presented(*self._pair(dataset[batch]))[:count]
 
     def _pair(self, batch: Any) -> tuple[Tensor, Tensor]:
         image, label = self._keys(batch)

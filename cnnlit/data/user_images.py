@@ -9,6 +9,7 @@ from torch import Tensor
 from cnnlit.data.loading.multi_view import ViewGroup
 from cnnlit.data.transforms.colours import as_channels
 from cnnlit.data.transforms.geometry import Windows
+from cnnlit.data.transforms.presented import PresentedImage
 from cnnlit.data.transforms.resampling import resample, show
 
 
@@ -76,6 +77,11 @@ def as_drawn(image: Tensor) -> Tensor:
         image = (image - darkest) / (brightest - darkest).clamp_min(1e-12)
     drawn = (255 * image).round().to(torch.uint8)
     return drawn if len(drawn) == 3 else drawn[0]
+
+
+def as_presented(images: Tensor, labels: Tensor) -> list[PresentedImage]:
+    """A batch on the scale of a network's input, [N, C, H, W], made visible; its originals are not known."""
+    return [PresentedImage(as_drawn(image), int(label)) for image, label in zip(images, labels, strict=True)]
 
 
 class DrawnItems:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from cnnlit.attribution import drawing
 from cnnlit.attribution.deconvnet import project
+from cnnlit.attribution.feature_maps import feature_maps, layers_to_show
 from cnnlit.attribution.occlusion import occlusion_map
+from cnnlit.attribution.saliency import saliency_map
 from cnnlit.drawings.top_predictions import TopPredictions, draw_top_predictions, thumbnail
 from cnnlit.experiment.prediction import MOST_DRAWN, MOST_EXPLAINED, Prediction, Predictor
 from cnnlit.files import progress
@@ -86,6 +88,45 @@ def draw_deconvnet(predictor: Predictor, predictions: Sequence[Prediction], laye
     except ValueError as error:
         raise ValueError(f"inside=deconvnet: {error}") from None
     return drawing.draw_projections(list(shown), found, _captions(predictor, explained), layer)
+
+
+def draw_saliency(predictor: Predictor, predictions: Sequence[Prediction]) -> "Figure":
+    """The first images, each with how much the score of its class depends on each pixel.
+
+    Args:
+        predictor: that made the predictions.
+        predictions: of the images.
+
+    Raises:
+        ValueError: for several views of an image.
+    """
+    explained = predictions[:MOST_EXPLAINED]
+    inputs, shown = _inputs(predictor, explained, "saliency", "looks at")
+    maps = [
+        saliency_map(predictor.network, image, int(each.classes[0]))
+        for image, each in zip(inputs, explained, strict=True)
+    ]
+    return drawing.draw_saliency(list(shown), maps, _captions(predictor, explained))
+
+
+def draw_maps(predictor: Predictor, predictions: Sequence[Prediction], layer: str | None) -> "Figure":
+    """The first images, each with the feature maps of a layer, or of several.
+
+    Args:
+        predictor: that made the predictions.
+        predictions: of the images.
+        layer: its name; None for all, or of many for some from the first to the last.
+
+    Raises:
+        ValueError: for a layer that there is not, or several views of an image.
+    """
+    explained = predictions[:MOST_EXPLAINED]
+    inputs, shown = _inputs(predictor, explained, "maps", "looks at")
+    found = feature_maps(predictor.network, inputs)
+    chosen = layers_to_show(predictor.network, list(found), layer)
+    return drawing.draw_feature_maps(
+        list(shown), {name: found[name] for name in chosen}, _captions(predictor, explained)
+    )
 
 
 def _inputs(predictor: Predictor, predictions: Sequence[Prediction], inside: str, does: str) -> tuple[Tensor, Tensor]:

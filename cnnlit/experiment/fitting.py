@@ -51,8 +51,9 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings, *, says:
         if remarks := list(assembly.datamodule.remarks):
             run.record["data_remarks"] = remarks
         _track(run, assembly, settings)
-        val_error = _fit(run, assembly)
-        test, figures = _test(run, assembly)
+        figures = RunFigures(run.folder)
+        val_error = _fit(run, assembly, figures)
+        test = _test(run, assembly, figures)
         if val_error is not None:
             run.record["val/error"] = val_error
         run.finish(test)
@@ -128,9 +129,10 @@ def _trackers(run: Run, node: Node) -> "list[Logger]":
     return trackers
 
 
-def _fit(run: Run, assembly: Assembly) -> float | None:
+def _fit(run: Run, assembly: Assembly, figures: RunFigures) -> float | None:
     """Train from the last checkpoint, if there is one, to the end; the validation error of the network to be tested."""
     module, datamodule, trainer = assembly
+    trainer.callbacks.append(figures)  # type: ignore[attr-defined]
     if checkpoint := run.sound_checkpoint():
         check_fits(checkpoint, module.state_dict(), TO_RESUME)
     with saying_what_lacks(checkpoint), telling_full_memory(RunError, _smaller_steps(assembly)):
@@ -170,10 +172,9 @@ def _best(assembly: Assembly) -> LowestError | None:
     return lowest_error(assembly.trainer) if assembly.module.recipe.checkpoint == "best" else None
 
 
-def _test(run: Run, assembly: Assembly) -> tuple[dict[str, float], RunFigures]:
+def _test(run: Run, assembly: Assembly, figures: RunFigures) -> dict[str, float]:
     module, datamodule, trainer = assembly
-    figures = RunFigures(run.folder)
-    trainer.callbacks.append(figures)  # type: ignore[attr-defined]  # not before: each callback costs every step
+    trainer.callbacks = [*(each for each in trainer.callbacks if each is not figures), figures]  # type: ignore[attr-defined]
     best = run.best_checkpoint if _best(assembly) else None
     if best:
         trainer.callbacks = without_averaging(trainer.callbacks)  # type: ignore[attr-defined]
@@ -182,4 +183,4 @@ def _test(run: Run, assembly: Assembly) -> tuple[dict[str, float], RunFigures]:
     test = module.test_result()
     if figures.comparison:
         test |= {f"errors_of_1998/{name}": count for name, count in figures.comparison._asdict().items()}
-    return test, figures
+    return test

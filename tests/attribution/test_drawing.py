@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from cnnlit.attribution.deconvnet import Projections
-from cnnlit.attribution.drawing import PATCH, TILE, draw_occlusion, draw_projections
+from cnnlit.attribution.drawing import (
+    GAP,
+    MOST_MAPS,
+    PATCH,
+    TILE,
+    draw_feature_maps,
+    draw_occlusion,
+    draw_projections,
+    draw_saliency,
+)
 
 IMAGE = torch.arange(3 * 32 * 32).remainder(256).view(3, 32, 32).to(torch.uint8)
 
@@ -35,3 +44,42 @@ def test_a_projection_stands_beside_its_part_of_the_image() -> None:
     left, right, _, _ = projection.get_extent()
     assert right - left == PATCH
     assert "17" in {text.get_text() for text in figure.axes[0].texts}
+
+
+def test_saliency_stands_beside_the_image_brightest_where_it_is_largest() -> None:
+    saliency = torch.rand(32, 32)
+    figure = draw_saliency([IMAGE], [saliency], ["dog 90%"])
+    image, drawn = figure.axes[0].get_images()
+    assert torch.equal(torch.as_tensor(drawn.get_array().filled()), saliency / saliency.max())
+    assert drawn.get_extent()[0] - image.get_extent()[1] == GAP
+    assert "dog 90%" in {text.get_text() for text in figure.axes[0].texts}
+
+
+def test_maps_stand_side_by_side_and_units_are_one_bitmap() -> None:
+    c1, f6 = torch.rand(1, 6, 24, 24), torch.rand(1, 84)
+    figure = draw_feature_maps([IMAGE], {"c1": c1, "f6": f6, "output": torch.rand(1, 10)}, ["4.png"])
+    _, maps, units, _ = (image.get_array() for image in figure.axes[0].get_images())
+    strip = torch.as_tensor(maps.filled(float("nan")))
+    for number in range(6):
+        tile = strip[:PATCH, number * (PATCH + GAP) :][:, :PATCH]
+        assert torch.equal(tile[1::3, 1::3], c1[0, number])
+    assert strip[:, PATCH : PATCH + GAP].isnan().all()
+    bitmap = torch.as_tensor(units.filled(float("nan")))
+    assert torch.equal(bitmap[3:72:6, 3:42:6], f6.view(12, 7))  # as the codes of LeNet-5's digits are drawn
+    written = {text.get_text() for text in figure.axes[0].texts}
+    assert any(text.startswith("c1: 6 maps of 24x24, ") for text in written)
+    assert any(text.startswith("f6: 84 units, ") for text in written)
+
+
+def test_of_many_maps_the_strongest_are_drawn_in_their_order() -> None:
+    maps = torch.zeros(1, 200, 4, 4)
+    maps[0, 100:] = torch.arange(100, 200)[:, None, None]
+    figure = draw_feature_maps([IMAGE], {"conv5": maps}, ["4.png"])
+    strip = torch.as_tensor(figure.axes[0].get_images()[1].get_array().filled(float("nan")))
+    drawn = [
+        float(strip[row * (PATCH + GAP), column * (PATCH + GAP)])
+        for row in range(MOST_MAPS // 16)
+        for column in range(16)
+    ]
+    assert drawn == list(range(136, 200))
+    assert any("the strongest 64 of 200 maps of 4x4" in text.get_text() for text in figure.axes[0].texts)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,11 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import Tensor, nn
 
+import cnnlit
 from cnnlit.callbacks import run_figures
 from cnnlit.callbacks.run_figures import RunFigures, compare_with_1998
+from cnnlit.data.transforms.presented import PresentedImage
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PICTURES = {"learning_curves", "confusion_matrix", "errors", "filters"}
+PICTURES = {"training_images", "learning_curves", "confusion_matrix", "errors", "filters"}
 
 
 def test_comparison_counts_repeated_errors_and_repeated_answers() -> None:
@@ -34,6 +37,12 @@ class Digits(pl.LightningDataModule):
     test_images = random_images(40, 28, 28)
     published_errors = {4: 6, 9: 4, 30: 1}  # noqa: RUF012
 
+    def training_images(self, loader: Any) -> list[PresentedImage]:
+        return [PresentedImage(image, 3, image, "as it is") for image in random_images(len(loader), 28, 28)]
+
+    def train_dataloader(self) -> Any:
+        return torch.utils.data.DataLoader(range(3))
+
     def test_dataloader(self) -> Any:
         return torch.utils.data.DataLoader(range(40), batch_size=40)
 
@@ -42,6 +51,7 @@ class Classifier(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.Flatten())
+        self.recipe = SimpleNamespace(mixing=None)
         self.test_predictions: Answers | None = answers(40, {4: 6, 9: 5})
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
@@ -84,7 +94,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_test_leaves_four_whole_pictures_and_nothing_else(tmp_path: Path) -> None:
+def test_a_test_leaves_whole_pictures_and_nothing_else(tmp_path: Path) -> None:
     paths = after_a_test(tmp_path).paths
     assert set(paths) == PICTURES | {"test_predictions"}
     for name in PICTURES:
@@ -158,7 +168,7 @@ def test_a_network_without_predictions_still_has_its_filters(tmp_path: Path) -> 
     module.test_predictions = None
     with pytest.warns(UserWarning, match=r"The figures of the test left out: TypeError"):
         callback = after_a_test(tmp_path, module)
-    assert set(callback.paths) == {"learning_curves", "filters"}
+    assert set(callback.paths) == {"training_images", "learning_curves", "filters"}
 
 
 def test_a_network_without_convolutions_says_so(tmp_path: Path) -> None:
@@ -225,3 +235,58 @@ def test_importing_the_callback_imports_no_plotting_and_no_tracking() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def begun(folder: Path, module: Classifier) -> tuple[RunFigures, list[pl.Callback]]:
+    """The figures of a run whose training has begun, and the callbacks that it goes on with."""
+    callback = RunFigures(folder)
+    data = Digits()
+    trainer: Any = SimpleNamespace(
+        datamodule=data, train_dataloader=data.train_dataloader(), is_global_zero=True, loggers=[],
+        callbacks=[pl.Callback(), callback],
+    )  # fmt: skip
+    callback.on_train_start(trainer, module)
+    return callback, trainer.callbacks
+
+
+def test_training_images_are_there_when_training_begins_and_cost_no_step(tmp_path: Path) -> None:
+    callback, others = begun(tmp_path, Classifier())
+    assert files(tmp_path) == {"pictures/training_images.png"}
+    assert set(callback.paths) == {"training_images"}
+    assert len(others) == 1
+    assert callback not in others
+
+
+def test_a_run_that_goes_on_keeps_the_training_images_that_it_began_with(tmp_path: Path) -> None:
+    begun(tmp_path, Classifier())
+    picture = tmp_path / "pictures" / "training_images.png"
+    picture.write_bytes(b"as it was")
+    begun(tmp_path, Classifier())
+    after_a_test(tmp_path)
+    assert picture.read_bytes() == b"as it was"
+
+
+def test_a_stream_has_no_training_images_and_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Digits, "training_images", lambda *_: [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert begun(tmp_path, Classifier())[0].paths == {}
+
+
+def test_a_run_has_the_same_bits_whether_its_training_images_are_drawn_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (
+        *("data.distortion=elastic2003", "model.dropout=0.5", "recipe.epochs=1", "recipe.batch_size=128"),
+        *("logger=none", "trainer=cpu"),
+    )
+    drawn = cnnlit.fit(*words, folder=tmp_path / "drawn")
+    assert (drawn.folder / "pictures" / "training_images.png").is_file()
+    monkeypatch.setattr(RunFigures, "_draw_training_images", lambda *_: None)
+    bare = cnnlit.fit(*words, folder=tmp_path / "bare")
+    assert not (bare.folder / "pictures" / "training_images.png").exists()
+    one, other = (
+        torch.load(each.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for each in (drawn, bare)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert drawn.metrics["test/loss"] == bare.metrics["test/loss"]

@@ -12,9 +12,10 @@ from cnnlit.data.loading.batch_sampler import Presentations
 from cnnlit.data.loading.decoding import DecodableImage, UnreadableError
 from cnnlit.data.loading.image_set import ImageSet, LoadedImages, expect_batches
 from cnnlit.data.transforms.augmentation import Augmentation
-from cnnlit.data.transforms.colours import as_channels
+from cnnlit.data.transforms.colours import Normalize, as_channels
 from cnnlit.data.transforms.distortions import AffineDistortion
 from cnnlit.data.transforms.geometry import Windows
+from cnnlit.data.transforms.presented import PresentedImage, reduced, visible
 from cnnlit.data.transforms.resampling import copies, copy, resample, show
 from cnnlit.data.transforms.to_device import sent
 from cnnlit.data.workers.watched import WatchedLoader
@@ -92,6 +93,13 @@ class ImagesInMemory(Dataset[Batch]):
             draws = sent(draws.index_select(0, presentations), pixels.device)
         return ImageBatch(images, labels.index_select(0, here), draws, {})
 
+    def presented(self, batch: Presentations) -> list[PresentedImage]:
+        """The batch made visible, beside the images themselves."""
+        epoch, presentations = batch
+        originals = list(self.images.pixels[presentations % len(self)])
+        sizes = torch.tensor([image.shape[1:] for image in originals])
+        return self.augmentation.presented(originals, sizes, self[batch], epoch, presentations)
+
     def _of_epoch(self, epoch: int) -> _Presented:
         """For all presentations at once: batch by batch, this would take as long as the pixels do."""
         random = self.augmentation.is_random
@@ -139,6 +147,14 @@ class DistortedImages(Dataset[Batch]):
         pixels = self.images.pixels.index_select(0, indices)
         distorted = self.distortion(pixels, epoch, presentations, self.image_size)
         return distorted, self.images.labels.index_select(0, indices)
+
+    def presented(self, batch: Presentations) -> list[PresentedImage]:
+        """The batch made visible, beside the images themselves."""
+        epoch, presentations = batch
+        images, labels = self[batch]
+        originals = visible(self.images.pixels[presentations % len(self)])
+        shown, told = visible(Normalize("lecun1998").undone(images)), self.distortion.told(epoch, presentations)
+        return [PresentedImage(*image) for image in zip(shown, labels.tolist(), originals, told, strict=True)]
 
 
 class DecodedImages(Dataset[ImageBatch]):
@@ -198,6 +214,17 @@ class DecodedImages(Dataset[ImageBatch]):
         images = as_channels(torch.from_numpy(pixels[: len(decoded)]).movedim(3, 1), self.channels)
         draws = self.augmentation.draws(epoch, chosen)
         return ImageBatch(images, self.files.labels[chosen % len(self)], draws, unreadable)
+
+    def presented(self, batch: Presentations) -> list[PresentedImage]:
+        """The batch made visible, beside the images themselves; without those that cannot be read."""
+        epoch, presentations = batch
+        images, labels, draws, unreadable = self[batch]
+        read = [p for p in presentations.tolist() if self.files.path(p % len(self)) not in unreadable]
+        opened = [self.files.open(p % len(self)) for p in read]
+        originals = [as_channels(reduced(image.rgb())[None], self.channels)[0] for image in opened]
+        sizes = torch.tensor([(image.height, image.width) for image in opened]).view(-1, 2)
+        finished = self.augmentation.finish(images, draws), labels
+        return self.augmentation.presented(originals, sizes, finished, epoch, torch.tensor(read, dtype=torch.int64))
 
     def accept(self, batch: ImageBatch) -> ImageBatch:
         """The same batch, its missing images recorded. See record_unreadable."""

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnnlit.data.transforms.colours import ColourStep, Normalize
+from cnnlit.data.transforms.colours import ColourStep, Normalize, told_by
 from cnnlit.data.transforms.geometry import CenterCrop, Flip, Geometry, ShorterSide, Windows
 from cnnlit.data.transforms.own_steps import EachPicture
+from cnnlit.data.transforms.presented import PresentedImage, fractions, told_of, visible
 from cnnlit.data.transforms.random_numbers import uniform
 
 Step = Geometry | ColourStep
@@ -128,6 +129,37 @@ class Augmentation:
             images = step.colour(images, draws[:, first : first + step.num_draws])
             first += step.num_draws
         return self.normalize(images)
+
+    def presented(
+        self,
+        originals: Sequence[Tensor],
+        sizes: Tensor,
+        finished: tuple[Tensor, Tensor],
+        epoch: int,
+        presentations: Tensor,
+    ) -> list[PresentedImage]:
+        """Presentations made visible, with what was drawn for each.
+
+        Args:
+            originals: N of uint8 [C, H, W], to be drawn.
+            sizes: heights and widths of the images, int64 [N, 2].
+            finished: what `finish` made of them, and their labels, int64 [N].
+            epoch: of the presentations.
+            presentations: int64 [N].
+        """
+        images, labels = finished
+        windows = self.windows(sizes, epoch, presentations)
+        parts = [visible(image[None])[0] for image in originals]
+        colours = self._told(images.shape[1], epoch, presentations)
+        told = [", ".join(words) for words in zip(told_of(windows, sizes), *colours, strict=True)]
+        each = visible(self.normalize.undone(images)), labels.tolist(), parts, told, fractions(windows, sizes)
+        return [PresentedImage(*image) for image in zip(*each, strict=True)]
+
+    def _told(self, channels: int, epoch: int, presentations: Tensor) -> list[list[str]]:
+        """What each colour step draws for presentations [N]: as many lists of N words."""
+        widths = [step.num_draws for step in self.colours]
+        draws = torch.split(self.draws(epoch, presentations), widths, dim=1)
+        return [told_by(step, uniform, channels) for step, uniform in zip(self.colours, draws, strict=True)]
 
     def _uniform(self, step: Step, place: int, epoch: int, presentations: Tensor) -> Tensor:
         if len(self.seeds) == 1:

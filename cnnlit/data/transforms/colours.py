@@ -84,14 +84,23 @@ class PCAColour:
         self._components = None if components is None else Kept(components)
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
+        return images.add_(self._shift(uniform, images.shape[1])[:, :, None, None])
+
+    def told(self, uniform: Tensor, channels: int) -> list[str]:
+        """See told_by."""
+        shifts = self._shift(uniform, channels).tolist()
+        return ["colour " + ", ".join(f"{round(value):+d}" for value in shift) for shift in shifts]
+
+    def _shift(self, uniform: Tensor, channels: int) -> Tensor:
+        """What is added to each channel, [N, channels]."""
         assert self._components is not None
         # Uniform numbers come in steps of 2^-24 from 0, and ndtri(0) is infinite.
         normal = torch.special.ndtri(uniform.clamp(min=2**-25, max=1 - 2**-24))
-        components = self._components.on(images.device)
-        if len(components) > images.shape[1]:  # grey images: the shift of their luminance
-            components = self._luma.on(images.device) @ components
-        shift: Tensor = self.sigma * normal[:, : components.shape[1]] @ components.T  # [N, C]
-        return images.add_(shift[:, :, None, None])
+        components = self._components.on(uniform.device)
+        if len(components) > channels:  # grey images: the shift of their luminance
+            components = self._luma.on(uniform.device) @ components
+        shift: Tensor = self.sigma * normal[:, : components.shape[1]] @ components.T
+        return shift
 
 
 def principal_components(covariance: Tensor) -> Tensor:
@@ -143,8 +152,7 @@ class ColourJitter:
         self._orders = Kept(torch.tensor(self.ORDERS))
 
     def colour(self, images: Tensor, uniform: Tensor) -> Tensor:
-        ranges, orders = self._ranges.on(images.device), self._orders.on(images.device)
-        factors = torch.lerp(ranges[:, 0], ranges[:, 1], uniform[:, :3])  # [N, 3]
+        factors, orders = self._factors(uniform), self._orders.on(images.device)
         order = orders[(uniform[:, 3] * len(self.ORDERS)).long().clamp(max=len(self.ORDERS) - 1)]  # [N, 3]
         for change in order.unbind(1):
             factor = factors.gather(1, change[:, None])[:, :, None, None]
@@ -153,6 +161,30 @@ class ColourJitter:
             towards = towards * (change != 0)[:, None, None, None]
             images = torch.lerp(towards, images, factor).clamp_(0, 255)
         return images
+
+    def told(self, uniform: Tensor, channels: int) -> list[str]:
+        """See told_by."""
+        factors = self._factors(uniform).tolist()
+        names = ("brightness", "contrast", "saturation")
+        return [", ".join(f"{name} {number:.2f}" for name, number in zip(names, each, strict=True)) for each in factors]
+
+    def _factors(self, uniform: Tensor) -> Tensor:
+        """Of brightness, contrast and saturation, [N, 3]."""
+        ranges = self._ranges.on(uniform.device)
+        return torch.lerp(ranges[:, 0], ranges[:, 1], uniform[:, :3])
+
+
+def told_by(step: ColourStep, uniform: Tensor, channels: int) -> list[str]:
+    """What a step draws for each image, in words and numbers; its name, if it has no method `told` to say so.
+
+    Args:
+        step: of an augmentation.
+        uniform: float32 [N, step.num_draws], as for its `colour`.
+        channels: of the images.
+    """
+    told = getattr(step, "told", None)
+    words: list[str] = told(uniform, channels) if told else [type(step).__name__] * len(uniform)
+    return words
 
 
 def as_channels(pixels: Tensor, channels: int) -> Tensor:
@@ -223,6 +255,25 @@ class Normalize:
         if self.by == "lecun1998":
             background = torch.full(images.shape, BACKGROUND, device=images.device)
             return torch.add(background, images, alpha=(INK - BACKGROUND) / 255, out=background)
+        mean, std = self._mean_and_std(images)
+        if images.dtype == torch.float32:
+            centred = torch.sub(images.contiguous(), mean)
+            return centred if std is None else centred.div_(std)
+        # Decoded images are channels-last: made contiguous and converted in one pass.
+        centred = images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean)
+        return centred if std is None else centred.div_(std)
+
+    def undone(self, images: Tensor) -> Tensor:
+        """The pixels of images on the scale of the network's input, uint8 [N, C, H, W], cut off at 0 and 255."""
+        if self.by == "lecun1998":
+            pixels = (images - BACKGROUND) * (255 / (INK - BACKGROUND))
+        else:
+            mean, std = self._mean_and_std(images)
+            pixels = (images if std is None else images * std) + mean
+        return pixels.round().clamp(0, 255).to(torch.uint8)
+
+    def _mean_and_std(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What is subtracted from images like these, and what the rest is divided by, if by anything."""
         assert self._mean is not None
         mean, std = self._mean.on(images.device), self._std.on(images.device) if self._std else None
         if images.shape[1] == 1 and len(mean) == 3:
@@ -230,9 +281,4 @@ class Normalize:
             std = None if std is None else std.mean(dim=0, keepdim=True)
         if mean.shape[1:] not in ((1, 1), images.shape[2:]):
             mean = mean.mean(dim=(1, 2), keepdim=True)
-        if images.dtype == torch.float32:
-            centred = torch.sub(images.contiguous(), mean)
-            return centred if std is None else centred.div_(std)
-        # Decoded images are channels-last: made contiguous and converted in one pass.
-        centred = images.to(torch.float32, memory_format=torch.contiguous_format).sub_(mean)
-        return centred if std is None else centred.div_(std)
+        return mean, std

@@ -204,3 +204,15 @@ class AffineDistortion:
         if self.elastic and drawn is not None:
             displacement = self.elastic.displacement(drawn.index_select(0, presentations))
         return warp(images, affine.index_select(0, presentations), image_size, displacement)
+
+    def told(self, epoch: int, presentations: Tensor) -> list[str]:
+        """What was drawn for presentations int64 [N], in the words and units of the options."""
+        a, b, d, tx, ty = self.affine(0 if self.fixed else epoch)[presentations].unbind(1)
+        numbers = torch.stack([(a * d).sqrt(), (a / d).sqrt(), b / d, tx, ty], dim=1).tolist()
+        words = ["scaling {:.2f}, squeezing {:.2f}, shear {:+.2f}, translation {:+.1f}, {:+.1f}".format(*each)
+                 for each in numbers]  # fmt: skip
+        coefficients = self.coefficients(0 if self.fixed else epoch)
+        if self.elastic is None or coefficients is None:
+            return words
+        moved = self.elastic.displacement(coefficients[presentations]).square().mean(dim=(1, 2, 3)).sqrt().tolist()
+        return [f"{each}, elastic {pixels:.1f}" for each, pixels in zip(words, moved, strict=True)]

@@ -51,6 +51,10 @@ class EachPicture:
                 changed.append(self._checked(self.change(picture), picture))
         return torch.stack(changed)
 
+    def told(self, uniform: Tensor, channels: int) -> list[str]:
+        """See told_by: the callable's name, for what it draws is its own."""
+        return [self.name] * len(uniform)
+
     def _checked(self, answer: Any, picture: Tensor) -> Tensor:
         if not isinstance(answer, Tensor) or answer.shape != picture.shape:
             found = list(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
