@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -84,11 +85,12 @@ class DrawnRun(RunRecord):
 
     wrong: NDArray[np.bool_] | None = None
 
+    @cached_property
     def answers(self) -> Answers | None:
         if self.wrong is None:
             return None
         labels = np.zeros(len(self.wrong), np.int64)
-        return Answers(labels, labels + self.wrong)
+        return Answers(labels, labels + self.wrong, np.ones(len(labels)))
 
 
 def decides(planned: int, images: Images, random: np.random.Generator) -> bool:

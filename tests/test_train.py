@@ -20,7 +20,10 @@ from as_typed import environment
 from cnnlit.runs.reading import read, read_metrics
 
 ROOT = Path(__file__).parents[1]
-PICTURES = ("training_images", "learning_curves", "confusion_matrix", "errors", "filters")
+PICTURES = (
+    *("training_images", "learning_curves", "schedule", "filters"),
+    *("confusion_matrix", "class_errors", "calibration", "errors"),
+)
 SHORT = ("recipe.epochs=2", "data.passes_per_epoch=1", "recipe.optimizer.lr=0.002")
 
 

@@ -49,7 +49,7 @@ def answered(runs: Mapping[str, RunRecord], readings: Mapping[str, Reading], mea
         return None
     labels, counted = None, {}
     for block, reading in readings.items():
-        answers = runs[block].answers()
+        answers = runs[block].answers
         if answers is None or (labels is not None and not np.array_equal(labels, answers.labels)):
             return None
         labels = answers.labels

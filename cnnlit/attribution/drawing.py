@@ -162,7 +162,7 @@ def _strip(maps: Tensor, num_layers: int) -> Tensor:
     scale = PATCH / max(maps.shape[1:])
     size = [max(1, round(side * scale)) for side in maps.shape[1:]]
     tiles = functional.pad(functional.interpolate(maps[None], size)[0], (0, GAP, 0, GAP), value=math.nan)
-    rows = [torch.cat(list(row), dim=1) for row in tiles.split(IN_A_ROW)]
+    rows = [torch.cat(list(row), dim=1) for row in torch.split(tiles, IN_A_ROW)]
     width = rows[0].shape[1]
     return torch.cat([functional.pad(row, (0, width - row.shape[1]), value=math.nan) for row in rows])
 

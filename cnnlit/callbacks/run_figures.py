@@ -1,6 +1,7 @@
 """A run's figures, drawn when it is tested."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,20 +10,28 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
+from cnnlit.drawings.class_errors import MOST_BARS, draw_class_errors
 from cnnlit.drawings.confusion_matrix import draw_confusion_matrix
 from cnnlit.drawings.first_filters import draw_filters
 from cnnlit.drawings.layer_profiles import draw_layers, measured_layers
+from cnnlit.drawings.learning_rates import draw_schedule
+from cnnlit.drawings.reliability import draw_reliability
 from cnnlit.drawings.tiled_figure import encoded
 from cnnlit.drawings.training_curves import draw_learning_curves
 from cnnlit.drawings.training_images import MIXED, draw_training_images
 from cnnlit.drawings.wrong_images import draw_errors
 from cnnlit.files import write_whole
-from cnnlit.runs.evaluations import predictions_table
+from cnnlit.runs.evaluations import Answers, most_confused, predictions_table, reliability
 from cnnlit.runs.reading import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+MOST_STEPS = 1000
+"""Steps whose learning rate is drawn."""
 
 
 class ErrorsOf1998(NamedTuple):
@@ -61,12 +70,13 @@ class RunFigures(Callback):
     """Draws figures of a run into `<folder>/pictures/`, and sends them to the loggers that accept images.
 
     Writes training_images.png when training begins, or if it is not there then, when the network is tested; and of the
-    tested network learning_curves.png (if the folder has a metrics.csv), layers.png (if that holds LayerStatistics),
-    filters.png, confusion_matrix.png, errors.png, and `<folder>/test_predictions.csv`, each whole or not at all. What
-    cannot be made is left out with a one-line warning: no figure is worth a finished run.
+    tested network learning_curves.png (if the folder has a metrics.csv), schedule.png (if a rate is known),
+    layers.png (if there are LayerStatistics), filters.png, confusion_matrix.png, class_errors.png, calibration.png,
+    errors.png, and `<folder>/test_predictions.csv`, each whole or not at all. What cannot be made is left out with a
+    one-line warning: no figure is worth a finished run.
 
-    Reads `test_predictions`, `model` and `recipe` of the LightningModule, and `training_images`, `test_images`,
-    `class_names` and `published_errors` of the datamodule.
+    Reads `test_predictions`, `test_result`, `model` and `recipe` of the LightningModule, and `training_images`,
+    `test_images`, `class_names` and `published_errors` of the datamodule.
 
     Args:
         folder: the run's folder.
@@ -106,14 +116,16 @@ class RunFigures(Callback):
         if (self.folder / "metrics.csv").exists():
             rows = read_metrics(self.folder)
             self._draw(trainer, "learning_curves", lambda: draw_learning_curves(rows))
+            if rates := _rates(trainer, rows):
+                self._draw(trainer, "schedule", lambda: draw_schedule(list(rates), list(rates.values())))
             if measured_layers(rows):
                 self._draw(trainer, "layers", lambda: draw_layers(rows))
         self._draw(trainer, "filters", lambda: draw_filters(filters()))
         with _or_warn("The figures of the test"):
-            self._show_test(trainer, module.test_predictions, trainer.datamodule)  # type: ignore[attr-defined]
+            self._show_test(trainer, module, trainer.datamodule)  # type: ignore[attr-defined]
 
-    def _show_test(self, trainer: Trainer, predictions: Any, data: Any) -> None:
-        labels, predicted, confidence = (answers.cpu() for answers in predictions)
+    def _show_test(self, trainer: Trainer, module: Any, data: Any) -> None:
+        labels, predicted, confidence = (answers.cpu() for answers in module.test_predictions)
         complete = len(labels) == len(data.test_images)
         if trainer.world_size > 1 and (not complete or getattr(data, "unreadable", None)):
             raise ValueError("it is not known which images the other devices left out")
@@ -121,6 +133,11 @@ class RunFigures(Callback):
         most = 1 + int(torch.cat([labels, predicted]).max())
         names = list(data.class_names) or [str(number) for number in range(most)]
         self._draw(trainer, "confusion_matrix", lambda: draw_confusion_matrix(labels, predicted, names))
+        answers = Answers(labels.numpy(), predicted.numpy(), confidence.double().numpy())
+        confused = most_confused([answers], MOST_BARS)
+        self._draw(trainer, "class_errors", lambda: draw_class_errors(labels, predicted, names, confused))
+        error = module.test_result()["test/calibration_error"]
+        self._draw(trainer, "calibration", lambda: draw_reliability(reliability([answers]), error))
         self._draw(trainer, "errors", lambda: draw_errors(images, labels, predicted, confidence, names))
         self._write(
             "test_predictions", "test_predictions.csv", lambda: predictions_table(labels, predicted, confidence)
@@ -139,6 +156,24 @@ class RunFigures(Callback):
         with _or_warn(place):
             write_whole(self.folder / place, content())
             self.paths[name] = self.folder / place
+
+
+def _rates(trainer: Trainer, rows: Sequence[Mapping[str, str]]) -> dict[float, float]:
+    """The learning rate by the epochs that had passed: of steps, where it is a function of the step; else of epochs.
+
+    Args:
+        trainer: after training.
+        rows: of metrics.csv.
+    """
+    schedule = next((each.scheduler for each in trainer.lr_scheduler_configs), None)
+    steps, of_epoch = trainer.global_step, trainer.num_training_batches
+    if not (isinstance(schedule, LambdaLR) and steps and 0 < of_epoch < math.inf):
+        known = [(float(row["epoch"]) + 1, row.get("learning_rate", "")) for row in rows]
+        return {epoch: float(rate) for epoch, rate in known if rate}
+    group = schedule.optimizer.param_groups[0]
+    rate = group["initial_lr"] / group.get("rate_factor", 1.0)
+    drawn = torch.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().int().tolist()
+    return {step / of_epoch: rate * schedule.lr_lambdas[0](step) for step in drawn}
 
 
 @contextmanager

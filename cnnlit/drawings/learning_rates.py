@@ -1,4 +1,4 @@
-"""A learning-rate range test: the loss over the rate."""
+"""Learning rates: those that a schedule had, and the loss over them in a range test."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 from cnnlit.drawings.tiled_figure import DPI
+
+MOST_LEVELS = 12
+"""A schedule of at most so many rates goes by steps, which a logarithmic axis shows best."""
+
+
+def draw_schedule(epochs: Sequence[float], rates: Sequence[float]) -> "Figure":
+    """Draw the learning rate over the epochs.
+
+    Args:
+        epochs: that had passed, rising.
+        rates: at these times.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.7), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    single = len(rates) == 1
+    axes.plot(epochs, rates, color="#4477aa", linewidth=1.6, marker="o" if single else None)
+    axes.set_title("Learning rate", loc="left", fontsize=11, fontweight="bold")
+    axes.set_xlabel("epoch")
+    low, high = min(rates), max(rates)
+    if len(set(rates)) <= MOST_LEVELS and 0 < low <= high / 9:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.06 * high or 1)
+    axes.annotate(
+        f"{high:.3g}", (epochs[list(rates).index(high)], high), (4, 3), textcoords="offset points", fontsize=8
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e4e4e4", linewidth=0.7)
+    return figure
 
 
 def draw_rates(

@@ -50,6 +50,8 @@ def fit_and_test(run: Run, assembly: Assembly, settings: TrainSettings, *, says:
     with _recorded(run, assembly):
         if remarks := list(assembly.datamodule.remarks):
             run.record["data_remarks"] = remarks
+        if names := list(assembly.datamodule.class_names):
+            run.record["class_names"] = names
         _track(run, assembly, settings)
         figures = RunFigures(run.folder)
         val_error = _fit(run, assembly, figures)

@@ -7,7 +7,10 @@ from typing import Any
 from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.inference import power, statistics
+from cnnlit.reports.charts.calibration import answers_of, bins_of
+from cnnlit.reports.class_tables import MOST_PAIRS
 from cnnlit.reports.report_tables import commands, methods, notes
+from cnnlit.runs.evaluations import most_confused
 
 
 def as_csv(results: Results) -> str:
@@ -73,7 +76,7 @@ def as_json(results: Results, verdict: Verdict) -> dict[str, Any]:
 
 
 def _arm_as_json(each: Measured) -> dict[str, Any]:
-    summary = each.summary
+    summary, answers = each.summary, answers_of(each)
     return {
         "arm": each.name,
         "n": summary.n if summary else 0,
@@ -86,6 +89,8 @@ def _arm_as_json(each: Measured) -> dict[str, Any]:
         "num_reached": each.num_reached,
         "median_time": each.middle,
         "interval_of_test_images": each.sampling,
+        "most_confused": [each._asdict() for each in most_confused(answers, MOST_PAIRS)] if answers else [],
+        "calibration": [each._asdict() for each in bins_of(each)],
         "runs": {
             block: {"number": reading.number, "reached": reading.reached, "run": each.arm.runs[block].place}
             for block, reading in each.readings.items()

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from cnnlit.analysis.results import Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.reports import report_tables
+from cnnlit.reports.charts.calibration import calibration_chart
 from cnnlit.reports.charts.dots import MOST_ROWS, NUM_COLORS, color_of, differences_chart, dots_chart
 from cnnlit.reports.charts.layer_curves import layers_chart, moments
 from cnnlit.reports.charts.learning_curves import curve_names, curves_chart
 from cnnlit.reports.charts.lines import Plot
-from cnnlit.reports.class_tables import classes_table, metrics_table
+from cnnlit.reports.class_tables import calibration_table, classes_table, confused_table, metrics_table
 from cnnlit.reports.gallery import gallery
 from cnnlit.reports.html import render
 from cnnlit.reports.tables import Table
@@ -59,6 +60,9 @@ def html_page(results: Results, verdict: Verdict, *, folder: Path, pictures: Seq
         settings=report_tables.settings_table(results),
         of_classes=metrics_table(results),
         each_class=classes_table(results),
+        confused=confused_table(results),
+        calibration=calibration_chart(results),
+        bins=calibration_table(results),
         legend=[ArmColor(each.name, color_of(place)) for place, each in enumerate(measured[:NUM_COLORS])
                 if each.readings],
         only_the_best=f"Of {len(measured)} arms the best {NUM_COLORS}." if len(measured) > NUM_COLORS else "",

@@ -7,7 +7,7 @@ from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.analysis.wording import SHUFFLED, show_p
 from cnnlit.inference import looks
-from cnnlit.reports.class_tables import metrics_table
+from cnnlit.reports.class_tables import classes_table, confused_table, metrics_table
 from cnnlit.reports.tables import CODE, Page, Table
 
 DASH = "\N{EN DASH}"
@@ -23,8 +23,8 @@ def report_page(results: Results, verdict: Verdict) -> Page:
         page.append(differences_table(results))
     if settings := settings_table(results):
         page.append(settings)
-    if (of_classes := metrics_table(results)) is not None:
-        page.append(of_classes)
+    of_classes = (metrics_table(results), classes_table(results), confused_table(results))
+    page += [table for table in of_classes if table is not None]
     if results.uncounted:
         page.append(uncounted_table(results))
     if results.missing:

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 LEFT = {
+    "pair",
     "what",
     "found",
     "package",

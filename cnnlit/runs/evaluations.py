@@ -5,7 +5,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,9 @@ LOADING = {
 """Options of data that do not say which images are tested, nor how one is shown."""
 
 DIGITS_OF_ID = 6
+
+CALIBRATION_BINS = 15
+"""As in the calibration error of test.json."""
 
 
 class TestedSet(NamedTuple):
@@ -84,19 +88,72 @@ class Answers(NamedTuple):
     Attributes:
         labels: int64 [N], the true classes.
         predicted: int64 [N], the predicted classes.
+        confidence: float64 [N], the probabilities of the predicted classes.
     """
 
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64]
 
 
 def read_answers(folder: Path) -> Answers | None:
     """The answers in a run's folder; None if there are none, or if the file cannot be read."""
     try:
-        columns = np.loadtxt(folder / ANSWERS, np.int64, delimiter=",", skiprows=1, usecols=(1, 2), ndmin=2)
+        columns = np.loadtxt(folder / ANSWERS, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
     except (OSError, ValueError):
         return None
-    return Answers(*columns.T)
+    labels, predicted, confidence = columns.T
+    return Answers(labels.astype(np.int64), predicted.astype(np.int64), confidence)
+
+
+class Confusion(NamedTuple):
+    """How often images of one class are taken for another, on average over networks."""
+
+    label: int
+    answer: int
+    times: float
+
+
+def most_confused(networks: Sequence[Answers], most: int | None = None) -> list[Confusion]:
+    """The confusions of networks, the most frequent first, at most so many; among equals, those of the first labels."""
+    times: Counter[tuple[int, int]] = Counter()
+    for labels, predicted, _ in networks:
+        wrong = labels != predicted
+        times.update(zip(labels[wrong].tolist(), predicted[wrong].tolist(), strict=True))
+    ranked = sorted(times.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return [Confusion(label, answer, count / len(networks)) for (label, answer), count in ranked]
+
+
+class ReliabilityBin(NamedTuple):
+    """The answers whose confidence lies in a range: how sure they are, and how often right."""
+
+    low: float
+    high: float
+    answers: int
+    confidence: float
+    """Mean, 0 to 1."""
+    accuracy: float
+
+
+def reliability(networks: Sequence[Answers]) -> list[ReliabilityBin]:
+    """The answers of networks by their confidence, in CALIBRATION_BINS ranges; those without answers are left out.
+
+    Source: Guo et al. 2017, *On calibration of modern neural networks*, Sec. 2.
+    """
+    confidence = np.concatenate([each.confidence for each in networks])
+    right = np.concatenate([each.labels == each.predicted for each in networks])
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    places = np.clip(np.digitize(confidence, edges) - 1, 0, CALIBRATION_BINS - 1)
+    return [
+        ReliabilityBin(
+            float(edges[place]),
+            float(edges[place + 1]),
+            int((its := places == place).sum()),
+            float(confidence[its].mean()),
+            float(right[its].mean()),
+        )
+        for place in np.unique(places)
+    ]
 
 
 def predictions_table(labels: "Tensor", predicted: "Tensor", confidence: "Tensor") -> str:

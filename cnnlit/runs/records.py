@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class RunRecord:
         test: the numbers in test.json.
         curves: the rows of metrics.csv, one per epoch, without empty cells.
         planned: when it came into its sweep; None if it is no job of one.
+        class_names: what its classes are called; empty where that was not written down.
         seconds: from the start of the command to its end; divided by their number for seeds trained in lock-step.
     """
 
@@ -48,7 +50,9 @@ class RunRecord:
     started: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     planned: Place | None = None
+    class_names: tuple[str, ...] = ()
 
+    @cached_property
     def answers(self) -> Answers | None:
         """What the network said to each test image; None if that is not there."""
         return None if "://" in self.place else read_answers(Path(self.place))
@@ -133,6 +137,7 @@ def _record(folder: Path, jobs: Mapping[str, Sequence[str]], planned: Place | No
         started=record.get("started") or "",
         versions=record.get("versions") or {},
         planned=planned,
+        class_names=tuple(record.get("class_names") or ()),
     )
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 Axis = Literal["epoch", "trainer/global_step"]
 
 CURVES = ("val/error", "val/loss", "train/error", "train/loss", "val/top5_error", "learning_rate")
-PICTURES = ("training_images", "errors", "confusion_matrix", "filters", "learning_curves", "layers")
+PICTURES = (
+    *("training_images", "errors", "confusion_matrix", "class_errors", "calibration"),
+    *("filters", "learning_curves", "schedule", "layers"),
+)
 MAX_ARMS = 100
 """Most lines in a panel; W&B's default of 10 would hide the eleventh seed."""
 LONGEST_NAME = 128

@@ -24,7 +24,8 @@ from cnnlit.callbacks.run_figures import RunFigures, compare_with_1998
 from cnnlit.data.transforms.presented import PresentedImage
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PICTURES = {"training_images", "learning_curves", "confusion_matrix", "errors", "filters"}
+OF_A_TEST = {"confusion_matrix", "class_errors", "calibration", "errors"}
+PICTURES = {"training_images", "learning_curves", "filters"} | OF_A_TEST
 
 
 def test_comparison_counts_repeated_errors_and_repeated_answers() -> None:
@@ -53,6 +54,9 @@ class Classifier(pl.LightningModule):
         self.model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.Flatten())
         self.recipe = SimpleNamespace(mixing=None)
         self.test_predictions: Answers | None = answers(40, {4: 6, 9: 5})
+
+    def test_result(self) -> dict[str, float]:
+        return {"test/calibration_error": 0.1}
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         pass
@@ -235,6 +239,24 @@ def test_importing_the_callback_imports_no_plotting_and_no_tracking() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_the_schedule_is_that_of_the_steps_that_were_taken(factor: float) -> None:
+    group: Any = {"params": [nn.Parameter(torch.zeros(1))], "lr": 0.2 * factor, "rate_factor": factor}
+    schedule = torch.optim.lr_scheduler.LambdaLR(torch.optim.SGD([group]), lambda step: 0.5 ** (step // 10))
+    trainer: Any = SimpleNamespace(
+        lr_scheduler_configs=[SimpleNamespace(scheduler=schedule)], global_step=30, num_training_batches=10
+    )
+    rates = run_figures._rates(trainer, [])
+    assert list(rates) == [step / 10 for step in range(30)]
+    assert list(rates.values()) == pytest.approx([0.2] * 10 + [0.1] * 10 + [0.05] * 10)
+
+
+def test_a_schedule_that_goes_by_what_is_measured_is_drawn_by_epochs() -> None:
+    trainer: Any = SimpleNamespace(lr_scheduler_configs=[], global_step=30, num_training_batches=10)
+    rows = [{"epoch": "0", "learning_rate": "0.2"}, {"epoch": "1", "learning_rate": ""}, {"epoch": "2"}]
+    assert run_figures._rates(trainer, rows) == {1.0: 0.2}
 
 
 def begun(folder: Path, module: Classifier) -> tuple[RunFigures, list[pl.Callback]]:

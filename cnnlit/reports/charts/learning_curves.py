@@ -14,11 +14,20 @@ MOST_POINTS = 240
 
 
 def curve_names(results: Results) -> list[str]:
-    """The names of the curves there are: errors first, validation before training."""
+    """The names of the curves there are: errors first, validation before training, the learning rate last."""
     known = dict.fromkeys(key for _, _, run, _ in results.counted for row in run.curves for key in row)
-    names = [name for name in known if name.startswith(("train/", "val/"))]
+    names = [name for name in known if name.startswith(("train/", "val/")) or name == "learning_rate"]
     first = results.measure.target.curve if results.measure.target else results.measure.metric
-    return sorted(names, key=lambda name: (name != first, "error" not in name, not name.startswith("val/"), name))
+    return sorted(
+        names,
+        key=lambda name: (
+            name != first,
+            name == "learning_rate",
+            "error" not in name,
+            not name.startswith("val/"),
+            name,
+        ),
+    )
 
 
 def curves_chart(results: Results, name: str, *, logarithmic: bool) -> Plot | None:

@@ -106,6 +106,7 @@ def plot(
     what: str = "",
     logarithmic: bool,
     factors: bool = False,
+    diagonal: bool = False,
 ) -> Plot | None:
     """Draw the curves over common scales; None if there is nothing to draw.
 
@@ -118,6 +119,7 @@ def plot(
         what: the word before the name of a place, if all arms share the same places; empty if each has its own.
         logarithmic: whether the y axis is.
         factors: whether the intervals are factors of the mean, not differences from it.
+        diagonal: whether both axes run from 0 to 1, with a line where they are the same.
     """
     values = np.concatenate([np.empty(0), *(curve.mean for curve in curves)])
     values = values[np.isfinite(values) & (values > 0 if logarithmic else True)]
@@ -130,10 +132,13 @@ def plot(
     x = Scale(
         min(float(curve.places[0]) for curve in curves), max(float(curve.places[-1]) for curve in curves), pad=0.0
     )
+    if diagonal:
+        x = y = Scale(0.0, 1.0, pad=0.0)
     lines = [_line(curve, x, y) for curve in curves]
     grid = [tag("line", x1=0, x2=1000, y1=_down(y, tick), y2=_down(y, tick), class_="grid") for tick in y.ticks()]
+    same = [tag("line", x1=0, x2=1000, y1=1000, y2=0, class_="same")] * diagonal
     drawn = tag(
-        "svg", tag("title", title), *grid, *lines, tag("line", x1=0, x2=0, y1=0, y2=1000, class_="cursor"),
+        "svg", tag("title", title), *grid, *same, *lines, tag("line", x1=0, x2=0, y1=0, y2=1000, class_="cursor"),
         viewBox="0 0 1000 1000", preserveAspectRatio="none", role="img", aria_label=title, class_="lines",
     )  # fmt: skip
     return Plot(
