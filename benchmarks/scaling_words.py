@@ -64,8 +64,8 @@ LIMITS = """\
   GPU.
 - **Bytes.** Every device may need any image in any epoch, so each machine needs the whole store, on its own disk or a
   shared one: prepared at 256 pixels, it fits into a machine's memory; raw, if that is 300 GB. `data.block_images`
-  reads a slow disk in long sequential blocks. Of a set in an object store (`data.root=s3://...`) a machine keeps as
-  much as `data.cache_gb` says, and reads the rest in every epoch.
+  reads a slow disk in long sequential blocks. Of a set in an object store (`data.root=s3://...`) a machine holds the
+  shards in `data.copies`, keeps as much as `data.cache_gb` says, and reads the rest in every epoch.
 - **Waiting for data.** `run.json` has `seconds_waiting`, the time during which the device had no batch, and the end of
   a run says which setting to change. `python -m cnnlit.doctor doctor.images_per_second=4700` tells beforehand.
 - **Batch.** See above. `trainer.sync_batchnorm=true` (`ddp`) normalises over all images where each device has few.

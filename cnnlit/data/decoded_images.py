@@ -41,6 +41,7 @@ class DecodedImageData(ImageData[ImageSet]):
       a time; None for 1, and for the groups of rows that parquet files are read by. See BatchSampler.
     - `num_workers`: processes that decode images; if it is one, a thread. None for one per core.
     - `cache_dir`, `cache_gb`: where, and how much, this machine keeps of images at an address, see Cached.
+    - `copies`: a folder of this machine that holds copies of some of the shards at an address.
     - `on_unreadable`: what an image that cannot be read does: `stop` the run with its path, or `skip`: it is left
       out of its batch, which is then smaller, and listed in `unreadable`.
     """

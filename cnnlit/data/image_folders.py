@@ -52,6 +52,7 @@ class ImageFolder(DecodedImageData):
         on_unreadable: Literal["stop", "skip"] = "stop",
         cache_dir: str | None = None,
         cache_gb: Annotated[float, Ge(0)] = 0,
+        copies: str | None = None,
     ) -> None:
         super().__init__(augmentation=augmentation, views=views)
 
@@ -114,6 +115,7 @@ class Imagenette(DecodedImageData):
         on_unreadable: Literal["stop", "skip"] = "stop",
         cache_dir: str | None = None,
         cache_gb: Annotated[float, Ge(0)] = 0,
+        copies: str | None = None,
         imagenette_size: Size = "320px",
     ) -> None:
         super().__init__(augmentation=augmentation, views=views)

@@ -131,7 +131,7 @@ class ImageData(ForeignImages, ABC, Generic[ImagesT]):
             if labels:
                 found = find_labelled(self._root, labels, named)
             else:
-                cached = Cached(self.hparams.get("cache_dir"), self.hparams.get("cache_gb", 0))
+                cached = Cached(*map(self.hparams.get, ("cache_dir", "cache_gb", "copies"), Cached()))
                 found = find_anywhere(self._root, self.source, named, cached, as_0_1=self.as_0_1)
             self._listing = renamed(found, class_map) if class_map else found
         return self._listing

@@ -24,7 +24,7 @@ ANSWERS = "test_predictions.csv"
 
 LOADING = {
     *("batch_size", "eval_batch_size", "num_workers", "on_unreadable", "block_images", "order", "seed", "views"),
-    *("cache_dir", "cache_gb"),
+    *("cache_dir", "cache_gb", "copies"),
 }
 """Options of data that do not say which images are tested, nor how one is shown."""
 

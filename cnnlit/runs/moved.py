@@ -49,7 +49,7 @@ SOURCES: dict[str, tuple[str, set[str]]] = {
 
 CLASSES: dict[str, Any] = {"class_map": None, "mask_absent": False}
 PARTS: dict[str, Any] = {"train": None, "val": None, "test": None, "labels": None}
-CACHE: dict[str, Any] = {"cache_dir": None, "cache_gb": 0}
+CACHE: dict[str, Any] = {"cache_dir": None, "cache_gb": 0, "copies": None}
 SINCE = {**dict.fromkeys(("imagenet", "imagenette", "folder"), CLASSES | PARTS | CACHE), "tiny_imagenet": CLASSES}
 """Options of a source that `Images` did not have, and what they were without being said."""
 

@@ -33,12 +33,14 @@ class Address(PosixPath):
 
 
 class Cached(NamedTuple):
-    """Where a machine keeps what it has read of an address."""
+    """What a machine has of the images at an address."""
 
     folder: str | None = None
-    """None for cnnlit's cache."""
+    """Where it keeps what it has read; None for cnnlit's cache."""
     gb: float = 0
-    """What it may take, beside indices."""
+    """What that may take, beside indices."""
+    copies: str | None = None
+    """A folder of copies of some shards."""
 
 
 NOTHING_CACHED = Cached()
@@ -70,12 +72,22 @@ def file_system(protocol: str) -> Any:
     return _file_system(protocol, os.getpid())
 
 
+def signing_file_system(protocol: str) -> Any:
+    """The same, which signs addresses of S3 as every bucket has them: s3fs' first choice is for old ones alone."""
+    return _file_system(protocol, os.getpid(), signs=True)
+
+
 @cache
-def _file_system(protocol: str, process: int) -> Any:
+def _file_system(protocol: str, process: int, signs: bool = False) -> Any:
     try:
         import fsspec
 
-        return fsspec.filesystem(protocol, skip_instance_cache=True)
+        files = fsspec.filesystem(protocol, skip_instance_cache=True)
+        if not signs:
+            return files
+        config = {"signature_version": "s3v4", **files.config_kwargs}
+        told = {**files.storage_options, "config_kwargs": config, "skip_instance_cache": True}
+        return fsspec.filesystem(protocol, **told)
     except ImportError:
         raise ValueError(f"{protocol}:// is read by fsspec: pip install 'cnnlit[{PACKAGES[protocol]}]'") from None
 
@@ -108,7 +120,7 @@ def _is_final(error: Exception) -> bool:
     """Whether an error says that nobody is allowed in, or does not know who asks."""
     name = type(error).__name__
     status = getattr(error, "status", None)
-    return "Credentials" in name or name == "NoSuchBucket" or status in (401, 403, 404)
+    return "Credentials" in name or name == "NoSuchBucket" or status in (401, 403, 404, 416)
 
 
 def _said(error: BaseException) -> str:

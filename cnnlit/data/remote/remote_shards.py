@@ -1,26 +1,38 @@
-"""Bytes of shards at an address: read ahead, kept on this machine as far as there is room."""
+"""Bytes of shards at an address: read ahead, neighbours at once, kept on this machine as far as there is room."""
 
 import os
 import shutil
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from cnnlit.data.remote.addresses import asked
-from cnnlit.data.remote.fsspec_internals import bytes_at
+from cnnlit.data.remote.range_requests import bytes_at
 from cnnlit.data.shards.shard_files import Range
 from cnnlit.data.shards.shard_index import ShardFile
 from cnnlit.files import in_bytes
 
-AT_ONCE = 32
-"""Ranges that a process asks for at a time."""
+AT_ONCE = 64
+"""Requests that a process makes at a time: with an answer in 50 ms, a batch of so many images takes no longer."""
 MOST_AHEAD = 2048
 """Ranges that are read ahead and not asked for yet, before the oldest are forgotten."""
+GAP_BYTES, SPAN_BYTES = 2**17, 2**22
+"""Ranges that are no farther apart come in one request, which is no longer: a request costs as much as such a gap."""
 SUM_BYTES = 4
+
+
+class _Coming(NamedTuple):
+    """A range that is read ahead."""
+
+    span: Future[bytes]
+    """The bytes of it and its neighbours."""
+    at: int
+    """Where in them it begins."""
 
 
 class RemoteShards:
@@ -52,16 +64,25 @@ class RemoteShards:
         wanted = self._within(wanted)
         with self._lock_of_process():
             coming = self._coming.pop(wanted, None)
-        return coming.result() if coming else self._obtained(wanted)
+        if coming is None:
+            return self._obtained(wanted)
+        return coming.span.result()[coming.at : coming.at + wanted.length]
 
     def expect(self, wanted: Iterable[Range]) -> None:
         """See ShardBytes."""
         with self._lock_of_process():
-            for each in map(self._within, wanted):
-                if each not in self._coming:
-                    self._coming[each] = self._threads.submit(self._obtained, each)
+            new = {each for each in map(self._within, wanted) if each not in self._coming}
+            for together in _neighbours(new - (here := set(filter(self._is_here, new)))):
+                self._ask(together)
+            for each in here:
+                self._ask([each])
             while len(self._coming) > MOST_AHEAD:
-                self._coming.popitem(last=False)[1].cancel()
+                self._coming.popitem(last=False)
+
+    def _ask(self, together: list[Range]) -> None:
+        span = self._threads.submit(self._together, together)
+        for each in together:
+            self._coming[each] = _Coming(span, each.offset - together[0].offset)
 
     def once(self) -> "RemoteShards":
         """See ShardBytes."""
@@ -76,30 +97,72 @@ class RemoteShards:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(AT_ONCE, "shards")
-        self._coming: OrderedDict[Range, Future[bytes]] = OrderedDict()
+        self._coming: OrderedDict[Range, _Coming] = OrderedDict()
 
     def _within(self, wanted: Range) -> Range:
         """As much of a range as there is."""
         shard, offset, length = wanted
         return Range(shard, offset, max(0, min(length, self._shards[shard].size - offset)))
 
-    def _obtained(self, wanted: Range) -> bytes:
-        shard, offset, length = wanted
-        kept = self._kept(wanted) if offset + length <= self._room[shard] else None
-        if kept is not None and (content := _whole(kept, length)) is not None:
-            return content
-        address = self._shards[shard].path
-        content = asked(address, lambda: bytes_at(address, offset, length)) if length else b""
-        if kept is not None:
-            _keep(kept, content)
+    def _together(self, ranges: list[Range]) -> bytes:
+        """The bytes from the first of some neighbours to the last."""
+        if len(ranges) == 1:
+            return self._obtained(ranges[0])
+        shard, first, _ = ranges[0]
+        end = max(each.offset + each.length for each in ranges)
+        content = self._asked(Range(shard, first, end - first))
+        for each in filter(self._has_room, ranges):
+            at = each.offset - first
+            _keep(self._kept(each), content[at : at + each.length])
         return content
+
+    def _obtained(self, wanted: Range) -> bytes:
+        has_room = self._has_room(wanted)
+        if has_room and (content := _whole(self._kept(wanted), wanted.length)) is not None:
+            return content
+        content = self._asked(wanted)
+        if has_room:
+            _keep(self._kept(wanted), content)
+        return content
+
+    def _asked(self, wanted: Range) -> bytes:
+        shard, offset, length = wanted
+        address = self._shards[shard].path
+        return asked(address, lambda: bytes_at(address, offset, length)) if length else b""
+
+    def _is_here(self, wanted: Range) -> bool:
+        return self._has_room(wanted) and self._kept(wanted).exists()
+
+    def _has_room(self, wanted: Range) -> bool:
+        return wanted.offset + wanted.length <= self._room[wanted.shard]
 
     def _kept(self, wanted: Range) -> Path:
         return self._folder / f"{wanted.shard:05d}" / f"{wanted.offset}-{wanted.length}"
 
 
-def room_for(parts: dict[str, tuple[ShardFile, ...]], folder: Path, gb: float) -> dict[str, list[int]]:
-    """How many bytes of each shard this machine keeps.
+def _neighbours(ranges: Iterable[Range]) -> Iterator[list[Range]]:
+    """Ranges that are worth one request."""
+    together: list[Range] = []
+    for each in sorted(ranges):
+        if together and not _is_near(together, each):
+            yield together
+            together = []
+        together.append(each)
+    if together:
+        yield together
+
+
+def _is_near(together: list[Range], following: Range) -> bool:
+    (shard, first, _), last = together[0], together[-1]
+    return (
+        following.shard == shard
+        and following.offset - (last.offset + last.length) <= GAP_BYTES
+        and following.offset + following.length - first <= SPAN_BYTES
+    )
+
+
+def room_for(parts: dict[str, tuple[ShardFile, ...]], folder: Path, gb: float) -> dict[str, int]:
+    """How many bytes of each shard this machine keeps, by its path.
 
     Args:
         parts: the shards of each part of a set.
@@ -115,12 +178,11 @@ def room_for(parts: dict[str, tuple[ShardFile, ...]], folder: Path, gb: float) -
     place = next(each for each in (folder, *folder.parents) if each.exists())
     if needed - there > (free := shutil.disk_usage(place).free):
         raise OSError(f"data.cache_gb={gb:g}: {in_bytes(free)} are free in {place}; data.cache_dir= names another disk")
-    room: dict[str, list[int]] = {}
+    room: dict[str, int] = {}
     for part in sorted(parts, key=lambda part: part == "train"):  # what is tested is read after each epoch
-        room[part] = []
         for shard in parts[part]:
-            room[part].append(min(left, shard.size))
-            left -= room[part][-1]
+            room[shard.path] = min(left, shard.size)
+            left -= room[shard.path]
     return room
 
 

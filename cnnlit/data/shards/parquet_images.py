@@ -10,6 +10,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
@@ -59,7 +60,7 @@ class ParquetReader:
         if self._process != os.getpid():
             self._forget()
         groups = {(shard, place >> ROW_BITS) for shard, _, place, _ in records.tolist()}
-        with self._one_at_a_time:
+        with self._one_at_a_time, suppress(ValueError, OSError):  # whoever reads them is told
             self._shards.expect([self._range(*each) for each in sorted(groups) if each not in self._kept])
 
     def blocks(self, records: NDArray[Any]) -> Tensor:

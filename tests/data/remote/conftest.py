@@ -7,7 +7,7 @@ import pytest
 from data.remote.object_store import KINDS, SECRET, Proxy, object_store, url_of
 from data.shards.sharded import parquet_shards, tar_shards
 
-from cnnlit.data.remote import addresses
+from cnnlit.data.remote import addresses, range_requests
 from cnnlit.data.sources.layouts import find_images
 from cnnlit.data.stores.store_writer import Preparation
 
@@ -42,6 +42,7 @@ def store(served: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(addresses, "PAUSE_SECONDS", 0.01)
     addresses._file_system.cache_clear()
+    range_requests._signed.clear()
     served.faults.clear()
     served.seconds = 0
     return served
