@@ -1,8 +1,11 @@
 """python -m cnnlit.doctor: what this machine is; with data=, what data.root holds, what cannot be read, and how fast.
 
+With schemas=, what editors need to complete and check the configuration.
+
 What can be configured is in conf/doctor.yaml and the groups that it names; --help lists it.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,7 +14,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 
 from cnnlit import config
+from cnnlit.__main__ import COMMANDS
 from cnnlit.config import Node, Values
+from cnnlit.config.compose import conf_dir
+from cnnlit.config.schema import settings_of
+from cnnlit.config.signatures import name_of
 from cnnlit.data.sources.found_files import check_root
 
 PICTURE = Path("training_images.png")
@@ -24,12 +31,17 @@ def doctor(
     doctor: Node,
     format: Literal["text", "json", "markdown"],  # noqa: A002  the word for it
     pictures: bool,
+    schemas: str | None,
     seed: Annotated[int, Ge(0)],
 ) -> None:
     """Print what this machine is, or where anything but the format is asked for, what an inspection of images finds.
 
-    conf/doctor.yaml says what each key is for.
+    With `schemas`, write those instead. conf/doctor.yaml says what each key is for.
     """
+    if schemas:
+        with config.refusing():
+            _write_schemas(Path(schemas))
+        return
     alone = all(word.startswith("format=") for word in config.overrides())
     with config.refusing():
         inspected = None if alone else config.build(data)
@@ -78,9 +90,25 @@ def _draw_training_images(data: Any, recipe: Values) -> Path:
     return PICTURE
 
 
-def check_typed(*, data: Node, **_: object) -> None:
-    """Refuse a root that is no folder, before PyTorch is imported for it."""
+def check_typed(*, data: Node, schemas: str | None, **_: object) -> None:
+    """Refuse a root that is no folder, and schemas beside anything else, before PyTorch is imported for it."""
+    others = [word for word in config.overrides() if not word.startswith("schemas=")]
+    if schemas and others:
+        raise ValueError(f"schemas={schemas}: stands alone, for it inspects nothing; leave out {others[0]}")
     check_root(data, config.overrides())
+
+
+def _write_schemas(folder: Path) -> None:
+    """Write the schemas, and print what Visual Studio Code and its like want to be told."""
+    from cnnlit.editors.json_schemas import write_schemas
+
+    with_file = [name for name in COMMANDS if (conf_dir() / f"{name}.yaml").is_file()]
+    modules = {name: importlib.import_module(f"cnnlit.{name}") for name in with_file}
+    takes_keys = {name: name_of(settings_of(getattr(module, name))) for name, module in modules.items()}
+    files = write_schemas(folder, takes_keys)
+    settings = {(folder / name).as_posix(): pattern for name, pattern in files.items()}
+    print(f"{len(files)} schemas; in .vscode/settings.json (docs/editors.md has other ways):", file=sys.stderr)  # noqa: T201
+    sys.stdout.write(json.dumps({"yaml.schemas": settings}, indent=2) + "\n")
 
 
 def _machine() -> dict[str, Any]:

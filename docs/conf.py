@@ -5,6 +5,7 @@ from the disk; MyST, for Markdown and notebooks; the theme of the PyData project
 pandas, and which is kept well. (The last release of MkDocs is of 2024, and its Material theme only gets repairs.)
 """
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def link_to_repository(_: Sphinx, page: str, source: list[str]) -> None:
 
     def absolute(link: re.Match[str]) -> str:
         path, hash_mark, anchor = link[1].partition("#")
-        place = (folder / path).resolve()
+        place = Path(os.path.normpath(folder / path))
         if place.is_relative_to(DOCS) or not place.is_relative_to(ROOT):
             return link[0]
         kind = "tree" if place.is_dir() else "blob"

@@ -16,7 +16,7 @@ from cnnlit.__main__ import COMMANDS, summary
 from cnnlit.config.compose import conf_dir
 from cnnlit.config.help import Explained, Page
 from cnnlit.config.hydra_internals import Composition
-from cnnlit.config.provenance import file_of, headline
+from cnnlit.config.provenance import DIRECTIVES, file_of, headline
 
 WITHOUT_CONFIGURATION = ("new",)
 """Commands that take words in place of keys."""
@@ -201,7 +201,7 @@ def _opening(path: Path) -> Iterator[str]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             return
-        if not line.startswith("# @package"):
+        if not line.startswith(DIRECTIVES):
             yield line.removeprefix("#").strip()
 
 

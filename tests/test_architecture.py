@@ -41,6 +41,7 @@ KNOWS = {
     "inference": set(),
     "analysis": {"files", "runs", "inference"},
     "description": {"files"},
+    "editors": {"files", "config"},
     "drawings": {"files"},
     "attribution": {"files", "drawings"},
     "exports": {"files", "models", "data"},

@@ -2,6 +2,7 @@
 
 import ast
 import email
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import markdown_pages
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from cnnlit import __version__
 
@@ -175,3 +177,25 @@ def test_a_form_is_as_github_wants_it(form):
         assert field["type"] in {"textarea", "input", "dropdown", "checkboxes"}
         assert field["attributes"]["label"]
     assert len({field["id"] for field in fields}) == len(fields)
+
+
+def test_the_constraints_are_names_and_versions_within_the_bounds():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in pins)
+    known = dict(line.split("==") for line in pins)
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    bounds = [Requirement(line) for line in [*PROJECT["dependencies"], *extras]]
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} <= known.keys()
+    assert known.keys() <= {each.name.lower() for each in bounds}
+    for each in bounds:
+        pinned = known.get(each.name.lower())
+        assert pinned is None or each.specifier.contains(pinned), each
+
+
+def test_the_container_makes_what_make_knows():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    makefile = (ROOT / "Makefile").read_text()
+    made = re.findall(r"make (\S+)", container["postCreateCommand"])
+    assert made
+    assert all(f"\n{target.replace('.venv', '$(VENV)')}:" in makefile for target in made)

@@ -14,6 +14,9 @@ from cnnlit.config.schema import below
 SOURCES = ("paper", "authors' code", "reproduction", "ours")
 """Words with which the comment beside a constant of a paper's training begins: who says so."""
 
+DIRECTIVES = ("# @package", "# yaml-language-server:")
+"""Comments for Hydra and for editors."""
+
 GIVEN = "command line"
 """Who says a value that was typed."""
 
@@ -86,7 +89,7 @@ def headline(path: Path) -> str:
     for line in lines:
         if not line.startswith("#"):
             break
-        if not line.startswith("# @package"):
+        if not line.startswith(DIRECTIVES):
             opening.append(line.removeprefix("#").strip())
     text = re.sub(r"^Question: (\w)", lambda match: match[1].upper(), " ".join(opening))
     return re.split(r"(?<=[.?])(?<!Sec\.)(?<!al\.)\s+(?=[A-Z])", text)[0]
