@@ -67,9 +67,12 @@ html_theme_options = {
 html_sidebars: dict[str, list[str]] = {"index": [], "first_hour": [], "architecture": []}  # nothing is below them
 html_context = {"default_mode": "auto"}
 
+LECTURE = DOCS / "lecture" / "index.md"
+"""It names the lecture's pages in the order of the slides."""
+
 TREES: dict[str, dict[str, Sequence[str]]] = {
     "index": {"": ("first_hour", "lecture/index", "guides", "reference", "results", "architecture")},
-    "lecture/index": {"": ("lecture/*",)},
+    "lecture/index": {"": [f"lecture/{name}" for name in re.findall(r"\]\((\w+)\.md\)", LECTURE.read_text())]},
     "guides": {
         "Using it": ("runs", "configuration", "editors", "python", "first_steps", "notebooks/*"),
         "Networks": ("networks", "fidelity", "weights", "web_page"),

@@ -37,8 +37,9 @@ PAGES = DOCS / "lecture"
 FACTS = PAGES / "facts.json"
 
 RUNS = {
-    "alexnet": "experiment=views protocol=ten_crop model.width=0.5",
-    "zfnet": "experiment=tiny_imagenet model=zfnet model.width=0.5 recipe.epochs=6",
+    "alexnet": "experiment=views protocol=ten_crop model.width=0.5 recipe.initialization=cuda_convnet2",
+    "zfnet": "experiment=tiny_imagenet model=zfnet model.width=0.5 recipe.epochs=6 recipe.initialization=cuda_convnet2",
+    **{name: f"experiment=activation model.activation={name} recipe.epochs=40" for name in ("relu", "tanh", "sigmoid")},
 }
 """Run -> what is typed after `python -m cnnlit.train`, apart from where things are."""
 
@@ -97,11 +98,6 @@ class Topic(NamedTuple):
     counted: bool = False
 
 
-def names(*groups: Sequence[curves.Curve]) -> tuple[str, ...]:
-    """The runs of some curves."""
-    return tuple(curve.run for group in groups for curve in group)
-
-
 TOPICS = (
     Topic(
         "lenet5", "LeNet-5, layer by layer", "seven layers: C1, S2, C3, S4, C5, F6 and the output",
@@ -137,6 +133,13 @@ TOPICS = (
         counted=True,
     ),
     Topic(
+        "relu", "ReLU against tanh", "ReLU learns about six times faster",
+        (
+            Drawing("relu.svg", lambda of: curves.draw_activations(of.runs, results()), curves.RUNS),
+        ),
+        (("activation", 0), ("activation_photographs", 0)),
+    ),
+    Topic(
         "ten_crops", "Ten crops", "random crops, reflections and dropout in training, ten crops in the test",
         (
             Drawing(
@@ -166,6 +169,16 @@ TOPICS = (
         "inception", "Inception: four ninths", "1x1 reductions leave at most 4/9 of the work",
         (Drawing("inception.svg", lambda of: counted.draw_reductions()),),
         counted=True,
+    ),
+    Topic(
+        "auxiliary_heads", "Auxiliary heads", "they inject gradients into early layers",
+        (Drawing("auxiliary_heads.svg", lambda of: judged.draw_heads(results())),),
+        (("auxiliary_heads", 1), ("auxiliary_heads", 0)),
+    ),
+    Topic(
+        "residual", "Plain against residual", "skip connections make very deep networks trainable",
+        (Drawing("residual.svg", lambda of: judged.draw_depths(results())),),
+        (("skip_connections", 0), ("skip_connections", 1)),
     ),
 )  # fmt: skip
 """The pages, in the order of the slides."""
@@ -222,8 +235,6 @@ def measured(topics: Sequence[str], sources: Sources) -> dict[str, Any]:
         found["errors"] = digits.errors_of_1998(sources.data)._asdict()
     if "ten_crops" in topics:
         found["ten_crops"] = photographs.measure_crops(sources.runs / "alexnet", sources.data)
-    if "residual" in topics:
-        found["plain56_gradient"] = curves.first_to_last(sources.runs / "plain56")
     runs = [run for topic in TOPICS if topic.name in topics for drawing in topic.drawings for run in drawing.runs]
     found["matplotlib"] = matplotlib.__version__
     found["runs"] = facts().get("runs", {}) | {run: origin(sources.runs / run) for run in runs}
@@ -241,7 +252,6 @@ def origin(run: Path) -> dict[str, Any]:
         "seconds": round(record["seconds"]),
         "test_error": test["test/error"],
         "epochs": len(curves.training_errors(run)),
-        "train_errors": curves.training_errors(run),
     }
 
 
