@@ -74,7 +74,7 @@ TREES: dict[str, dict[str, Sequence[str]]] = {
     "index": {"": ("first_hour", "lecture/index", "guides", "reference", "results", "architecture")},
     "lecture/index": {"": [f"lecture/{name}" for name in re.findall(r"\]\((\w+)\.md\)", LECTURE.read_text())]},
     "guides": {
-        "Using it": ("runs", "configuration", "editors", "python", "first_steps", "notebooks/*"),
+        "Using it": ("runs", "configuration", "editors", "python", "notebooks/*", "seeing"),
         "Networks": ("networks", "fidelity", "weights", "web_page"),
         "Images": ("data", "photographs"),
         "Answers": ("ablations", "sweeps", "wandb"),

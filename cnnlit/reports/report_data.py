@@ -8,7 +8,7 @@ from cnnlit.analysis.results import ArmComparison, Measured, Results
 from cnnlit.analysis.verdicts import Verdict
 from cnnlit.inference import power, statistics
 from cnnlit.reports.charts.calibration import answers_of, bins_of
-from cnnlit.reports.class_tables import MOST_PAIRS
+from cnnlit.reports.class_tables import MOST_PAIRS, class_names
 from cnnlit.reports.report_tables import commands, methods, notes
 from cnnlit.runs.evaluations import most_confused
 
@@ -56,6 +56,7 @@ def as_json(results: Results, verdict: Verdict) -> dict[str, Any]:
         "target": str(results.measure.target) if results.measure.target else None,
         "verdict": verdict._asdict(),
         "factors": {factor.key: {"keys": factor.keys, "levels": factor.names} for factor in results.arms.factors},
+        "class_names": list(class_names(results)),
         "arms": [_arm_as_json(each) for each in results.measured],
         "differences": [_comparison_as_json(each) for each in results.comparisons],
         "not_counted": [

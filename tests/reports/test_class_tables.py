@@ -91,7 +91,9 @@ def test_calibration_is_a_row_for_each_range_a_curve_and_json(tmp_path: Path) ->
     assert chart.data["series"][0]["x"] == [0.5]
     assert 'class="same"' in chart.drawn
     assert 'aria-label="Accuracy by confidence' in chart.drawn
-    (arm,) = as_json(results, judge(results, None, None))["arms"]
+    data = as_json(results, judge(results, None, None))
+    assert data["class_names"] == []
+    (arm,) = data["arms"]
     (only,) = arm["calibration"]
     assert only == pytest.approx({"low": 7 / 15, "high": 8 / 15, "answers": 20, "confidence": 0.5, "accuracy": 0.75})
     assert arm["most_confused"][0] == {"label": 0, "answer": 1, "times": 1}
