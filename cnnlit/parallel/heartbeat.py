@@ -18,10 +18,7 @@ POLL_SECONDS = 0.5
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 30.0
 """How often a machine says that it is alive, and after what silence the others give it up."""
 
-ATTEMPT = f"cnnlit/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
-"""The store of torchrun outlives the processes, and what was said in it is not said of those that it starts again."""
-
-FAILURE, BEAT, PROCESS, LEFT = (f"{ATTEMPT}/{name}" for name in ("failure", "beat", "process", "left"))
+FAILURE, BEAT, PROCESS, LEFT = (f"cnnlit/{name}" for name in ("failure", "beat", "process", "left"))
 
 
 def ending(rank: int, code: int | None) -> str:

@@ -1,13 +1,16 @@
 """Everything in Lightning that is private or patched by this project's rooms parallel and callbacks."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from torch import distributed
 
 from cnnlit.parallel.processes import LAUNCHER
 
@@ -46,6 +49,18 @@ def count_averages_on_the_cpu(averaging: WeightAveraging) -> None:
 def configure_with(module: LightningModule, configure: Callable[[], None]) -> None:
     """Make `configure` the module's configure_model hook: a strategy that spreads parameters insists on one."""
     module.configure_model = configure  # type: ignore[method-assign]
+
+
+@contextmanager
+def meeting_at(store: Any) -> Iterator[None]:
+    """Within this block Lightning lets the processes meet at a store; at None as it usually does."""
+    usual = distributed.init_process_group
+    if store is not None:
+        distributed.init_process_group = partial(usual, store=store)
+    try:
+        yield
+    finally:
+        distributed.init_process_group = usual
 
 
 class Launcher(_SubprocessScriptLauncher):

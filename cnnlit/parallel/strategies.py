@@ -16,9 +16,10 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from cnnlit.parallel.communication import gradient_bytes
-from cnnlit.parallel.lightning_internals import Launched, configure_with
+from cnnlit.parallel.lightning_internals import Launched, configure_with, meeting_at
 from cnnlit.parallel.towers import Towers
 from cnnlit.parallel.trainer_arguments import StrategyName, check_strategy_name
+from cnnlit.parallel.worlds import fresh_store
 
 PLACED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-true")
 """Of a network whose parameters are spread over devices."""
@@ -129,6 +130,11 @@ class Distributed(Launched):
     model: Any
     distributed_sampler_kwargs: dict[str, Any]
     root_device: torch.device
+
+    def setup_environment(self) -> None:
+        """Let the processes meet where none of an earlier start of torchrun's is looked for."""
+        with meeting_at(fresh_store()):
+            super().setup_environment()  # type: ignore[misc]  # of Lightning's strategy
 
     def replica_group(self) -> distributed.ProcessGroup | None:
         """The processes whose buffers are to be equal; None for all."""

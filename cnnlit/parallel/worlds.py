@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cnnlit.parallel.distributed_internals import word_of_this_start
+
 if TYPE_CHECKING:
     from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
@@ -190,6 +192,26 @@ def agree(name: str, value: str) -> str:
         return value
     agreed: str = store.get(f"{key}/known").decode()
     return agreed
+
+
+def fresh_store() -> Any:
+    """A part of torchrun's store in which nothing was said before; None where every start has a store of its own.
+
+    torchrun's outlives the processes, and those that it starts again would look for each other at the addresses of the
+    dead. All processes have to call this.
+
+    Raises:
+        DistStoreError: if the others do not come.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    from torch import distributed
+
+    if distributed.is_initialized():
+        return None
+    store = _meet()[0].clone()
+    rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    return distributed.PrefixStore(f"cnnlit/{word_of_this_start(store, rank, processes)}", store)
 
 
 def _meet() -> tuple[Any, bool]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from training import BOUND_SECONDS, SHORT, TWO, await_line, run, start
+from training import BOUND_SECONDS, SHORT, await_line, run, start
 from wandb_server import WandbServer
 
 from cnnlit.runs.metrics_file import read_metrics
@@ -86,7 +86,7 @@ FAR = "http://wandb.invalid"
 def test_a_proxy_of_the_environment_is_asked(tmp_path: Path, server: WandbServer) -> None:
     folder = tmp_path / "run"
     proxied = {**account(FAR), "HTTP_PROXY": server.url, "HTTPS_PROXY": server.url}
-    outcome = run(tmp_path, *TRACKED, *TWO, f"hydra.run.dir={folder}", **proxied)
+    outcome = run(tmp_path, *TRACKED, f"hydra.run.dir={folder}", **proxied)
     assert outcome.returncode == 0, outcome.stderr
     assert server.asked_for == {"wandb.invalid"}
     (rows,) = server.runs.values()
@@ -130,7 +130,7 @@ def test_a_malformed_key_leaves_the_run_offline(tmp_path: Path, server: WandbSer
     assert_whole(folder, outcome.stdout)
 
 
-@pytest.mark.parametrize("broken", [403, 429, 500, "dropped", "garbage", "silent"])
+@pytest.mark.parametrize("broken", [403, 429, 500, "dropped", "silent"])
 def test_a_server_that_is_lost_half_way_gets_the_rest_later(
     tmp_path: Path, server: WandbServer, broken: int | str
 ) -> None:

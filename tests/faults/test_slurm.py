@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -33,11 +34,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def script(folder: Path, *words: str) -> Path:
     """The one of docs/interruptions.md, which trains something smaller."""
-    lines = (ROOT / "docs" / "interruptions.md").read_text().splitlines()
-    begin = lines.index("    #!/bin/bash")
-    block = [line[4:] for line in lines[begin:] if line.startswith("    ")]
+    page = (ROOT / "docs" / "interruptions.md").read_text()
+    (text,) = re.findall(r"^#!/bin/bash$.*?(?=^```$)", page, re.MULTILINE | re.DOTALL)
     path = folder / "job.sh"
-    path.write_text("\n".join(block).replace("model=alexnet", " ".join(words)) + "\n")
+    path.write_text(text.replace("model=alexnet", " ".join(words)))
     return path
 
 

@@ -2,13 +2,16 @@
 
 import os
 import socket
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import distributed
 
-from cnnlit.parallel import worlds
+from cnnlit.parallel import distributed_internals, worlds
 from cnnlit.parallel.trainer import build_trainer
 from cnnlit.parallel.worlds import World, agree, in_launched_world, is_first_process, launched, started_elsewhere
 from cnnlit.runs.folder import Run
@@ -156,3 +159,21 @@ def test_processes_agree_over_either_kind_of_address(
     meeting(surroundings, address, port, 1)
     assert agree("folder", "there") == "here"
     assert first
+
+
+def test_what_earlier_processes_said_in_torchruns_store_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setattr(distributed_internals, "MEETING_SECONDS", 20.0)
+    words = []
+    for _ in range(2):
+        with ThreadPoolExecutor() as threads:
+            other = threads.submit(distributed_internals.word_of_this_start, store.clone(), 1, 2)
+            time.sleep(0.2)  # the second time it finds the answer and the word of the first
+            words.append(distributed_internals.word_of_this_start(store, 0, 2))
+            assert other.result() == words[-1]
+    assert words[0] != words[1]
+
+
+def test_without_torchruns_store_there_is_nothing_to_agree_on(surroundings: Any) -> None:
+    surroundings(TORCHRUN)
+    assert worlds.fresh_store() is None
