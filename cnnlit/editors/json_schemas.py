@@ -3,11 +3,12 @@
 They say what can be told of a file by itself. What depends on others, a command tells when it composes them.
 """
 
+import functools
 import inspect
 import json
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
 from cnnlit.config.compose import conf_dir
 from cnnlit.config.hydra_internals import Composition
-from cnnlit.config.nodes import Also, Instead, Nodes
+from cnnlit.config.nodes import Also, Instead
 from cnnlit.config.provenance import origins
+from cnnlit.config.schema import named, options_of
 from cnnlit.config.signatures import Parameter, read_signature
 from cnnlit.files import make_folder, write_json
 
@@ -33,6 +35,9 @@ EVERYWHERE: Schema = {
     "defaults": {"type": "array", "description": "other files that this one begins with; _self_ is this one's place"},
     "hydra": {"type": "object", "description": "Hydra's own keys; the arms of a sweep are in hydra.sweeper.params"},
 }
+NAMED = ("callbacks",)
+"""Groups whose files hold nodes under names of the user's choice."""
+
 OF_A_NODE: Schema = {
     "_target_": {"type": "string", "description": "the class or function that the other keys are given to"},
     "_partial_": {"type": "boolean", "description": "whether the rest of its arguments come later"},
@@ -80,12 +85,28 @@ def _schemas(commands: Mapping[str, str], groups: list[str]) -> Iterator[tuple[s
 def _command(command: str, target: str, groups: list[str]) -> Schema:
     """The file of a command: its own keys, and any of those below its groups."""
     comments = {key: origin.comment for key, origin in origins(Composition(command, conf_dir(), [])).items()}
-    properties = {}
-    for name, parameter in (read_signature(target) or {}).items():
-        meaning = comments.get(name) or parameter.meaning
-        own = _value(parameter, meaning)
-        properties[name] = _reference(name) if name in groups else own
-    return {"title": f"python -m cnnlit.{command}", **_closed(properties)}
+    signature = read_signature(target) or {}
+    own = {name: _value(each, comments.get(name) or each.meaning) for name, each in signature.items()}
+    chosen = {name: _reference(name) for name in signature if name in groups}
+    rules = [_change(name) for name in chosen if name not in NAMED]
+    return {"title": f"python -m cnnlit.{command}", **_closed(own | chosen), **({"allOf": rules} if rules else {})}
+
+
+def _change(group: str) -> Schema:
+    """Unless a file begins with another choice than ours, what it changes of a group is what ours have."""
+    another = {
+        "type": "object",
+        "propertyNames": {"pattern": f"(^|/){group}$"},
+        "additionalProperties": {"not": {"enum": [None, *_checked_choices(group)]}},
+    }
+    return {
+        "if": {"properties": {"defaults": {"not": {"contains": another}}}},
+        "then": {"properties": {group: {"anyOf": [_changed(group), {"type": "null"}, INTERPOLATION]}}},
+    }
+
+
+def _changed(group: str) -> Schema:
+    return {"if": {"not": {"required": ["_target_"]}}, "then": {"$ref": f"{_file(group)}.json#/definitions/changed"}}
 
 
 def _group(group: str, annotation: Any, groups: list[str]) -> Schema:
@@ -93,54 +114,90 @@ def _group(group: str, annotation: Any, groups: list[str]) -> Schema:
     extra = {name: _of(each) for name, each in _marked(annotation, Also)}
     without = {name for name, _ in _marked(annotation, Instead)}
     inner = {each.rpartition("/")[2]: _reference(each) for each in groups if each.startswith(f"{group}/")}
-    node = _node(_targets(group), extra | inner, without)
-    if annotation != Nodes or group == "logger":  # of which one is chosen, and its file is the logger itself
-        return node
-    return {"type": "object", "properties": EVERYWHERE, "additionalProperties": node}
+    node = _node(group, extra | inner, without)
+    return {"type": "object", "properties": EVERYWHERE, "additionalProperties": node} if group in NAMED else node
 
 
-def _node(targets: Iterable[str], extra: Schema, without: set[str]) -> Schema:
-    """Keys of a class of ours, of PyTorch's or Lightning's are checked; those of any other may be what they like.
+def _node(group: str, extra: Schema, without: set[str]) -> Schema:
+    """Keys of a class that names all of its arguments are checked; those of any other may be what they like.
 
-    A file without `_target_` changes one that it begins with: what any of them takes may stand there.
+    A file without `_target_` changes those that it begins with: where these are ours, what ours take may stand there.
     """
-    known = {target: signature for target in sorted(targets) if (signature := read_signature(target)) is not None}
+    targets = sorted(_targets(group).values())
     of_each = {
         target: {key: _value(each, each.meaning) for key, each in signature.items() if key not in without} | extra
-        for target, signature in known.items()
+        for target in targets
+        if (signature := _signature(target)) is not None
     }
-    any_of_them: dict[str, list[Schema]] = {}
+    values: dict[str, list[Schema]] = {}
     for properties in of_each.values():
         for key, value in properties.items():
-            if value not in (before := any_of_them.setdefault(key, [])):
-                before.append(value)
-    union = {key: values[0] if len(values) == 1 else {"anyOf": values} for key, values in any_of_them.items()}
-    rules: list[Schema] = [
+            values.setdefault(key, []).extend([] if value in values.get(key, []) else [value])
+    union = {key: each[0] if len(each) == 1 else {"anyOf": each} for key, each in values.items()}
+    ours: Schema = {"items": {"anyOf": [{"enum": ["_self_", *_checked_choices(group)]}, {"type": "object"}]}}
+    rules = [_if_target(target, OF_A_NODE | properties) for target, properties in of_each.items()]
+    rules.append(
         {
-            "if": {"properties": {"_target_": {"const": target}}, "required": ["_target_"]},
-            "then": _closed(OF_A_NODE | properties),
+            "if": {"not": {"required": ["_target_"]}, "required": ["defaults"], "properties": {"defaults": ours}},
+            "then": {"$ref": "#/definitions/changed"},
         }
-        for target, properties in of_each.items()
-    ]
-    if len(known) == len(set(targets)):
-        rules.append({"if": {"not": {"required": ["_target_"]}}, "then": _closed(OF_A_NODE | union)})
-    named = {**OF_A_NODE["_target_"], "examples": sorted(targets)}
-    node: Schema = {"type": "object", "properties": {**OF_A_NODE, "_target_": named}}
-    return {**node, "allOf": rules} if rules else node
+    )
+    target = {**OF_A_NODE["_target_"], "examples": targets}
+    changed = _closed(OF_A_NODE | union)
+    node: Schema = {"type": "object", "properties": {**OF_A_NODE, "_target_": target}}
+    # In a file of names, a reference from within one of them would lead to the file's own definitions.
+    return (
+        {**node, "allOf": rules[:-1]}
+        if group in NAMED
+        else {**node, "allOf": rules, "definitions": {"changed": changed}}
+    )
+
+
+def _if_target(target: str, properties: Schema) -> Schema:
+    is_it = {"properties": {"_target_": {"const": target}}, "required": ["_target_"]}
+    return {"if": is_it, "then": _closed(properties)}
 
 
 def _closed(properties: Schema) -> Schema:
     return {"type": "object", "properties": EVERYWHERE | properties, "additionalProperties": False}
 
 
-def _targets(group: str) -> set[str]:
-    """What the files of a group name as `_target_`."""
-    found = set()
-    for path in (conf_dir() / group).glob("*.yaml"):
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+def _checked_choices(group: str) -> list[str]:
+    """The choices of ours whose class names all of its arguments, and those that begin with one of them."""
+    return [option for option, target in _targets(group).items() if _signature(target) is not None]
+
+
+@functools.cache
+def _targets(group: str) -> dict[str, str]:
+    """What each file of a group names as `_target_`, or the file that it begins with does."""
+    found: dict[str, str] = {}
+    files = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in _files(group)}
+    for option, content in files.items():
+        while "_target_" not in content and (first := _first(content)) in files:
+            content = files[first]
         nodes = [content, *(each for each in content.values() if isinstance(each, dict))]
-        found |= {str(node["_target_"]) for node in nodes if "_target_" in node}
+        if target := next((node["_target_"] for node in nodes if "_target_" in node), None):
+            found[option] = str(target)
     return found
+
+
+def _files(group: str) -> list[Path]:
+    return sorted((conf_dir() / group).glob("*.yaml"))
+
+
+def _first(content: Schema) -> str:
+    """The file of the same group that one begins with."""
+    return next((each for each in content.get("defaults", []) if isinstance(each, str) and each != "_self_"), "")
+
+
+@functools.cache
+def _signature(target: str) -> dict[str, Parameter] | None:
+    """The arguments of a class by name; None if it takes any."""
+    if (found := read_signature(target)) is not None:
+        return found
+    options = options_of(named(target))
+    unknown = inspect.Parameter.empty
+    return None if options.takes_any else {key: Parameter(each, "", unknown) for key, each in options.known.items()}
 
 
 def _value(parameter: Parameter, meaning: str) -> Schema:
@@ -158,7 +215,9 @@ def _of(annotation: Any) -> Schema:
         schema = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).json_schema()
     except (PydanticUserError, TypeError):
         return {}
-    return {"anyOf": [schema, INTERPOLATION]} if schema else {}
+    if not schema or "$defs" in schema:  # definitions of its own would have to move to the top of the file
+        return {}
+    return {"anyOf": [schema, INTERPOLATION]}
 
 
 def _marked(annotation: Any, kind: type[Also] | type[Instead]) -> Iterator[tuple[str, Any]]:
