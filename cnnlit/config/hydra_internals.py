@@ -10,12 +10,13 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathElement
+from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 EXECUTION_CHECKS = "UNSAFE_DISABLE_EXECUTION_CHECKS"
@@ -44,6 +45,14 @@ def hydra_options() -> set[str]:
     return set(get_args_parser()._option_string_actions)
 
 
+class NotingLoader(ConfigLoaderImpl):
+    """Keeps the list of files that it composes, which Hydra would otherwise read and parse a second time to tell."""
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: Any) -> DictConfig:
+        self.files = defaults
+        return super()._compose_config_from_defaults_list(defaults, repo)
+
+
 class Composition:
     """What a command line composes, with the files that it was composed of; nothing of Hydra's is started.
 
@@ -60,12 +69,11 @@ class Composition:
         if options.config_dir:
             own = Path(options.config_dir).resolve()
             search_path.append(provider="command-line", path=f"file://{own}")  # see search_own_files_first
-        self._loader = ConfigLoaderImpl(search_path)
+        self._loader = NotingLoader(search_path)
         self.overrides: list[str] = options.overrides
         self.config = self._loader.load_configuration(name, self.overrides, RunMode.RUN)
         self.header, self.footer = str(self.config.hydra.help.header), str(self.config.hydra.help.footer)
-        tree = self._loader.compute_defaults_list(name, self.overrides, RunMode.RUN).defaults
-        self.files = [(each.config_path or "", each.package or "") for each in tree]
+        self.files = [(each.config_path or "", each.package or "") for each in self._loader.files]
         """Path below a folder of configuration files, without suffix, and the part of the configuration that the file
         fills, in the order in which they are merged."""
         places = [each.path for each in self._loader.get_search_path().get_path()]

@@ -17,6 +17,9 @@ SOURCES = ("paper", "authors' code", "reproduction", "ours")
 DIRECTIVES = ("# @package", "# yaml-language-server:")
 """Comments for Hydra and for editors."""
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: ten times as fast."""
+
 GIVEN = "command line"
 """Who says a value that was typed."""
 
@@ -104,7 +107,7 @@ def _set_by_files(composition: Composition) -> Iterator[tuple[str, str, str]]:
 
 
 def _keys(text: str) -> Iterator[tuple[str, str]]:
-    root = yaml.compose(text)
+    root = yaml.compose(text, Loader=LOADER)
     if isinstance(root, yaml.MappingNode):
         yield from _below(root, text.splitlines())
 

@@ -20,8 +20,6 @@ from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.text import Text
 
 from cnnlit.config.command import SeparateJobs, begin, refusing
 from cnnlit.config.schema import check
@@ -141,6 +139,9 @@ class ProcessLauncher(Launcher, Callback):
         print_table(self._jobs)
         if self._composer.is_search and (finished := [job for job in self._jobs if job.objective is not None]):
             best = min(finished, key=lambda job: job.objective or 0.0)
+            from rich.console import Console  # takes long to import, and every command comes by here
+            from rich.text import Text
+
             Console(soft_wrap=True).print(Text(f"best: job {best.number}, {best.label}"))
         if any(job.state != "finished" for job in self._jobs):
             words = [word for word in sys.argv[1:] if word not in ("-m", "--multirun")]

@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image, ImageFile, features
-
 from cnnlit.files import refuse_address
 
 LEFT_BY_OTHERS = {"__MACOSX", "@eaDir", "lost+found", "Thumbs.db", "desktop.ini"}
@@ -78,6 +76,8 @@ class FoundFiles(NamedTuple):
 @cache
 def image_formats() -> dict[str, str]:
     """The format of each suffix of image files that PIL can decode here: `.jfif` -> `JPEG`."""
+    from PIL import Image  # takes long to import, and --help comes by here
+
     Image.init()
     return {suffix: name for suffix, name in Image.registered_extensions().items() if _decodes(name)}
 
@@ -144,6 +144,8 @@ def _walk(folder: str, prefix: str, real: str, above: frozenset[str]) -> Iterato
 
 
 def _decodes(name: str) -> bool:
+    from PIL import Image, ImageFile, features
+
     if name not in Image.OPEN or name in NOT_DECODED or (name == "AVIF" and not features.check("avif")):
         return False
     opened = Image.OPEN[name][0]
