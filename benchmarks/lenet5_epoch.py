@@ -293,7 +293,7 @@ def _common(epochs: Epochs, network: nn.Module, distorted: bool) -> Cost:
 def _settings(root: str, steps: int) -> config.Node:
     """The configuration of `python -m cnnlit.train data=mnist`, limited to one short epoch."""
     overrides = ["data=mnist", f"data.root={Path(root).absolute()}", "data.val_split=0", "logger=csv", "trainer=cpu"]
-    overrides += ["recipe.epochs=1", f"+trainer.limit_train_batches={steps}"]
+    overrides += ["recipe.epochs=1", "trainer.precision=32-true", f"+trainer.limit_train_batches={steps}"]
     with hydra.initialize_config_dir(str(config.conf_dir()), **DEFAULTS):
         settings: config.Node = OmegaConf.to_container(  # type: ignore[assignment]
             hydra.compose("train", overrides=overrides), resolve=True

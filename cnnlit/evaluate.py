@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 
 from cnnlit import config
-from cnnlit.config import Node
+from cnnlit.config import Also, Node
 from cnnlit.experiment.settings import NetworkSettings
 from cnnlit.files import check_place
-from cnnlit.parallel.trainer_arguments import check_words
+from cnnlit.parallel.trainer_arguments import Precision, check_words
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
     from lightning import Trainer
@@ -40,7 +40,7 @@ class EvaluateSettings(NetworkSettings):
 
     run: str | None
     split: Literal["test", "val"]
-    trainer: Node
+    trainer: Annotated[Node, Also({"precision": Precision})]
     num_threads: Annotated[int, Ge(1)] | None
     output: str | None
 
@@ -174,7 +174,7 @@ def _note_remarks(trainer: "Trainer", remarks: list[str]) -> None:
 def _build_trainer(trainer: Node) -> "Trainer":
     from lightning.pytorch.callbacks import RichProgressBar
 
-    from cnnlit.parallel.devices import keep_freed_memory, num_devices
+    from cnnlit.parallel.devices import chosen_precision, keep_freed_memory, num_devices
     from cnnlit.parallel.strategies import strategy_for
     from cnnlit.parallel.worlds import cluster_environment, in_launched_world
     from cnnlit.runs.checkpoint_io import WholeCheckpoints
@@ -183,9 +183,10 @@ def _build_trainer(trainer: Node) -> "Trainer":
         raise ValueError(f"trainer.strategy={trainer['strategy']}: a test is taken by replicas; use auto or ddp")
     trainer = in_launched_world(trainer, config.overrides())
     devices = num_devices(trainer["accelerator"], trainer["devices"]) * trainer["num_nodes"]
+    precision = chosen_precision(trainer.get("precision"), trainer["accelerator"], half=False)
     bar = sys.stderr.isatty()
     built: Trainer = config.build(
-        trainer,
+        {**trainer, "precision": precision},
         plugins=[WholeCheckpoints(), cluster_environment()],
         strategy=strategy_for("ddp", num_devices=devices, timeout_seconds=TIMEOUT_SECONDS),
         callbacks=[RichProgressBar(console_kwargs={"stderr": True})] if bar else [],

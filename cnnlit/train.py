@@ -73,16 +73,15 @@ def _train_one(settings: TrainSettings, launch: str | None) -> float:
         from cnnlit.runs.summary import saying_how_to_go_on
 
         run = Run(config.run_folder(), launch)
-        assembly = begin(settings, run)
+        settings, assembly = begin(settings, run)
     with saying_how_to_go_on(run, signals.NAMES), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
         note_start(settings, assembly, run)
         return fit_and_test(run, assembly, settings)
 
 
 def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
-    first = each[0]
     with config.refusing():
-        first.check()
+        each[0].check()
         from cnnlit.callbacks import stop_signals
         from cnnlit.experiment.assembly import (
             assemble,
@@ -90,15 +89,19 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
             note_emulation,
             note_remarks,
             note_start,
+            num_steps,
             prepare_process,
         )
         from cnnlit.experiment.fitting import ENDINGS
         from cnnlit.experiment.lockstep import fit_in_lockstep, test_each, why_not_in_lockstep
+        from cnnlit.parallel.devices import COMPILERS
         from cnnlit.parallel.trainer import print_note
         from cnnlit.runs.stack import Stack
         from cnnlit.runs.summary import saying_how_to_go_on
         from cnnlit.training.stacked_seeds import StackedSeeds
 
+        each = [one.with_precision() for one in each]
+        first = each[0]
         prepare_process(first)
         run = Stack(config.run_folder(), len(each))
         trained = bool(first.resume) and run.has_checkpoint
@@ -113,14 +116,15 @@ def _train_in_lockstep(each: Sequence[TrainSettings]) -> float:
         note_remarks(alone)
         recipe, classes = alone.module.recipe, alone.module.num_classes
         module = StackedSeeds(networks, recipe=recipe, num_classes=classes, seeds=[one.seed for one in each])
-        if first.compile:
-            module.compile()
+        each = [one.with_compiler(num_steps(alone)) for one in each]
+        if compiler := each[0].compile:
+            module.compile(**COMPILERS[compiler])
         device, resumed = alone.trainer.strategy.root_device, run.has_checkpoint
         run.open_all([one.of_one_run() for one in each], device=device, resume=bool(first.resume))
         for each_run in () if resumed else (run, *run.running):
             keep_listing(each_run, alone.datamodule)
     with saying_how_to_go_on(run, signals.NAMES), config.showing_own_errors(), config.refusing(ENDINGS, exit_code=1):
-        note_start(first, alone, run)
+        note_start(each[0], alone, run)
         with stop_signals(alone.trainer), run:
             fit_in_lockstep(run, module, alone)
             test_each(run, each)

@@ -178,6 +178,7 @@ def pretended() -> Iterator[Traffic]:
         stack.enter_context(patch("torch.cuda._lazy_init", lambda: None))
         stack.enter_context(patch("torch.Tensor.pin_memory", _pinned))
         stack.enter_context(patch("torch.cuda.get_device_name", lambda device: "pretended"))
+        stack.enter_context(patch("torch.cuda.get_device_capability", lambda device=None: (8, 0)))
         torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device=...) is made on the CPU and copied
         stack.callback(torch._C._set_only_lift_cpu_tensors, False)
         stack.enter_context(Factories())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -133,6 +134,37 @@ def test_a_resumed_run_ends_with_the_same_bits(gpu: torch.device, tmp_path: Path
     ended = cnnlit(tmp_path / "parts", "train", f"resume={parts}", "recipe.epochs=3")
     assert ended.returncode == 0, ended.stderr
     assert losses(whole) == losses(parts)
+
+
+GRAPHED = {
+    "LeNet-5": (),
+    "the training of 1998": ("recipe=lecun1998", "data.val_split=1373"),
+    "a stack": ("replicas=2", "replicas_as=stack"),
+}
+
+
+@pytest.mark.parametrize("words", GRAPHED.values(), ids=GRAPHED)
+def test_cuda_graphs_change_no_bit(gpu: torch.device, tmp_path: Path, words: tuple[str, ...]) -> None:
+    if gpu.type == "cpu":
+        ended = cnnlit(tmp_path, "train", "data=digits", "compile=cuda_graphs", "trainer.accelerator=cpu", *words)
+        assert ended.returncode == 2
+        assert "a CUDA graph needs a GPU" in ended.stderr
+        return
+    always = ("data=digits", "recipe.epochs=2", "trainer.deterministic=true", *words)
+    ends = []
+    for name in ("false", "cuda_graphs"):
+        (tmp_path / name).mkdir()
+        run = trained(tmp_path / name, gpu, *always, f"compile={name}")
+        ends.append(losses(run / "0" if "replicas=2" in words else run))
+    assert ends[0] == ends[1]
+
+
+def test_auto_is_bfloat16_for_todays_recipe_of_photographs(gpu: torch.device, tmp_path: Path) -> None:
+    run = trained(tmp_path, gpu, *COMMANDS["photographs"], "recipe=modern_images", "recipe.batch_size=16")
+    kept = yaml.safe_load((run / "config.yaml").read_text())
+    modern = gpu.type == "cuda" and torch.cuda.get_device_capability(gpu) >= (8, 0)
+    assert kept["trainer"]["precision"] == ("bf16-mixed" if modern else "32-true")
+    assert kept["compile"] is False  # so short a training is not worth a minute of compiling
 
 
 def test_seeds_in_lock_step_are_what_they_are_alone(gpu: torch.device, tmp_path: Path) -> None:

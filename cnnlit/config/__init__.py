@@ -15,11 +15,12 @@ from cnnlit.config.compose import (
     without_sources,
 )
 from cnnlit.config.conflicts import check_scale, refuse_changes, require_weights, with_changes
-from cnnlit.config.nodes import Instead, ModelNode, Node, Nodes, Values
+from cnnlit.config.nodes import Also, Instead, ModelNode, Node, Nodes, Values
 from cnnlit.config.schema import check, named
 from cnnlit.config.typed_words import as_hydra_reads, refuse_misread
 
 __all__ = [
+    "Also",
     "Instead",
     "ModelNode",
     "Node",

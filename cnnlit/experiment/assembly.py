@@ -1,7 +1,7 @@
 """What trains a network: the LightningModule, its data and a Trainer, built from settings."""
 
+import math
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +15,7 @@ from cnnlit.config import Node
 from cnnlit.data.sources.listing_file import LISTING, changes, write_listing
 from cnnlit.experiment.more_epochs import epochs_before
 from cnnlit.experiment.settings import TrainSettings
-from cnnlit.parallel.devices import emulates_bfloat16, num_devices
+from cnnlit.parallel.devices import COMPILERS, computing, emulates_bfloat16, num_devices
 from cnnlit.parallel.processes import end_with_launcher
 from cnnlit.parallel.strategies import check_strategy, replicas_note, strategy_for
 from cnnlit.parallel.trainer import build_trainer, print_note, quieten
@@ -55,8 +55,10 @@ def prepare_process(settings: TrainSettings) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning sets it anew where it starts processes
 
 
-def begin(settings: TrainSettings, run: Run) -> Assembly:
+def begin(settings: TrainSettings, run: Run) -> tuple[TrainSettings, Assembly]:
     """All that trains the network of a run, whose folder is then claimed, or taken up again.
+
+    The settings are returned with what `auto` stands for, as the run's folder keeps them.
 
     Args:
         settings: of the run, checked.
@@ -66,7 +68,11 @@ def begin(settings: TrainSettings, run: Run) -> Assembly:
         ValueError, OSError: one line about what cannot be trained; nothing has been written then.
     """
     prepare_process(settings)
+    settings = settings.with_precision()
     assembly = assemble(settings, settings.build_initial_network(run), run)
+    settings = settings.with_compiler(num_steps(assembly))
+    if settings.compile:
+        assembly.module.model.compile(**COMPILERS[settings.compile])
     longer_than = epochs_before(settings, assembly.module.model)
     trainer = assembly.trainer
     note_emulation(settings, trainer)
@@ -81,7 +87,16 @@ def begin(settings: TrainSettings, run: Run) -> Assembly:
     if run.writes and (note := run.other_rounding()):
         print_note(note)
     keep_listing(run, assembly.datamodule)
-    return assembly
+    return settings, assembly
+
+
+def num_steps(assembly: Assembly) -> int:
+    """The steps of a whole training, as far as they are known before it begins."""
+    module, datamodule, trainer = assembly
+    images = datamodule.num_images["train"] * getattr(datamodule, "hparams", {}).get("passes_per_epoch", 1)
+    batches = math.ceil(images / module.recipe.batch_size)
+    limit = trainer.limit_train_batches
+    return module.recipe.epochs * int(min(batches, limit) if isinstance(limit, int) else batches * limit)
 
 
 def keep_listing(run: Run, datamodule: Any) -> None:
@@ -204,13 +219,11 @@ def _try_forward(
     if not {"in_channels", "image_size", "num_classes"} <= data.keys():
         return
     image = (data["in_channels"], data["image_size"], data["image_size"])
-    # A compiled model is called as it was written; entering this stance without one costs a second of imports.
-    with torch.compiler.set_stance("force_eager") if settings.compile else nullcontext():
-        try_on(network, recipe.loss, image, data["num_classes"], recipe.mixing)
-        images = datamodule.num_images["train"] * data.get("passes_per_epoch", 1)
-        sharing = trainer.world_size // 2 if settings.trainer["strategy"] == "two_towers" else trainer.world_size
-        if trainer.limit_train_batches == 1.0 and recipe.fewest_images(images, sharing) == 1:
-            _check_one_image(network, image, recipe, images, sharing)
+    try_on(network, recipe.loss, image, data["num_classes"], recipe.mixing)
+    images = datamodule.num_images["train"] * data.get("passes_per_epoch", 1)
+    sharing = trainer.world_size // 2 if settings.trainer["strategy"] == "two_towers" else trainer.world_size
+    if trainer.limit_train_batches == 1.0 and recipe.fewest_images(images, sharing) == 1:
+        _check_one_image(network, image, recipe, images, sharing)
 
 
 def _check_one_image(
@@ -235,7 +248,7 @@ def _strategy(settings: TrainSettings, network: Any, recipe: Recipe, *, dense: b
     name = trainer["strategy"]
     check_strategy(
         name, accelerator=trainer["accelerator"], num_devices=devices, network=network, recipe=recipe,
-        compiled=settings.compile, sync_batchnorm=trainer.get("sync_batchnorm", False),
+        compiled=settings.compile != "auto" and settings.compile, sync_batchnorm=trainer.get("sync_batchnorm", False),
         precision=str(trainer["precision"]), dense=dense,
     )  # fmt: skip
     if note := replicas_note(name, devices, network):
@@ -244,7 +257,7 @@ def _strategy(settings: TrainSettings, network: Any, recipe: Recipe, *, dense: b
 
 
 def note_start(settings: TrainSettings, assembly: Assembly, run: Run) -> None:
-    """Say what is about to be trained: its network, data, device and folder."""
+    """Say what is about to be trained: its network, data, device and folder, and how that computes."""
     module, datamodule, trainer = assembly
     if not trainer.is_global_zero:
         return
@@ -255,6 +268,7 @@ def note_start(settings: TrainSettings, assembly: Assembly, run: Run) -> None:
         f"{type(module.model).__name__}, {parameters:,} parameters",
         images,
         describe_device(trainer.strategy.root_device),
+        *computing(settings.trainer.get("precision"), settings.compile, trainer.strategy.root_device),
     ]
     print_start(run.folder, parts, resumed=bool(settings.resume))
 

@@ -162,11 +162,11 @@ def _run_here(settings: FitSettings, place: Path, words: Sequence[str], config_d
     with as_it_was():
         with config.raising(RefusedError):
             settings.check()
-            assembly = begin(settings, run)
+            decided, assembly = begin(settings, run)
         stop_signals(assembly.trainer).ends_process = False
         try:
-            note_start(settings, assembly, run)
-            fit_and_test(run, assembly, settings, says=False)
+            note_start(decided, assembly, run)
+            fit_and_test(run, assembly, decided, says=False)
         except ENDINGS as error:
             raise FailedRunError(" ".join(str(error).split()), place) from error
         except SystemExit as stop:

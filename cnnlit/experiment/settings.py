@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt
 
 from cnnlit import config
-from cnnlit.config import Instead, ModelNode, Node, Nodes
+from cnnlit.config import Also, Instead, ModelNode, Node, Nodes
 from cnnlit.data.sources.found_files import check_root
 from cnnlit.experiment import initial_weights
-from cnnlit.parallel.trainer_arguments import INSTEAD, check_words
+from cnnlit.parallel.trainer_arguments import INSTEAD, Precision, check_words
 from cnnlit.runs.reading import read_record
 
 if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes are answered at once
@@ -186,13 +186,13 @@ class NetworkSettings:
 class TrainSettings(NetworkSettings):
     """What `python -m cnnlit.train` takes; see conf/train.yaml."""
 
-    trainer: Annotated[Node, Instead(INSTEAD)]
+    trainer: Annotated[Node, Instead(INSTEAD), Also({"precision": Precision})]
     callbacks: Nodes
     logger: Nodes
     replicas: Annotated[int, Ge(1)]
     replicas_as: Literal["auto", "stack", "processes"]
     num_threads: Annotated[int, Ge(1)] | Literal["auto"] | None
-    compile: bool
+    compile: bool | Literal["auto", "cuda_graphs"]
     channels_last: bool
     layer_statistics: bool
     timeout_seconds: Annotated[float, Gt(0)]
@@ -222,9 +222,33 @@ class TrainSettings(NetworkSettings):
         Raises:
             ValueError: one line about two settings that exclude one another.
         """
-        if self.compile and self.layer_statistics:
+        if self.compile not in (False, "auto") and self.layer_statistics:
             raise ValueError("layer_statistics=true: what torch.compile fused cannot be looked into; add compile=false")
+        if self.compile == "cuda_graphs":
+            from cnnlit.parallel.devices import uses_gpu
+
+            if not uses_gpu(self.trainer["accelerator"]):
+                raise ValueError("compile=cuda_graphs: a CUDA graph needs a GPU; compile=true compiles for a CPU")
         self.check_scale()
+
+    def with_precision(self) -> Self:
+        """The same with the precision that `trainer.precision=auto` stands for on this machine."""
+        from cnnlit.parallel.devices import chosen_precision
+
+        asked, half = self.trainer.get("precision"), bool(self.recipe.get("half_precision"))
+        precision = chosen_precision(asked, self.trainer["accelerator"], half=half)
+        return self if precision == asked else replace(self, trainer={**self.trainer, "precision": precision})
+
+    def with_compiler(self, steps: int) -> Self:
+        """The same with what `compile=auto` stands for in a training of so many steps on this machine."""
+        from cnnlit.parallel.devices import compiling_pays
+
+        if self.compile != "auto":
+            return self
+        one_device = self.trainer["strategy"] in ("auto", "ddp") and not self.layer_statistics
+        sizes = {"batch_size": self.recipe["batch_size"], "image_size": self.data["image_size"]}
+        pays = one_device and compiling_pays(self.trainer["accelerator"], steps=steps, **sizes)
+        return replace(self, compile=pays)
 
     def build_callbacks(self) -> "list[Callback]":
         """The user's callbacks.
@@ -248,7 +272,7 @@ class TrainSettings(NetworkSettings):
         return arguments
 
     def build_initial_network(self, run: Any) -> "nn.Module":
-        """The network as its training begins or goes on: laid out and compiled as configured.
+        """The network as its training begins or goes on, laid out as configured.
 
         Args:
             run: a cnnlit.runs.folder.Run; with a checkpoint, the weights are in there.
@@ -258,6 +282,4 @@ class TrainSettings(NetworkSettings):
         network = self.build_network(from_checkpoint=bool(self.resume) and run.has_checkpoint)
         if self.channels_last:
             network.to(memory_format=torch.channels_last)  # activations follow the layout of the weights
-        if self.compile:
-            network.compile()
         return network

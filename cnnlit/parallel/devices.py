@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,20 @@ from cnnlit.parallel.trainer_arguments import check_devices
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """What glibc's malloc.h calls them."""
+
+AMPERE = (8, 0)
+"""Compute capability of the first GPUs with tensor cores for bfloat16 and TF32."""
+
+SINGLE_IMAGE_STEPS = 50_000
+"""From so many steps of one image on, torch.compile pays on a CPU: it takes as long as some 10,000 of them, and a step
+of LeNet-5 then takes 0.55 of the time; with 64 images 0.96, and with ReLU 1.8 (docs/performance.md)."""
+
+SMALL_SIDE = 32
+GPU_PRESENTATIONS = 1_000_000
+"""From so many presentations of larger images on, a GPU is taken to win more than the minute that compiling takes."""
+
+COMPILERS: dict[object, dict[str, Any]] = {True: {}, "cuda_graphs": {"backend": "cudagraphs", "dynamic": False}}
+"""What torch.compile is given for each value of `compile`; the second replays the very kernels of a step as it is."""
 
 PROCESSES_PER_CORE = 4
 """More than one, so that training on several devices can be tried out on a small machine."""
@@ -50,6 +65,63 @@ def num_devices(accelerator: str, devices: int | str | list[int]) -> int:
     if not 1 <= highest <= (gpus if on_gpu else processes):
         raise ValueError(f"trainer.devices={devices}: this machine has {found}")
     return count
+
+
+def uses_gpu(accelerator: str) -> bool:
+    """Whether this accelerator, as lightning.Trainer takes it, is a GPU of NVIDIA's or AMD's here."""
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def chosen_precision(precision: Any, accelerator: str, *, half: bool) -> Any:
+    """The value of `trainer.precision`; in place of `auto` bfloat16 on a GPU with tensor cores for it, or float32.
+
+    Args:
+        precision: as configured.
+        accelerator: as lightning.Trainer takes it.
+        half: whether the recipe lets `auto` choose bfloat16.
+    """
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if half and uses_gpu(accelerator) and _capability() >= AMPERE else "32-true"
+
+
+def compiling_pays(accelerator: str, *, steps: int, batch_size: int, image_size: int) -> bool:
+    """Whether torch.compile is expected to win more time in a training than it takes.
+
+    Args:
+        accelerator: as lightning.Trainer takes it.
+        steps: of the whole training.
+        batch_size: images in each.
+        image_size: their side, in pixels.
+    """
+    if uses_gpu(accelerator):
+        return image_size > SMALL_SIDE and steps * batch_size >= GPU_PRESENTATIONS and _capability() >= AMPERE
+    if accelerator not in ("auto", "cpu") or batch_size > 1 or steps < SINGLE_IMAGE_STEPS:
+        return False
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+def _capability() -> tuple[int, int]:
+    return torch.cuda.get_device_capability()
+
+
+def computing(precision: Any, compiled: object, device: torch.device) -> list[str]:
+    """How a run computes, for a person to read; nothing where that is float32 on a CPU, as it is written."""
+    gpu = device.type == "cuda"
+    said = []
+    if str(precision).startswith("32"):
+        said += [f"float32, {_tf32()}"] if gpu else []
+    else:
+        said.append(f"trainer.precision={precision}" + (f", {_tf32()}" if gpu else ""))
+    return [*said, *([f"compile={str(compiled).lower()}"] if compiled else [])]
+
+
+def _tf32() -> str:
+    """Where float32 is multiplied as TF32, which keeps ten bits of each factor."""
+    convolutions = torch.backends.cudnn.allow_tf32 and _capability() >= AMPERE
+    products = torch.get_float32_matmul_precision() != "highest" and _capability() >= AMPERE
+    where = {(True, True): "", (True, False): " in convolutions alone", (False, True): " in matrix products alone"}
+    return f"TF32{where[convolutions, products]}" if convolutions or products else "no TF32"
 
 
 def emulates_bfloat16() -> bool:

@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from cnnlit.parallel.communication import gradient_bytes
+from cnnlit.parallel.devices import uses_gpu
 from cnnlit.parallel.lightning_internals import Launched, configure_with, meeting_at
 from cnnlit.parallel.towers import Towers
 from cnnlit.parallel.trainer_arguments import StrategyName, check_strategy_name
@@ -32,7 +33,7 @@ def check_strategy(
     num_devices: int,
     network: nn.Module,
     recipe: Any,
-    compiled: bool,
+    compiled: bool | str,
     sync_batchnorm: bool,
     precision: str = "32-true",
     dense: bool = False,
@@ -45,7 +46,7 @@ def check_strategy(
         num_devices: on all machines together.
         network: the network to be trained.
         recipe: its `batch_size`, `micro_batch_size`, `mixing`, `optimizer` and `averaging_decay` are read.
-        compiled: whether torch.compile is asked for.
+        compiled: the value of `compile`; False for `auto`, which then compiles nothing.
         sync_batchnorm: whether batch normalisation shall use the statistics of all devices.
         precision: the value of `trainer.precision`.
         dense: whether the test shows the network uncropped views.
@@ -65,13 +66,14 @@ def check_strategy(
             )
     if recipe.batch_size < replicas:
         raise ValueError(f"recipe.batch_size={recipe.batch_size} is less than the {replicas} replicas that share it")
-    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    if sync_batchnorm and (name in ("fsdp", "two_towers") or not on_gpu):
+    if sync_batchnorm and (name in ("fsdp", "two_towers") or not uses_gpu(accelerator)):
         raise ValueError("trainer.sync_batchnorm=true: needs trainer.strategy=ddp on GPUs")
+    if compiled == "cuda_graphs" and num_devices > 1:
+        raise ValueError(f"compile=cuda_graphs: on one device, here are {num_devices}; use compile=true")
     if name in ("fsdp", "two_towers"):
         _check_placed(said, precision, dense=dense)
         if compiled:
-            raise ValueError(f"compile=true: not with {said}")
+            raise ValueError(f"compile={str(compiled).lower()}: not with {said}")
         if not all(parameter.is_contiguous() for parameter in network.parameters()):
             raise ValueError(f"channels_last=true: not with {said}, which share out weights as they lie; use ddp")
         if recipe.micro_batch_size:

@@ -10,6 +10,14 @@ from typing import Any, Literal, get_args
 
 StrategyName = Literal["auto", "ddp", "fsdp", "two_towers"]
 
+# fmt: off
+Precision = Literal[
+    "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true",
+    "transformer-engine", "transformer-engine-float16", 16, 32, 64, "16", "32", "64", "bf16",
+]
+# fmt: on
+"""Lightning's own, and `auto`, see cnnlit.parallel.devices.chosen_precision."""
+
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 """Lightning's own; other packages may add theirs."""
 

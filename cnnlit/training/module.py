@@ -101,7 +101,9 @@ class ImageClassification(QuickHooks):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer = self.recipe.optimizer_for(self.model)
+        # With 16-mixed, gradients have to be unscaled before they are clipped, which fused optimizers do themselves.
+        fused = self.device.type == "cuda" and self.trainer.precision != "16-mixed"
+        optimizer = self._optimizer = self.recipe.optimizer_for(self.model, fused=fused)
         if self.trainer.accumulate_grad_batches > 1:
             raise ValueError(
                 "accumulate_grad_batches: the micro_batch_size of the recipe does that, with exact weights"

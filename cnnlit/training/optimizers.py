@@ -1,5 +1,6 @@
 """LeNet-5's optimizer, and what papers do besides a step. Every other optimizer is in torch.optim."""
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,14 @@ NORMALIZATIONS = (
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
     *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.LocalResponseNorm),
 )
+
+
+def leaves_the_kernel_open(optimizer: Callable[..., torch.optim.Optimizer]) -> bool:
+    """Whether an optimizer, or a partial of one, can update all parameters in one kernel, and is not told how."""
+    kernels = ("fused", "foreach", "differentiable")
+    told = getattr(optimizer, "keywords", {})
+    can = "fused" in inspect.signature(getattr(optimizer, "func", optimizer)).parameters
+    return can and not any(told.get(kernel) is not None for kernel in kernels)
 
 
 def parameter_groups(

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from cnnlit.training.fine_tuning import check_rates, freeze
 from cnnlit.training.losses import ClassWeighted, balanced_weights
 from cnnlit.training.mixing import Mixing
-from cnnlit.training.optimizers import Exempt, parameter_groups, scale_rates
+from cnnlit.training.optimizers import Exempt, leaves_the_kernel_open, parameter_groups, scale_rates
 
 
 @dataclass(kw_only=True)
@@ -46,6 +46,7 @@ class Recipe:
             `best`, which is the first with the lowest validation error.
         averaging_decay: decay of the running mean of the weights (Polyak) that is validated and tested in their
             place; null for none.
+        half_precision: whether `trainer.precision=auto` may be bfloat16; papers' networks were trained in float32.
         dropout: what `model.dropout` shall be; null for the model's default.
         initialization: what `model.initialization` shall be; null for the model's default.
         freeze: names of layers that keep their weights, and their normalisations their running statistics; an optimizer
@@ -71,6 +72,7 @@ class Recipe:
     early_stopping_patience: Annotated[int, Ge(1)] | None = None
     checkpoint: Literal["last", "best"] = "last"
     averaging_decay: Annotated[float, Gt(0), Lt(1)] | None = None
+    half_precision: bool = False
     dropout: Annotated[float, Ge(0), Lt(1)] | None = None
     initialization: str | None = None
     freeze: list[str] = field(default_factory=list)
@@ -121,9 +123,16 @@ class Recipe:
             weights = torch.tensor(given)
         self.loss = ClassWeighted(self.loss, weights)
 
-    def optimizer_for(self, network: nn.Module) -> Optimizer:
-        """An optimizer of the network's parameters that learn; see parameter_groups."""
-        optimizer = self.optimizer(parameter_groups(network, self.decay_exempt, self.layer_rates, self.bias_rate))
+    def optimizer_for(self, network: nn.Module, *, fused: bool = False) -> Optimizer:
+        """An optimizer of the network's parameters that learn; see parameter_groups.
+
+        Args:
+            network: to be trained.
+            fused: let torch update all parameters in one kernel, where the optimizer can and nothing says how.
+        """
+        how = {"fused": True} if fused and leaves_the_kernel_open(self.optimizer) else {}
+        groups = parameter_groups(network, self.decay_exempt, self.layer_rates, self.bias_rate)
+        optimizer = self.optimizer(groups, **how)
         scale_rates(optimizer)
         return optimizer
 

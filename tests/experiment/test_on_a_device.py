@@ -80,7 +80,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 QUICK = {
     "LeNet-5, distorted": (*DIGITS, "recipe.batch_size=16", "data.distortion=elastic2003", "protocol=shifts"),
     "the training of 1998": ("recipe=lecun1998", "data=digits", "data.val_split=1427"),
-    "ResNet": ("model=resnet18", *COLOURS, "data.image_size=32"),
+    "ResNet, clipped": ("model=resnet18", *COLOURS, "data.image_size=32", "recipe.gradient_clip_norm=0.1"),
     "GoogLeNet": ("model=googlenet", *COLOURS, "data.image_size=64"),
 }
 

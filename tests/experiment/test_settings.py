@@ -1,6 +1,7 @@
 """What a command takes is one frozen dataclass: its schema, and all that is built."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,26 @@ def test_a_network_from_a_checkpoint_fetches_no_other_weights(tmp_path: Path) ->
 def test_what_excludes_one_another_is_refused_before_anything_is_built() -> None:
     with pytest.raises(ValueError, match=r"^layer_statistics=true: .*compile=false$"):
         settings("compile=true", "layer_statistics=true").check()
+
+
+def test_cuda_graphs_are_refused_without_a_gpu() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ValueError, match=r"^compile=cuda_graphs: .*compile=true compiles for a CPU$"):
+        settings("compile=cuda_graphs").check()
+
+
+def test_a_run_keeps_what_auto_stood_for() -> None:
+    chosen = settings("recipe=lecun1998", "trainer=cpu").with_precision()
+    assert chosen.of_one_run()["trainer"]["precision"] == "32-true"
+    assert chosen.of_one_run()["compile"] == "auto"
+    assert chosen.with_compiler(10).of_one_run()["compile"] is False
+    assert chosen.with_compiler(10**6).compile is (shutil.which("g++") is not None)
+    asked = settings("recipe=lecun1998", "trainer=cpu", "trainer.precision=bf16-mixed", "compile=false")
+    assert asked.with_precision().with_compiler(10**6).of_one_run() == asked.of_one_run()
+
+
+def test_a_papers_recipe_stays_with_float32_and_todays_for_photographs_need_not() -> None:
+    for recipe in ("krizhevsky2012", "he2015", "szegedy2014", "simonyan2014", "zeiler2013", "lecun1998"):
+        assert settings(f"recipe={recipe}").recipe["half_precision"] is False
+    assert settings("recipe=modern_images").recipe["half_precision"] is True

@@ -37,6 +37,7 @@ def check(name: str, num_devices: int, network: nn.Module | None = None, **optio
         (("two_towers", 3), {}, "trainer.devices=3"),
         (("ddp", 8), {}, "recipe.batch_size=4 is less than the 8 replicas that share it"),
         (("two_towers", 2), {"compiled": True}, "compile=true"),
+        (("ddp", 2), {"compiled": "cuda_graphs"}, "use compile=true"),
         (("fsdp", 2, AlexNet(**SMALL).to(memory_format=torch.channels_last)), {}, "channels_last=true: not with"),
         (("fsdp", 2), {"precision": "16-mixed"}, "trainer.precision=16-mixed: not with trainer.strategy=fsdp, which"),
         (("two_towers", 2), {"precision": "64-true"}, "trainer.precision=64-true: not with trainer.strategy=two"),

@@ -4,7 +4,7 @@ import inspect
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from cnnlit import config
 from cnnlit.callbacks import callbacks_of_a_run
 from cnnlit.experiment.settings import TrainSettings
 from cnnlit.parallel.trainer import build_trainer
-from cnnlit.parallel.trainer_arguments import COMBINED, HARDWARE, INSTEAD, PASSED_ON
+from cnnlit.parallel.trainer_arguments import COMBINED, HARDWARE, INSTEAD, PASSED_ON, Precision
 from cnnlit.runs.folder import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -40,6 +40,14 @@ def built(folder: Path, **chosen: Any) -> Trainer:
 def test_every_argument_of_this_lightning_is_accounted_for_once() -> None:
     assert HARDWARE | PASSED_ON | COMBINED | INSTEAD.keys() == ARGUMENTS
     assert len(HARDWARE) + len(PASSED_ON) + len(COMBINED) + len(INSTEAD) == len(ARGUMENTS)
+
+
+def test_every_precision_of_this_lightning_is_known_and_auto() -> None:
+    def words(annotation: Any) -> set[Any]:
+        return set().union(*(words(each) if get_args(each) else {each} for each in get_args(annotation)))
+
+    lightnings = words(inspect.signature(Trainer).parameters["precision"].annotation) - {type(None)}
+    assert set(get_args(Precision)) == lightnings | {"auto"}
 
 
 @pytest.mark.parametrize("argument", INSTEAD)

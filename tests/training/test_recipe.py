@@ -1,5 +1,6 @@
 """A recipe does what its paper does beside the steps: exemptions from decay, limits, averages, auxiliary losses."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
 from cnnlit.training.module import ImageClassification
-from cnnlit.training.optimizers import limit_filters, parameter_groups
+from cnnlit.training.optimizers import StochasticDiagonalLM, limit_filters, parameter_groups
 from cnnlit.training.recipe import Recipe
 from cnnlit.training.schedules import Constant, Plateau
 
@@ -41,6 +42,39 @@ def test_weight_decay_leaves_the_exempt_alone_and_shrinks_all_others(exempt: Any
     optimizer.step()
     same = [name for name, parameter in network.named_parameters() if bool((parameter == 1).all())]
     assert same == without_decay
+
+
+def recipe_with(optimizer: Any) -> Recipe:
+    return Recipe(batch_size=2, epochs=1, order="fresh", loss=nn.CrossEntropyLoss(), optimizer=optimizer,
+                  schedule=Constant)  # fmt: skip
+
+
+def test_one_kernel_updates_all_parameters_where_the_optimizer_has_one_and_nothing_says_how() -> None:
+    network = small_network()
+    for optimizer, fused in (
+        (partial(SGD, lr=0.1), True),
+        (partial(torch.optim.AdamW, lr=0.1), True),
+        (partial(SGD, lr=0.1, foreach=True), None),
+        (partial(SGD, lr=0.1, fused=False), False),
+        (partial(torch.optim.RMSprop, lr=0.1), None),
+        (StochasticDiagonalLM, None),
+    ):
+        made = recipe_with(optimizer).optimizer_for(network, fused=True)
+        assert made.defaults.get("fused") is fused
+        assert recipe_with(optimizer).optimizer_for(network).defaults.get("fused") in (None, False)
+
+
+def test_one_kernel_makes_the_same_step() -> None:
+    stepped = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        network = small_network()
+        optimizer = recipe_with(partial(torch.optim.AdamW, lr=0.1)).optimizer_for(network, fused=fused)
+        network(torch.rand(2, 1, 4, 4)).square().sum().backward()
+        optimizer.step()
+        stepped.append(network.state_dict())
+    for name, values in stepped[0].items():
+        torch.testing.assert_close(stepped[1][name], values)
 
 
 def test_no_filter_keeps_a_root_mean_square_above_the_limit() -> None:
