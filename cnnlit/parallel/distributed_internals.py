@@ -71,7 +71,7 @@ def _said(store: Any, name: str) -> str:
 
 def _waiting_for(whom: str) -> Iterator[None]:
     """Turns, some a second, until the time is up."""
-    from torch.distributed import DistStoreError  # type: ignore[attr-defined]  # written in C++
+    from torch.distributed import DistStoreError
 
     until = time.monotonic() + MEETING_SECONDS
     while time.monotonic() < until:

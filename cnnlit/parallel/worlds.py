@@ -211,7 +211,8 @@ def fresh_store() -> Any:
         return None
     store = _meet()[0].clone()
     rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    return distributed.PrefixStore(f"cnnlit/{word_of_this_start(store, rank, processes)}", store)
+    word = word_of_this_start(store, rank, processes)
+    return distributed.PrefixStore(f"cnnlit/{word}", store)  # type: ignore[attr-defined]  # written in C++
 
 
 def _meet() -> tuple[Any, bool]:
