@@ -29,6 +29,9 @@ SHOWN = {
 }
 """Files that the commands write -> what they are called in the page."""
 
+A_FIVE = 15
+"""Its place among scikit-learn's digits."""
+
 ASK = "predict model=lenet5 model.weights=MNIST images=digit.png to=five.png"
 COMMANDS = (
     (".", "doctor data=digits data.distortion=affine1998 pictures=true"),
@@ -51,7 +54,7 @@ def make(folder: Path) -> None:
     Raises:
         subprocess.CalledProcessError: if one of them fails.
     """
-    digit = Image.fromarray((255 - load_digits().images[-3] * 255 / 16).astype(np.uint8))
+    digit = Image.fromarray((255 - load_digits().images[A_FIVE] * 255 / 16).astype(np.uint8))
     digit.resize((96, 96), Image.Resampling.BICUBIC).save(folder / "digit.png")
     random = np.random.default_rng(0)
     for name, photograph in zip(("tower", "flower"), load_sample_images().images, strict=True):

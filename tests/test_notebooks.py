@@ -1,11 +1,15 @@
 """The notebooks of docs/notebooks run from their first cell to their last in a kernel, as their readers run them."""
 
+import base64
 import importlib.util
+import io
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 SPEC = importlib.util.spec_from_file_location("docs_notebooks", ROOT / "docs" / "notebooks.py")
@@ -115,6 +119,21 @@ def test_fine_tuning_tests_both_networks_on_the_photographs(run):
         "fine-tuned",
         "from nothing",
     ]
+
+
+def test_pictures_are_kept_with_fewer_pixels_and_colours_unless_that_makes_them_larger():
+    noise = np.random.default_rng(0).integers(0, 256, (300, 1200, 3), dtype=np.uint8)
+    large, small = (encoded(image) for image in (Image.fromarray(noise), Image.new("L", (5, 5))))
+    kept = Image.open(io.BytesIO(base64.b64decode(notebooks.smaller(large))))
+    assert kept.size == (960, 240)
+    assert len(kept.convert("RGB").getcolors(10**6)) <= notebooks.COLOURS
+    assert notebooks.smaller(small) == small
+
+
+def encoded(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 @pytest.mark.parametrize("name", NAMES)
