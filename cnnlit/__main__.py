@@ -48,7 +48,8 @@ def main() -> None:
 
 def _front_page() -> Iterator[str]:
     width = min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
-    yield f"cnnlit {__version__}: the history of convolutional networks, LeNet-5 to ResNet, as experiments"
+    history = "the history of convolutional networks, LeNet-5 to ResNet, as experiments"
+    yield from textwrap.wrap(f"cnnlit {__version__}: {history}", width)
     yield from ("", "Commands: cnnlit <command> [key=value] ..., or python -m cnnlit.<command>")
     for command in COMMANDS:
         yield from _entry(command, summary(command), width)
@@ -58,8 +59,13 @@ def _front_page() -> Iterator[str]:
 
     for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
         yield from _entry(path.stem, headline(path), width)
-    yield from ("", "First: cnnlit train (LeNet-5 on handwritten digits, half a minute, nothing to download)")
-    yield "Then: cnnlit <command> --help explains every key; cnnlit train --help model those of a part"
+    yield ""
+    yield from textwrap.wrap(
+        "First: cnnlit train (LeNet-5 on handwritten digits, half a minute, nothing to download)", width
+    )
+    yield from textwrap.wrap(
+        "Then: cnnlit <command> --help explains every key; cnnlit train --help model those of a part", width
+    )
 
 
 def summary(command: str) -> str:

@@ -101,10 +101,11 @@ def _open(settings: PredictSettings) -> "Predictor":
     import torch
 
     from cnnlit.experiment.prediction import Predictor
+    from cnnlit.experiment.trained_network import DigitJudge
 
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
-    return Predictor(settings, Path(settings.run) if settings.run else None)
+    return Predictor(settings, Path(settings.run) if settings.run else None, judge=DigitJudge())
 
 
 def _draw(

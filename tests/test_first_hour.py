@@ -10,7 +10,7 @@ from pathlib import Path
 
 import as_typed
 import pytest
-from PIL import Image, ImageDraw
+from drawn_sevens import draw_seven
 
 README = (as_typed.ROOT / "README.md").read_text(encoding="utf-8")
 LONGEST_SECONDS = 900
@@ -113,10 +113,3 @@ def printed_with_blank(text: str) -> list[str]:
     """The words of the line that asks a run, with what is to be filled in as one word."""
     (line,) = [line for line in text.splitlines() if "python -m cnnlit.predict" in line]
     return shlex.split(re.sub(r"(\S*<.*>)", r"'\1'", line[line.index("python -m") :]))
-
-
-def draw_seven(path: Path) -> None:
-    """A seven, as one draws it with a pen on white paper."""
-    paper = Image.new("L", (240, 240), 255)
-    ImageDraw.Draw(paper).line([(70, 60), (170, 60), (110, 190)], fill=20, width=18, joint="curve")
-    paper.save(path)

@@ -95,7 +95,9 @@ class Page:
         yield from self._keys("", own)
         for group in self._top_groups():
             yield from ("", *self._group(group))
-        yield from ("", *self._wrapped(self._closing()), "", *self.composition.footer.splitlines())
+        yield from ("", *self._wrapped(self._closing()), "")
+        for line in self.composition.footer.splitlines():
+            yield from [line] if line.startswith(" ") else self._wrapped(line)  # commands are copied whole
 
     def of_part(self, part: str) -> Iterator[str]:
         """What a group or a node holds, what can be chosen in its place, or what a single key may be."""

@@ -1,6 +1,6 @@
 """What a trained network predicts for images from anywhere, which need not be those of a data set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,11 @@ BATCH = 32
 
 MOST_DRAWN, MOST_EXPLAINED = 60, 12
 """Images that are kept to be drawn, and at their full size to show where the network looks; all have predictions."""
+
+
+DIGITS = [str(digit) for digit in range(10)]
+
+Judge = Callable[[Tensor, str], str | None]
 
 
 class Prediction(NamedTuple):
@@ -83,6 +88,8 @@ class Predictor:
     Args:
         settings: of the network, its data and the protocol.
         run: the folder of its run; None for weights that `model.weights` names.
+        judge: of a drawing, uint8 [3, H, W], and the digit answered, says why it is none; None to let the network
+            itself judge, as it does where classes are no digits.
 
     Attributes:
         network: in evaluation mode.
@@ -91,7 +98,7 @@ class Predictor:
         class_names: in the order of the labels; their numbers where no names are known.
     """
 
-    def __init__(self, settings: NetworkSettings, run: Path | None) -> None:
+    def __init__(self, settings: NetworkSettings, run: Path | None, judge: Judge | None = None) -> None:
         self.network: nn.Module = settings.build_trained_network(from_checkpoint=run is not None)
         self.protocol: EvaluationProtocol = settings.build_protocol(self.network)
         self.datamodule: ResumableData = settings.build_test_data()
@@ -106,6 +113,7 @@ class Predictor:
                 print_note(f"run={run}: {network_of(run)}")
         self.network.eval()
         self._name_classes(settings, known=run is not None)
+        self._judge = judge if self.class_names == DIGITS else None
 
     def _load(self, checkpoint: dict[str, Any]) -> None:
         state = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
@@ -172,6 +180,8 @@ class Predictor:
         reason, varied = self.datamodule.doubtful(image)
         if varied is None:
             return reason
+        if self._judge:
+            return self._judge(image, self.class_names[int(classes[0])])
         probabilities = self.network(varied).float().softmax(dim=1).mean(dim=0)
         sure = float(probabilities[classes[0]])
         return None if sure >= SURE else f"varied a little, it is {sure:.0%} {self.class_names[int(classes[0])]}"

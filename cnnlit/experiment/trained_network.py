@@ -1,6 +1,7 @@
 """A trained network as Python uses it: loaded from its run, asked about images of any kind."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,6 +96,38 @@ class TrainedNetwork(nn.Module):
             for numbers, values in zip(classes.tolist(), probable.tolist(), strict=True):
                 answers.append(NamedClasses([self.class_names[number] for number in numbers], values))
         return answers
+
+
+class DigitJudge:
+    """Whether a drawing is a digit, by the network that tells digits from other drawings best, whichever is asked.
+
+    Logits of a network that learned with softmax tell what it has never seen better than its probabilities, which
+    ignore that all ten are low (Hendrycks et al. 2022, maximum logit). docs/weights.md has how many are told apart.
+    """
+
+    KNOWS = "CompactNet.MNIST"
+
+    LEAST = 7.75
+    """A digit's logit is as high, on average over small changes of it. Chosen on drawings of training images."""
+
+    @cached_property
+    def _network(self) -> TrainedNetwork:
+        return load(self.KNOWS)
+
+    def __call__(self, image: Tensor, answer: str) -> str | None:
+        """Why a drawing is none of the digits, or not surely the one answered; None if it may be.
+
+        Args:
+            image: uint8 [3, H, W].
+            answer: the digit that the network asked has answered.
+        """
+        reason, varied = self._network.datamodule.doubtful(image)
+        if varied is None:
+            return reason
+        logit, digit = self._network(varied).mean(dim=0).max(dim=0)
+        if logit < self.LEAST:
+            return "unlike the digits of MNIST"
+        return None if str(int(digit)) == answer else f"it may be a {int(digit)} as well"
 
 
 def load(run: str | Path, *, model: nn.Module | None = None, data: Any = None) -> TrainedNetwork:

@@ -20,6 +20,9 @@ LARGEST = 320
 FAINTEST, CLEAREST = 24.0, 6.0
 """Less contrast than this, in grey levels and in standard deviations of the paper's grain, is paper."""
 
+EVEN = 2.0
+"""Light falls evenly on paper that differs from a plane by less, in grey levels."""
+
 SURE = 0.95
 """A digit is this probable, on average over `VIEWS`; less is none of these. Chosen on drawings of training images."""
 
@@ -135,9 +138,30 @@ def _ink(pixels: Ink, *, dark: bool) -> Ink:
     """How much each pixel differs from the paper around it: the black-hat of dark ink, the white-hat of bright."""
     smooth = ndimage.gaussian_filter(pixels if dark else 255 - pixels, max(pixels.shape) / 320)
     side = max(3, max(pixels.shape) * 2 // 5)
-    paper = ndimage.grey_closing(smooth, size=(side, side), mode="nearest")
+    paper = _paper(smooth, side)
     in_shadow = paper.max() / np.maximum(paper, 0.25 * paper.max() + 1) if dark else 1.0
     return _positive((paper - smooth) * in_shadow)
+
+
+def _paper(pixels: Ink, side: int) -> Ink:
+    """Paper without its strokes, by windows; those at the edge see too little of evenly falling light."""
+    light = _even_light(_closed(pixels, side), side // 2)
+    return _closed(pixels, side) if light is None else _closed(pixels - light, side) + light
+
+
+def _closed(pixels: Ink, side: int) -> Ink:
+    closed: Ink = ndimage.grey_closing(pixels, size=(side, side), mode="nearest")
+    return closed
+
+
+def _even_light(paper: Ink, margin: int) -> Ink | None:
+    """The plane that paper is, apart from a margin; None if it is none, or level."""
+    inner = np.s_[margin:-margin, margin:-margin]
+    y, x = np.indices(paper.shape, dtype=np.float32)
+    places = np.stack([np.ones_like(x), y, x], axis=-1)
+    plane: Ink = places @ np.linalg.lstsq(places[inner].reshape(-1, 3), paper[inner].reshape(-1), rcond=None)[0]
+    is_even = paper[inner].size and (paper - plane)[inner].std() < EVEN
+    return plane if is_even and np.ptp(plane) > EVEN else None
 
 
 def _positive(ink: Any) -> Ink:

@@ -52,6 +52,8 @@ def test_a_digit_of_the_sets_own_size_is_kept_to_the_bit():
 def test_blank_paper_two_digits_and_scribbles_are_no_digit(seen):
     random = np.random.default_rng(0)
     assert {seen(blank(random)).why_none for _ in range(10)} == {"nothing is drawn"}
+    in_any_light = np.random.default_rng(1)
+    assert {seen(blank(in_any_light)).why_none for _ in range(40)} == {"nothing is drawn"}
     one, other = (strokes(read_digits()[0][number].numpy(), 140, at=(0.5, at)) for number, at in ((3, 0), (5, 1)))
     assert seen(mixed(np.maximum(one, other), 255, 0)).why_none == "more than one drawing"
     assert sum(seen(scribble(random)).why_none is not None for _ in range(10)) >= 8

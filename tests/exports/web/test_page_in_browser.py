@@ -125,7 +125,7 @@ def _check_prepared(tab: Any, sheet: Tensor) -> None:
     assert tab.evaluate("cnnlit.findDrawing(cnnlit.pad.pixels(), cnnlit.rules).why") == expected.why_none
 
 
-def test_what_is_none_of_these_is_what_predict_calls_so(
+def test_what_is_none_of_these_is_what_the_network_calls_so_in_python(
     chromium: Any, pages: dict[str, Path], loaded: dict[str, Any]
 ) -> None:
     said = (

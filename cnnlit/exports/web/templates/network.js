@@ -152,7 +152,7 @@ class Network {
     return this.answer(framed(digit, this.image));
   }
 
-  /** Why a drawing is none of the classes, as predict says it, or null. */
+  /** Why a drawing is none of the classes, as far as this network can tell, or null. */
   doubt({digit, why}, answer, rules) {
     if (why) return why;
     const parts = rules.views.map((view) => softmax(this.answerDigit(viewed(digit, view)))[answer]);
