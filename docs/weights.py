@@ -49,10 +49,11 @@ pixels as MNIST's were, `predictions.png` shows it as the network saw it, and wh
 called none of these, with the reason. Printed letters that look like digits can pass for them.
 
 What calls a drawing none of these is CompactNet, whichever network is asked: its highest logit, on average over eight
-small changes of the drawing, has to be at least 7.75, and has to be that of the same digit. Of bounds in steps of 0.25,
-7.75 is the highest that gives up no more digits than 7.25 does, on 400 digits drawn from training images in ten manners; of
-325 printed letters that look like no digit (DejaVu), 89 % are then none of these, and 96 to 99 of 100 scribbles. By the
-probability of the answer, which decided before, it was 43 %, 60 % and 83 % of the letters at the same number of digits kept.
+small changes of the drawing, has to be at least 7.75, and has to be that of the same digit. Of bounds in steps of
+0.25, 7.75 is the highest that gives up no more digits than 7.25 does, on 400 digits drawn from training images in ten
+manners; of 325 printed letters that look like no digit (DejaVu), 89 % are then none of these, and 96 to 99 of 100
+scribbles. By the probability of the answer, which decided before, it was 43 %, 60 % and 83 % of the letters at the
+same number of digits kept.
 
 Of 100 digits drawn from test images, and 50 other drawings (25 letters, 15 scribbles, 10 blank sheets, in even and
 uneven light): LeNet-5 answers 99 right, 94 of these without doubt, LeNet-5 modern 100 and 94, CompactNet 98 and 94;
