@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 from cnnlit import __version__
 from cnnlit.config.compose import conf_dir
 from cnnlit.config.hydra_internals import Composition, parts_and_others
+from cnnlit.config.nodes import keys_also
 from cnnlit.config.provenance import SOURCES, Origin, file_of, headline, origins
 from cnnlit.config.schema import below, nearest, settings_of
 from cnnlit.config.signatures import Parameter, name_of, read_signature
@@ -185,8 +186,12 @@ class Page:
 
     def _parameter(self, key: str) -> Parameter | None:
         above, _, name = key.rpartition(".")
-        target = below(self.config, f"{above}._target_") if above else name_of(settings_of(self.command))
-        return (read_signature(target or "") or {}).get(name)
+        settings = name_of(settings_of(self.command))
+        target = below(self.config, f"{above}._target_") if above else settings
+        found = (read_signature(target or "") or {}).get(name)
+        node = (read_signature(settings) or {}).get(above)
+        also = keys_also(node.annotation) if node else {}
+        return found._replace(annotation=also[name]) if found and name in also else found
 
     def _headline(self, group: str) -> str:
         path = file_of(self.composition, f"{group}/{self.composition.choices[group]}")
@@ -231,7 +236,7 @@ def describe(annotation: Any) -> str:
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
-        *most, last = map(str, arguments)
+        *most, last = dict.fromkeys(map(str, arguments))
         return f"{', '.join(most)} or {last}" if most else last
     if origin is Annotated:
         inner = describe(arguments[0])

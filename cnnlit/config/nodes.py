@@ -1,5 +1,6 @@
 """What the annotations of a command's settings say of parts of the configuration."""
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,6 +21,11 @@ class Also:
     """
 
     keys: Mapping[str, Any]
+
+
+def keys_also(annotation: Any) -> Mapping[str, Any]:
+    """The keys that an annotation of a node adds, and their annotations."""
+    return next((each.keys for each in typing.get_args(annotation) if isinstance(each, Also)), {})
 
 
 ModelNode = Annotated[Node, Also({"weights": str | None})]

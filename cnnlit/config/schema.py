@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from cnnlit.config.nodes import Also, Instead, Node, Nodes, Values
+from cnnlit.config.nodes import Instead, Node, Nodes, Values, keys_also
 from cnnlit.config.signatures import read_signature
 
 OBJECT = "object"
@@ -49,7 +49,7 @@ def check(
     for name, value, annotation in _options_in(node, {**known, **(also or {})}, path, takes_any=takes_any):
         if _is_node(value) and annotation != Values:
             _refuse_replaced(value, annotation, name)
-            unchecked += check(value, _import(value["_target_"], name), name, also=_also(annotation))
+            unchecked += check(value, _import(value["_target_"], name), name, also=keys_also(annotation))
         elif annotation == Nodes and isinstance(value, dict):
             unchecked += _check_nodes({f"{name}.{each}": node for each, node in value.items()})
         elif isinstance(value, list) and any(map(_is_node, value)):
@@ -80,7 +80,7 @@ def check_source(node: Node, target: str, path: str = "", *, also: Mapping[str, 
     for name, value, annotation in _options_in(node, known, path, takes_any=signature is None):
         if _is_node(value) and annotation != Values:
             _refuse_replaced(value, annotation, name)
-            check_source(value, value["_target_"], name, also=_also(annotation))
+            check_source(value, value["_target_"], name, also=keys_also(annotation))
         elif isinstance(value, list) and any(map(_is_node, value)):
             for number, each in enumerate(value):
                 if _is_node(each):
@@ -112,10 +112,6 @@ def _was_an_object(name: str, value: Node) -> str:
         f"{name}.{OBJECT}={value[OBJECT]}: an object of the Python program that made this run; "
         f'cnnlit.load(<run>, {given}=...) and cnnlit.fit("resume=<run>", {given}=...) take it again'
     )
-
-
-def _also(annotation: Any) -> Mapping[str, Any] | None:
-    return next((each.keys for each in typing.get_args(annotation) if isinstance(each, Also)), None)
 
 
 def settings_of(command: Callable[..., Any]) -> Callable[..., Any]:

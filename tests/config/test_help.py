@@ -32,6 +32,7 @@ def test_every_group_has_its_choices_and_every_key_its_value_choices_and_comment
     assert "data.batch_size=64 an integer >= 1; follows recipe.batch_size" in text
     assert "checkpoint_minutes=30 a number > 0 or null; between two checkpoints" in text
     assert "recipe.optimizer.lr=0.005" in text
+    assert "trainer.precision=auto auto, 32-true, bf16-mixed, 16-mixed" in text  # Lightning's and one of ours
 
 
 @pytest.mark.parametrize("columns", [80, 200])
