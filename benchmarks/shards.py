@@ -1,9 +1,10 @@
 """Photographs from tar shards, parquet files and an object store, beside the same photographs in class folders.
 
 Whole loaders on one core, with one worker (a thread), in batches of 64, AlexNet's transform; the files are in the page
-cache. The object store is an S3 server on this machine that answers every request 50 ms later, in a process of its own;
-what it costs is not the loader's, so its ratio is that of wall time, with both cores. An index is
-built of so many members: 32 shards of 40,000 images with their classes, of a pixel each.
+cache, but where they are called cold: the kernel is then told to forget them before each round. The object store is an
+S3 server on this machine that answers every request 50 ms later, in a process of its own; what it costs is not the
+loader's, so its ratio is that of wall time, with both cores. An index is built of so many members: 32 shards of 40,000
+images with their classes, of a pixel each.
 """
 
 import io
@@ -60,7 +61,7 @@ def measure(root: str) -> list[Claim]:
             ratio("class folders / parquet files", costs, "folders", "parquet", bound=0.9, at_most=False),
             *(seconds(f"  {name}, per image", costs, name, per=len(files) / 1000, unit="ms") for name in sets),
         ]
-        return [*claims, *_far(folder, sets), *_index(folder / "many")]
+        return [*claims, *_cold(folder, files), *_far(folder, sets), *_index(folder / "many")]
 
 
 def _loading(images: ImageSet, ahead: bool = False) -> Any:
@@ -76,6 +77,34 @@ def _loading(images: ImageSet, ahead: bool = False) -> Any:
         clock.start()
         sum(len(batch.labels) for batch in loader)
         return clock.stop()
+
+    return measured
+
+
+def _cold(folder: Path, files: Any) -> list[Claim]:
+    """Shards and as many files as there are images, that lie on the disk alone; by the clock, for it is waited for."""
+    for index in range(len(files)):
+        path = folder / "folders" / "train" / f"{int(files.labels[index]):03d}" / f"{index:06d}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Path(files.path(index)).read_bytes())
+    os.sync()
+    variants = {name: _forgotten(folder / name) for name in ("folders", "tar")}
+    costs = interleaved(variants, ROUNDS)
+    found = ratio("class folders / tar shards, both cold", costs, "folders", "tar", bound=None, at_most=False)
+    walls = [a.wall / b.wall for a, b in zip(costs["folders"], costs["tar"], strict=True)]
+    return [found._replace(value=found.by_the_clock, bound=1.1, spread=(min(walls), max(walls)))]
+
+
+def _forgotten(folder: Path) -> Any:
+    """A variant whose files are in no cache when it begins."""
+    loading = _loading(find_images(folder).train)
+    paths = [path for path in folder.rglob("*") if path.is_file() and ".cnnlit" not in path.parts]
+
+    def measured() -> Any:
+        for path in paths:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return loading()
 
     return measured
 

@@ -80,12 +80,21 @@ def _by_content(parts: Mapping[str, ImageSet], places: Iterable[_Place]) -> dict
     return {digest: each for digest, each in alike.items() if len(each) > 1}
 
 
+def tells_sizes(images: ImageSet) -> bool:
+    """Whether images need not be read for it."""
+    if isinstance(images, Relabelled):
+        return tells_sizes(images.images)
+    return not isinstance(images, ShardedImages) or images.sums is not None
+
+
 def _sizes(images: ImageSet) -> list[Hashable]:
     """In bytes; of an image in a store, with its checksum, for all of a raw one have one size."""
     if isinstance(images, Relabelled):
         return _sizes(images.images)
     if isinstance(images, StoredImages | ShardedImages):
-        return images.sums
+        return images.sums or [
+            len(_content(images, each)) for each in progress(range(len(images)), "sizes", len(images))
+        ]
     return [_size(images.path(number)) for number in progress(range(len(images)), "sizes", len(images))]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cnnlit.data.datamodule import ResumableData
 from cnnlit.data.decoded_images import DecodedImageData
-from cnnlit.data.duplicates import twins
+from cnnlit.data.duplicates import tells_sizes, twins
 from cnnlit.data.findings import Finding, Speed
 from cnnlit.data.images import ImageData
 from cnnlit.data.images_in_memory import SyntheticImages
@@ -124,6 +124,9 @@ class Inspection:
         if self.scan == "none":
             return
         parts = {part: images for part in ("train", "val", "test") if (images := getattr(listing, part)) is not None}
+        if self.scan != "all" and not all(map(tells_sizes, parts.values())):
+            finding.notes.append("Parquet files hide what is in them twice: doctor.scan=all reads all of them for it.")
+            return
         within = listing.test is None or listing.val is None
         finding.twice = twins(parts, within=within, most=None if self.scan == "all" else self.sample)
 

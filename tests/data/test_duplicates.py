@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from as_typed import here
+from data.shards.sharded import parquet_shards
 from data.sources.test_named_splits import lay_out
 
 from cnnlit.data.duplicates import twins
@@ -66,3 +67,23 @@ def test_a_store_has_the_twins_of_its_images(pets: Path) -> None:
     (found,) = doctor(pets.parent, "data.root=store")["twice"]
     assert any("cat/twin.png" in each for each in found)
     assert any("cat/train_3.png" in each for each in found)
+
+
+def test_a_photograph_that_parquet_files_have_twice_is_found_by_reading_all_of_them(
+    photographs: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    originals = Path(shutil.copytree(photographs, tmp_path / "originals"))
+    one = sorted((originals / "train").rglob("*.*"))[0]
+    shutil.copy(one, originals / "val" / one.parent.name / f"twin{one.suffix}")
+    parquet_shards(originals, tmp_path / "parquet")
+    words = ("data.root=parquet", "data.num_classes=3")
+    found = doctor(tmp_path, *words, "doctor.scan=all")
+    (pair,) = found["twice"]
+    assert {Path(each).name for each in pair} == {
+        "validation-00000-of-00001.parquet",
+        "train-00000-of-00001.parquet",
+    }
+    sampled = doctor(tmp_path, *words)
+    assert sampled["twice"] == []
+    assert any("doctor.scan=all reads all of them for it" in note for note in sampled["notes"])

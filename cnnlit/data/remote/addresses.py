@@ -3,10 +3,10 @@
 import asyncio
 import os
 import random
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import PosixPath
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -22,11 +22,17 @@ FINAL = (FileNotFoundError, PermissionError, IsADirectoryError)
 """Answers that are the same however often one asks."""
 
 
-class Address(PosixPath):
+if sys.platform == "win32":
+    from pathlib import WindowsPath as PathHere
+else:
+    from pathlib import PosixPath as PathHere
+
+
+class Address(PathHere):
     """A place in a store, whose address keeps both of its strokes. A path in name alone: it is for messages."""
 
     def __str__(self) -> str:
-        return super().__str__().replace(":/", "://", 1)
+        return super().__str__().replace(os.sep, "/").replace(":/", "://", 1)
 
     def absolute(self) -> "Address":
         return self

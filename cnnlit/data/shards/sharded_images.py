@@ -121,10 +121,10 @@ class ShardedImages:
         return self._reader.blocks(self._records[self._numbers])
 
     @property
-    def sums(self) -> list[Hashable]:
-        """Of each image its length in bytes; -1 where the index has none, as of parquet files."""
+    def sums(self) -> list[Hashable] | None:
+        """Of each image its length in bytes; None where the index has none, as of parquet files."""
         lengths: list[Hashable] = self._records["length"][self._numbers].tolist()
-        return lengths if self.blocks is None else [-1] * len(self)
+        return lengths if self.blocks is None else None
 
     def path(self, index: int) -> str:
         """See ImageSet."""

@@ -1,6 +1,7 @@
 """A real S3 server on this machine, and a proxy before it that is slow, busy, or cuts answers short."""
 
 import http.client
+import socket
 import threading
 import time
 from collections import Counter
@@ -91,6 +92,25 @@ def object_store() -> Iterator[Proxy]:
     proxy = Proxy(int(port))
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
     thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.shutdown()
+        server.stop()
+
+
+@contextmanager
+def google_store() -> Iterator[Proxy]:
+    """A bucket as Google has them, behind a proxy; `STORAGE_EMULATOR_HOST` has to be `url_of` it."""
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
+    server.start()
+    proxy = Proxy(port)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
     try:
         yield proxy
     finally:
