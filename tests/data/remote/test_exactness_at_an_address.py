@@ -21,7 +21,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("ranks", "workers"), itertools.product((1, 2, 3), (0, 2)))
+@pytest.mark.parametrize(("ranks", "workers"), list(itertools.product((1, 2, 3), (0, 2))))
 def test_each_picture_is_shown_once_and_a_run_that_was_cut_off_goes_on(
     store: Proxy, pictures: dict[str, Path], kind: str, ranks: int, workers: int
 ) -> None:
