@@ -99,7 +99,7 @@ def add_trees(_: Sphinx, page: str, source: list[str]) -> None:
     if page in TREES and "{toctree}" not in source[0]:
         found = [path.relative_to(DOCS).with_suffix("") for path in sorted(DOCS.rglob("*.*"))]
         for caption, names in TREES[page].items():
-            there = [each for each in names if any(path.match(each) for path in found)]
+            there = [f"/{each}" for each in names if any(path.match(each) for path in found)]
             options = [":hidden:", ":glob:", *([f":caption: {caption}"] if caption else [])]
             source[0] += "\n".join(["\n\n```{toctree}", *options, "", *there, "```\n"])
 
