@@ -12,11 +12,11 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import distributed, multiprocessing
+from torch import distributed
+from torch.multiprocessing import spawn  # type: ignore[attr-defined]  # as torch documents it
 
 PAGE = Path(__file__).parent / "parallel.md"
 BEGIN, END = "<!-- Written by `python docs/combinations.py`, from here -->\n", "<!-- to here -->\n"
@@ -78,7 +78,7 @@ def tried(chosen: Sequence[Combination]) -> dict[Combination, str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         ports = [_free_port() for _ in chosen]
-        multiprocessing.start_processes(_try_all, (chosen, ports, folder), nprocs=2, start_method="spawn")
+        spawn(_try_all, (chosen, ports, folder), nprocs=2)  # type: ignore[no-untyped-call]
         said = [Path(folder, f"{rank}.txt").read_text().splitlines() for rank in range(2)]
     for each, one, other in zip(chosen, *said, strict=True):
         if one != other:
@@ -111,7 +111,7 @@ def _try(each: Combination, folder: Path) -> str:
             settings = TrainSettings(**compose(*each.words))
             settings.check()
             run = Run(folder)
-            assembly = begin(settings, run)
+            settings, assembly = begin(settings, run)
     except RefusedError as error:
         return " ".join(str(error).split())
     with as_it_was():
@@ -143,7 +143,7 @@ def _table(name: str, rows: Iterable[str], outcomes: dict[Combination, str], ref
         cells = []
         for strategy in STRATEGIES:
             usual = {"precision": "32-true", "protocol": "single_crop"} | {name: row}
-            of_row = [partial(Combination, strategy=strategy, **usual)(network) for network in NETWORKS]
+            of_row = [Combination(each, strategy, usual["precision"], usual["protocol"]) for each in NETWORKS]
             cells.append(_cell({each.network: outcomes[each] for each in of_row}, refusals))
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return lines
