@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 import torch
+from runs.made_runs import made_run
 
 import cnnlit
 
@@ -163,6 +164,21 @@ def test_the_layers_of_lenet5_are_those_that_it_computes(lecture):
     c1 = network.activation(network.c1(images))
     assert torch.equal(outputs["c1"], c1)
     assert torch.equal(outputs["s2"], network.squash(network.s2(c1)))
+
+
+def test_a_run_is_trained_once_and_one_that_was_cut_off_goes_on(lecture, tmp_path, monkeypatch):
+    made_run(tmp_path / "relu", seed=0, error=0.1)
+    made_run(tmp_path / "alexnet", seed=0, error=0.1, state="interrupted")
+    lines = []
+    monkeypatch.setattr(lecture.subprocess, "run", lambda words, check: lines.append(words[3:]))
+    sources = lecture.Sources(runs=tmp_path, data=Path("images"))
+    for run in ("relu", "alexnet", "tanh", "zfnet"):
+        lecture.train(run, sources)
+    alexnet, tanh, zfnet = lines
+    assert alexnet == [f"resume={tmp_path / 'alexnet'}", "data.root=images"]
+    assert tanh[:2] == ["experiment=activation", "model.activation=tanh"]
+    assert not any(word.startswith("data.root") for word in tanh)  # digits come with scikit-learn
+    assert {"model=zfnet", f"hydra.run.dir={tmp_path / 'zfnet'}", "data.root=images"} <= set(zfnet)
 
 
 def test_figures_are_not_drawn_without_images(lecture, monkeypatch, capsys, tmp_path):

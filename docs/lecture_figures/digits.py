@@ -1,5 +1,6 @@
 """Figures of LeNet-5 at work on MNIST, with the weights that come with cnnlit: nothing is trained."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,7 @@ NUM_DISTORTED = 6
 """Distortions of each digit."""
 
 
+@functools.cache  # figures share it, and none changes it
 def mnist(data: Path, distortion: str = "none") -> SmallImages:
     """MNIST, read from the folder `data`."""
     images = SmallImages(source="mnist", root=str(data), distortion=distortion)  # type: ignore[arg-type]
