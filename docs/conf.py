@@ -74,8 +74,9 @@ TREES: dict[str, dict[str, Sequence[str]]] = {
     "index": {"": ("first_hour", "lecture/index", "guides", "reference", "results", "architecture")},
     "lecture/index": {"": [f"lecture/{name}" for name in re.findall(r"\]\((\w+)\.md\)", LECTURE.read_text())]},
     "guides": {
-        "Using it": ("runs", "configuration", "editors", "python", "notebooks/*", "seeing"),
-        "Networks": ("networks", "fidelity", "weights", "web_page"),
+        "Using it": ("runs", "configuration", "editors", "python"),
+        "Notebooks": ("notebooks/first_steps", "notebooks/*"),
+        "Networks": ("networks", "fidelity", "weights", "seeing", "web_page"),
         "Images": ("data", "photographs"),
         "Answers": ("ablations", "sweeps", "wandb"),
         "Scale": ("parallel", "interruptions", "scaling"),
