@@ -160,7 +160,7 @@ def test_cuda_graphs_change_no_bit(gpu: torch.device, tmp_path: Path, words: tup
 
 
 def test_auto_is_bfloat16_for_todays_recipe_of_photographs(gpu: torch.device, tmp_path: Path) -> None:
-    run = trained(tmp_path, gpu, *COMMANDS["photographs"], "recipe=modern_images", "recipe.batch_size=16")
+    run = trained(tmp_path, gpu, *COMMANDS["photographs"], "recipe=modern_images")
     kept = yaml.safe_load((run / "config.yaml").read_text())
     modern = gpu.type == "cuda" and torch.cuda.get_device_capability(gpu) >= (8, 0)
     assert kept["trainer"]["precision"] == ("bf16-mixed" if modern else "32-true")
