@@ -103,6 +103,7 @@ def test_a_figure_that_needs_neither_runs_nor_images_is_the_committed_one(lectur
         assert lecture.drawn(drawing, sources) == before, f"{drawing.file}: run `python docs/lecture.py <runs>`"
 
 
+@pytest.mark.slow  # MNIST is read and distorted
 def test_digits_are_drawn_alike_each_time(lecture, real_mnist):
     sources = lecture.Sources(runs=Path("no runs"), data=real_mnist)
     for file in ("lenet5.png", "distortions.png"):
