@@ -10,7 +10,7 @@ from data.presented import assert_same, batches
 from data.remote.object_store import BUCKET, KINDS, Proxy, google_store, url_of
 
 from cnnlit.data.image_folders import ImageFolder
-from cnnlit.data.remote import addresses
+from cnnlit.data.remote import addresses, fsspec_internals
 
 pytest.importorskip("gcp_storage_emulator")
 gcsfs = pytest.importorskip("gcsfs")
@@ -29,6 +29,7 @@ def bucket(google: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
     monkeypatch.setattr(addresses, "PAUSE_SECONDS", 0.01)
     addresses._file_system.cache_clear()
     google.faults.clear()
+    google.seconds = 0
     return google
 
 
@@ -67,6 +68,17 @@ def test_what_is_denied_and_what_is_not_there_is_named(bucket: Proxy, sets: dict
         far.find().train.open(0)
     with pytest.raises(FileNotFoundError, match="gs://pictures/nothing is empty, or not there"):
         loaded("gs://pictures/nothing")
+
+
+def test_an_answer_that_takes_too_long_is_named(
+    bucket: Proxy, sets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = loaded(upload(sets["tar"], "tar")).find().train
+    monkeypatch.setattr(fsspec_internals, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(addresses, "PATIENCE_SECONDS", 0.3)
+    bucket.seconds = 1
+    with pytest.raises(ValueError, match=r"cannot be read: gs://pictures/.*: no answer in 0.3 s; asked 6 times"):
+        train.open(0)
 
 
 def test_a_store_is_prepared_into_a_bucket(bucket: Proxy, sets: dict[str, Path], tmp_path: Path) -> None:
