@@ -36,6 +36,8 @@ STYLE: dict[str, Any] = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "lines.linewidth": 2.2,
+    "figure.constrained_layout.h_pad": 0.12,  # inches: on a dark page the ground has an edge
+    "figure.constrained_layout.w_pad": 0.12,
     "svg.hashsalt": "cnnlit",  # otherwise the names of shapes are drawn at random
     "savefig.dpi": 160,
 }
