@@ -189,7 +189,8 @@ def _keys(keys: Iterable[Explained]) -> Iterator[str]:
         meaning = _plain(key.meaning)
         follows = f"Follows `{key.follows}`." if key.follows else ""
         said = [f"*{_escaped(key.allowed)}*" if key.allowed else "", meaning, follows]
-        yield from (f"`{key.name}`{_default(key.value)}", f":   {' · '.join(filter(None, said)) or '—'}", "")
+        if any(said) or key.value is not None:  # of a node without a comment the keys below it say enough
+            yield from (f"`{key.name}`{_default(key.value)}", f":   {' · '.join(filter(None, said)) or '—'}", "")
 
 
 def _default(value: str | None) -> str:

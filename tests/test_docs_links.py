@@ -58,7 +58,7 @@ def test_a_broken_link_is_found(tmp_path: Path, link: str, leads: bool) -> None:
 
 
 def test_every_page_that_code_and_configuration_name_is_there() -> None:
-    files = [path for folder in ("cnnlit", "conf", "benchmarks", "sweeps") for path in (ROOT / folder).rglob("*.*")]
+    files = [path for folder in ("cnnlit", "conf", "sweeps") for path in (ROOT / folder).rglob("*.*")]
     named = {
         (found, path.name)
         for path in [*files, ROOT / "CHANGELOG.md"]
