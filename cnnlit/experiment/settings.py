@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # imported where they are needed, so that --help and mistakes
     from cnnlit.training.protocol import EvaluationProtocol
 
 
+NO_GRAPHS = "compile=cuda_graphs: a CUDA graph needs a GPU; compile=true compiles for a CPU"
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """A network, its data, how it is trained and how it is tested."""
@@ -209,6 +212,8 @@ class TrainSettings(NetworkSettings):
     def check_typed(self) -> None:
         """See NetworkSettings."""
         check_words(self.trainer)
+        if self.compile == "cuda_graphs" and self.trainer["accelerator"] == "cpu":
+            raise ValueError(NO_GRAPHS)
         if self.resume:
             if not any(Path(self.resume).glob("*")):  # Hydra has made the folder that it was told
                 read_record(Path(self.resume))
@@ -228,7 +233,7 @@ class TrainSettings(NetworkSettings):
             from cnnlit.parallel.devices import uses_gpu
 
             if not uses_gpu(self.trainer["accelerator"]):
-                raise ValueError("compile=cuda_graphs: a CUDA graph needs a GPU; compile=true compiles for a CPU")
+                raise ValueError(NO_GRAPHS)
         self.check_scale()
 
     def with_precision(self) -> Self:

@@ -36,6 +36,7 @@ WRONG = [
     ("train recipe.lr=0.1", "did you mean recipe.optimizer.lr?"),
     ("train +recipe.loss.weight=[1,2]", "recipe.class_weights does that; say recipe.class_weights=[1,2]"),
     ("train trainer.precision=17", "trainer.precision=17: must be one of"),
+    ("train compile=cuda_graphs trainer=cpu", "a CUDA graph needs a GPU; compile=true compiles for a CPU"),
     ("train trainer.devices=two", "must be a number, a list of indices, or auto"),
     ("train trainer.accelerator=gpuu", "did you mean gpu?"),
     ("train trainer.strategy=dpd", "must be one of auto, ddp, fsdp, two_towers"),
