@@ -35,6 +35,9 @@ class Proxy(ThreadingHTTPServer):
         self.ranges = 0
         self.lock = threading.Lock()
 
+    def handle_error(self, *_: Any) -> None:
+        """A client that has hung up, or a server behind that has ended, is none."""
+
     def fault(self) -> str | None:
         """The fault of this request."""
         with self.lock:

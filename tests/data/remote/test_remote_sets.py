@@ -13,7 +13,7 @@ from data.presented import assert_same, batches
 from data.remote.object_store import KINDS, SECRET, Proxy, upload
 
 from cnnlit.data.image_folders import ImageFolder
-from cnnlit.data.remote import range_requests, remote_shards
+from cnnlit.data.remote import addresses, range_requests, remote_shards
 from cnnlit.data.remote.remote_shards import room_for
 from cnnlit.data.shards.shard_files import Range
 from cnnlit.data.shards.shard_index import ShardFile
@@ -146,6 +146,18 @@ def test_an_address_whose_signature_expired_is_signed_anew(store: Proxy, sets: d
     store.faults.update(refused=1)  # so soon it is no question of time: fsspec finds the way from now on
     assert range_requests.bytes_at(address, 0, 99) == content
     assert range_requests._signed[key].url is None
+
+
+def test_an_answer_that_takes_too_long_is_named(
+    store: Proxy, sets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = loaded(upload(sets["tar"], "tar")).find().train
+    for module in (addresses, range_requests):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(range_requests, "_threads", range_requests._OfProcess())
+    store.seconds = 1
+    with pytest.raises(ValueError, match=r"cannot be read: s3://pictures/.*: no answer in 0.3 s; asked 6 times"):
+        train.open(0)
 
 
 @pytest.mark.parametrize("proxies", [{}, {"http": "http://127.0.0.1:1"}])
