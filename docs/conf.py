@@ -52,6 +52,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # it is fetched, which no browser allows from the disk
 html_theme_options = {
     "logo": {"text": "cnnlit"},
     "github_url": "https://github.com/cnnlit/cnnlit",
