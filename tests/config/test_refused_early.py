@@ -17,7 +17,7 @@ WRONG = [
     ("predict run=run", "images=null: name a file or a folder"),
     ("predict run=run images=0.png to=a.gif", "to=a.gif: must end with .png, .svg or .pdf"),
     ("predict run=run images=0.png inside=nosuch", "inside=nosuch: must be one of"),
-    ("predict run=run images=0.png inside=occlusion layer=nosuch", "layer=nosuch: only with inside=deconvnet"),
+    ("predict run=run images=0.png inside=occlusion layer=nosuch", "layer=nosuch: only with inside=maps or"),
     ("predict run=run images=0.png inside=deconvnet square=3", "square=3: only with inside=occlusion"),
     ("predict run=run images=0.png stride=3", "stride=3: only with inside=occlusion"),
     ("evaluate run=nope", "nope holds no run"),
