@@ -88,22 +88,21 @@ class Answers(NamedTuple):
     Attributes:
         labels: int64 [N], the true classes.
         predicted: int64 [N], the predicted classes.
-        confidence: float64 [N], the probabilities of the predicted classes.
+        confidence: float64 [N], the probabilities of the predicted classes; None where they were not kept.
     """
 
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
-    confidence: NDArray[np.float64]
+    confidence: NDArray[np.float64] | None
 
 
 def read_answers(folder: Path) -> Answers | None:
     """The answers in a run's folder; None if there are none, or if the file cannot be read."""
     try:
-        columns = np.loadtxt(folder / ANSWERS, delimiter=",", skiprows=1, usecols=(1, 2, 3), ndmin=2)
+        labels, predicted, *rest = np.loadtxt(folder / ANSWERS, delimiter=",", skiprows=1, ndmin=2).T[1:]
     except (OSError, ValueError):
         return None
-    labels, predicted, confidence = columns.T
-    return Answers(labels.astype(np.int64), predicted.astype(np.int64), confidence)
+    return Answers(labels.astype(np.int64), predicted.astype(np.int64), rest[0] if rest else None)
 
 
 class Confusion(NamedTuple):
@@ -136,12 +135,16 @@ class ReliabilityBin(NamedTuple):
 
 
 def reliability(networks: Sequence[Answers]) -> list[ReliabilityBin]:
-    """The answers of networks by their confidence, in CALIBRATION_BINS ranges; those without answers are left out.
+    """The answers of networks by their confidence, in CALIBRATION_BINS ranges.
+
+    Ranges without answers are left out, as are networks whose confidence was not kept.
 
     Source: Guo et al. 2017, *On calibration of modern neural networks*, Sec. 2.
     """
-    confidence = np.concatenate([each.confidence for each in networks])
-    right = np.concatenate([each.labels == each.predicted for each in networks])
+    known = [(each.confidence, each.labels == each.predicted) for each in networks if each.confidence is not None]
+    if not known:
+        return []
+    confidence, right = (np.concatenate(parts) for parts in zip(*known, strict=True))
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     places = np.clip(np.digitize(confidence, edges) - 1, 0, CALIBRATION_BINS - 1)
     return [
