@@ -4,6 +4,8 @@
 `cnnlit.compose("model=vgg16")` the configuration of a command line.
 """
 
+import sys
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # whoever needs one of them waits for torch or Hydra, and nobody else
@@ -38,3 +40,21 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_PLACES[name]), name)
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if kind is KeyboardInterrupt:
+        sys.stderr.write("cnnlit: interrupted\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _program() -> str:
+    """What this process was started as: `cnnlit.train` after -m, or the name of a script."""
+    words = sys.orig_argv
+    first = words.index("-m") + 1 if "-m" in words else 1
+    return "".join(words[first : first + 1]).replace("\\", "/").rpartition("/")[2]
+
+
+if _program().startswith("cnnlit"):  # Ctrl-C while a command still imports; in other programs it is theirs
+    sys.excepthook = _show

@@ -56,7 +56,7 @@ def test_ctrl_c_is_one_line_at_any_moment(folder: Path, line: str, seconds: floa
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=as_typed.TIMEOUT_SECONDS)
     assert "Traceback" not in said
-    assert process.returncode in (0, 128 + signal.SIGINT)
+    assert process.returncode in (0, 128 + signal.SIGINT, -signal.SIGINT)  # a shell shows 130 for both of these
     if process.returncode:
         told = [each for each in said.splitlines() if each.startswith("cnnlit: ")]
         assert len(told) <= 1, said
