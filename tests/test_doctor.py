@@ -111,6 +111,7 @@ def alone(folder: Path, *words: str, **extra: str) -> "subprocess.CompletedProce
     return outcome
 
 
+@pytest.mark.slow
 def test_alone_it_says_what_this_machine_is(tmp_path: Path) -> None:
     found = json.loads(alone(tmp_path, "format=json").stdout)
     assert found["torch"] == torch.__version__
@@ -121,6 +122,7 @@ def test_alone_it_says_what_this_machine_is(tmp_path: Path) -> None:
     assert found["wandb"].startswith("not logged in")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("told", "says"),
     [({"WANDB_API_KEY": "0" * 40}, "logged in"), ({"WANDB_MODE": "offline"}, "offline, as WANDB_MODE says")],
@@ -133,6 +135,7 @@ def test_the_table_of_a_machine_tells_where_runs_go_at_wandb(tmp_path: Path, tol
     assert rows["free disk"].endswith(f"in {tmp_path / 'here'}")
 
 
+@pytest.mark.slow
 def test_installed_versions_that_do_not_fit_are_named_with_what_mends_them(tmp_path: Path) -> None:
     (tmp_path / "cnnlit-0.2.0.dist-info").mkdir()
     (tmp_path / "cnnlit-0.2.0.dist-info" / "METADATA").write_text(METADATA)

@@ -93,6 +93,7 @@ def assert_ten_crops(trained, expected):
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_ten_crops_of_a_run_are_exact(trained, expected):
     outcome = evaluated(trained, "protocol=ten_crop")
     assert_ten_crops(trained, expected)
@@ -126,6 +127,7 @@ def test_one_view_is_the_test_at_the_end_of_training_again(trained):
     assert again == pytest.approx(at_the_end, abs=1.5e-6)  # one in the last digit: other batches round otherwise
 
 
+@pytest.mark.slow
 def test_a_key_of_the_runs_own_kind_of_data_can_be_changed(trained, tmp_path):
     evaluated(trained, "data=synthetic", "data.drawn_images=40", "data.val_split=0", f"output={tmp_path}")
     record = json.loads((tmp_path / "synthetic_single_crop.json").read_text())

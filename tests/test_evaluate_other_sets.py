@@ -72,6 +72,7 @@ def refused(run: Path, root: Path, *words: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_classes_in_folders_of_numbers_are_refused_and_read_by_imagenetv2s_map(run: Path, tmp_path: Path) -> None:
     paint(tmp_path / "v2" / "val", NUMBERS)
     line = refused(run, tmp_path / "v2")
@@ -211,6 +212,7 @@ def test_published_weights_know_imagenets_classes() -> None:
     assert classes_of({"weights": "IMAGENET1K_V1"}, 10) == {}
 
 
+@pytest.mark.slow
 def test_two_processes_leave_the_same_classes_out(run: Path, tmp_path: Path) -> None:
     paint(tmp_path / "pair" / "val", itself("n03417042", "n15075141"))
     shown = cnnlit(run.parent, "evaluate", "run=run", f"data.root={tmp_path / 'pair'}", "data.num_workers=0",

@@ -18,6 +18,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "a run"
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_with_its_input_and_its_card(run: Path) -> None:
     outcome = cnnlit(run.parent, "export", "run=a run")
     assert outcome.returncode == 0, outcome.stderr
@@ -52,6 +53,7 @@ def test_an_exported_network_answers_as_predict_does(run: Path, tmp_path: Path) 
     assert answers == pytest.approx({str(digit): value for digit, value in enumerate(probabilities)}, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -73,6 +75,7 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(run: Path, words
     assert sorted(run.parent.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_weights_alone_are_exported_without_a_run(run: Path, tmp_path: Path) -> None:
     """Their card must not have a recipe that did not train them."""
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

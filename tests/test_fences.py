@@ -194,6 +194,7 @@ def found() -> set[tuple[str, str]]:
     return read | set(overridden())
 
 
+@pytest.mark.slow
 def test_private_names_stand_behind_their_fence(found: set[tuple[str, str]]) -> None:
     outside = {(file, name) for file, name in found if not file.endswith("_internals.py")}
     assert outside - {(each.file, each.name) for each in ALLOWED} == set()

@@ -23,6 +23,7 @@ def test_the_door_names_every_command_and_every_experiment_with_its_question(tmp
     assert "pooling                       Does max-pooling work better than average-pooling?" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_a_command_behind_the_door_is_the_command(tmp_path: Path) -> None:
     outcome = cnnlit(tmp_path, "train", "recipe.epochs=1", "logger=none", "trainer=cpu", "trainer.devices=2")
     assert outcome.returncode == 0, outcome.stderr

@@ -19,12 +19,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "my_project"
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(project: Path) -> None:
     outcome = python(project, "pytest", "-q", "-p", "no:cacheprovider")
     assert outcome.returncode == 0, outcome.stdout
     assert "2 passed" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_the_line_that_is_printed_trains_it_to_learn(project: Path) -> None:
     again = python(project.parent, "cnnlit.new", "another")
     line = again.stdout.splitlines()[-1].removeprefix("python -m ")
@@ -35,6 +37,7 @@ def test_the_line_that_is_printed_trains_it_to_learn(project: Path) -> None:
     assert float(error.split()[2].rstrip("%,")) < 65, "chance is 75 %"
 
 
+@pytest.mark.slow
 def test_its_experiment_composes_and_its_options_are_checked(project: Path) -> None:
     composed = python(project, "cnnlit.train", "--config-dir", "conf", "experiment=activations", "--cfg", "job")
     assert yaml.safe_load(composed.stdout)["model"]["_target_"] == "my_project.networks.SmallNet"

@@ -128,6 +128,7 @@ def test_every_block_of_the_page_does_what_is_said(page: Path, tmp_path: Path) -
     LEFT.get(page.stem, lambda folder: None)(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_first_model_of_its_page_trains_and_prints_what_is_shown(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "docs" / "own" / "model.md").read_text())
     first = [*takewhile(lambda each: each[0] != PRINTED, blocks), next(each for each in blocks if each[0] == PRINTED)]

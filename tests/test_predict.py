@@ -56,6 +56,7 @@ def predicted(monkeypatch, capfd, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pictures", "digits"])
 def test_a_picture_of_the_test_gets_the_answer_of_the_test(request, predicted, kind):
     folder, names = request.getfixturevalue(kind)

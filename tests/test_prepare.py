@@ -61,6 +61,7 @@ def test_photographs_are_prepared_and_a_network_is_trained_on_them(folder: Path)
     assert 0 <= json.loads(test.read_text())["test/error"] <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -13,6 +13,7 @@ from cnnlit.parallel.communication import gradient_bytes
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_script_prints():
     assert (DOCS / "scaling.md").read_text() == scaling.page(), "python -m benchmarks.scaling > docs/scaling.md"
 

@@ -41,6 +41,7 @@ def test_each_file_knows_what_it_is_of_and_reads_other_peoples_digits(path: Path
     assert "/" not in json.dumps(network.config["data"].get("root"))
 
 
+@pytest.mark.slow
 def test_predict_answers_without_data_and_without_training(digits: Path, tmp_path: Path) -> None:
     outcome = cnnlit(tmp_path, "predict", *ASKED, f"images={digits}", "format=json")
     assert outcome.returncode == 0, outcome.stderr
@@ -50,6 +51,7 @@ def test_predict_answers_without_data_and_without_training(digits: Path, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -65,6 +67,7 @@ def test_what_cannot_be_asked_is_one_line(digits: Path, tmp_path: Path, words: l
     assert says in outcome.stderr
 
 
+@pytest.mark.slow
 def test_a_network_never_answers_from_a_head_that_begins_anew(digits: Path, tmp_path: Path) -> None:
     state = read(SHIPPED / "LeNet5.MNIST_MODERN.safetensors", "").state
     of_seven = {key: value[:7] if key.startswith("output.") else value for key, value in state.items()}
@@ -78,6 +81,7 @@ def test_a_network_never_answers_from_a_head_that_begins_anew(digits: Path, tmp_
     assert [each.name for each in tmp_path.iterdir()] == ["w.pt"]
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_them(tmp_path: Path) -> None:
     words = ["model=lenet5", "model.weights=MNIST", "recipe.epochs=1", "data.passes_per_epoch=1", "logger=none"]
     outcome = cnnlit(tmp_path, "train", *words, "hydra.run.dir=run")
@@ -85,6 +89,7 @@ def test_a_training_goes_on_from_them(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "test.json").read_text())["test/error"] < 0.1  # from random weights: 0.2
 
 
+@pytest.mark.slow
 def test_what_is_exported_from_them_can_be_asked_and_tells_of_its_training(digits: Path, tmp_path: Path) -> None:
     outcome = cnnlit(tmp_path, "export", *ASKED[:2], "format=safetensors", "to=out")
     assert outcome.returncode == 0, outcome.stderr

@@ -178,6 +178,7 @@ class Breaks(LeNet5):
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_is_marked_failed_here_and_in_wandb(tmp_path):
     (tmp_path / "breaks.py").write_text(BREAKS)
     outcome = run(
@@ -213,6 +214,7 @@ def cut_off(folder, number):
     assert "epoch 1/6" not in resumed.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_goes_on_to_the_same_bits(tmp_path):
     whole = run(tmp_path, *LONGER, f"hydra.run.dir={tmp_path}/whole")
     assert whole.returncode == 0, whole.stderr
@@ -228,6 +230,7 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_bits(tmp_path):
         assert [[row[name] for name in columns] for row in read_metrics(folder)] == curves
 
 
+@pytest.mark.slow
 def test_resuming_takes_no_other_options(finished, tmp_path):
     _, folder = finished
     outcome = run(tmp_path, f"resume={folder}", "seed=2")
@@ -236,6 +239,7 @@ def test_resuming_takes_no_other_options(finished, tmp_path):
     assert (folder / "run.json").is_file()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_there_is_one_bar_and_a_table(tmp_path):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -325,6 +329,7 @@ def test_the_version_is_stated_once():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", __version__)
 
 
+@pytest.mark.slow
 def test_real_mnist_trains_from_one_command(real_mnist, tmp_path):
     outcome = run(
         tmp_path, "data=mnist", f"data.root={real_mnist}", "recipe.epochs=1", "logger=tensorboard",
@@ -339,6 +344,7 @@ def test_real_mnist_trains_from_one_command(real_mnist, tmp_path):
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_names_the_command_that_goes_on_with_it(tmp_path, number):
     process = subprocess.Popen(
@@ -371,6 +377,7 @@ def test_what_comes_next_works_as_printed(finished):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_lines(tmp_path):
     outcome = run(tmp_path, *SHORT, "logger=none", TERM="dumb", FORCE_COLOR="1")
     assert "epoch 2/2" in outcome.stderr

@@ -42,6 +42,7 @@ def refused(folder: Path, *words: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_balanced_weights_are_those_of_the_training_images_and_a_test_has_them_too(rare: Path) -> None:
     weights = trained(rare, "recipe.class_weights=balanced")["class_weights"].double()
     held_out = torch.tensor([7, 2, 1])  # 10 of 130, in proportion
@@ -54,6 +55,7 @@ def test_balanced_weights_are_those_of_the_training_images_and_a_test_has_them_t
     assert again["test/loss"] == pytest.approx(test["test/loss"])
 
 
+@pytest.mark.slow
 def test_weights_and_an_order_that_cannot_be_are_refused_in_one_line(rare: Path) -> None:
     line = refused(rare, "recipe/loss=map", "recipe.class_weights=balanced")
     assert line == "cnnlit: recipe.class_weights: MaximumAPosteriori takes none; add recipe/loss=cross_entropy"
@@ -63,6 +65,7 @@ def test_weights_and_an_order_that_cannot_be_are_refused_in_one_line(rare: Path)
     assert line.startswith("cnnlit: recipe.order=balanced: the data have order=fresh; data.order has to be")
 
 
+@pytest.mark.slow
 def test_a_balanced_order_shows_a_rare_class_as_often_as_the_others(rare: Path) -> None:
     (rare / "watch.py").write_text(
         "from lightning.pytorch import Callback\n\n\n"

@@ -76,6 +76,7 @@ def test_a_replica_leaves_what_its_seed_alone_leaves(trained, tmp_path):
         torch.testing.assert_close(states[0]["state_dict"][name], weight, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_replicas_are_a_reports_runs_and_leave_no_state_of_their_own(trained):
     stack, _ = trained
     records = find([str(stack)]).records
@@ -86,6 +87,7 @@ def test_replicas_are_a_reports_runs_and_leave_no_state_of_their_own(trained):
     assert [test["test/num_images"] for test in tests] == [360, 360]
 
 
+@pytest.mark.slow
 def test_replicas_in_the_place_of_others_and_finished_ones_are_refused(trained):
     stack, _ = trained
     code, _, err = train(stack.parent, *WORDS, *STACK, "hydra.run.dir=stack")
@@ -96,6 +98,7 @@ def test_replicas_in_the_place_of_others_and_finished_ones_are_refused(trained):
     assert "these runs are finished" in err
 
 
+@pytest.mark.slow
 def test_what_is_forced_and_cannot_be_stacked_is_one_line(tmp_path):
     code, _, err = train(tmp_path, *WORDS, *STACK, "model.dropout=0.5")
     assert code == 2

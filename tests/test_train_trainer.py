@@ -92,6 +92,7 @@ def test_what_a_key_of_ours_does_is_refused_with_it_and_nothing_is_written(tmp_p
     assert not list(tmp_path.glob("*"))
 
 
+@pytest.mark.slow
 def test_an_own_callback_runs_beside_ours_and_its_state_is_kept_when_the_run_is_resumed(own):
     words = ("+callbacks.counts._target_=mine.Counts", f"+callbacks.counts.file={own / 'counts.json'}")
     outcome = train(own, *words, "+callbacks.counts.stop_after=25", f"hydra.run.dir={own / 'run'}")
@@ -106,6 +107,7 @@ def test_an_own_callback_runs_beside_ours_and_its_state_is_kept_when_the_run_is_
     assert yaml.safe_load((own / "run" / "config.yaml").read_text())["callbacks"]["counts"]["stop_after"] == 25
 
 
+@pytest.mark.slow
 def test_own_callbacks_run_in_every_process(own):
     run = made(
         own, "+callbacks.counts._target_=mine.Counts", f"+callbacks.counts.file={own / 'counts.json'}",
@@ -115,6 +117,7 @@ def test_own_callbacks_run_in_every_process(own):
     assert record(run)["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_lightnings_early_stopping_ends_the_run_and_its_record_says_so(tmp_path):
     words = ("monitor=train/loss", "patience=0", "mode=max", "check_on_train_epoch_end=true")
     run = made(
@@ -125,6 +128,7 @@ def test_lightnings_early_stopping_ends_the_run_and_its_record_says_so(tmp_path)
     assert len(read_metrics(run)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -155,6 +159,7 @@ def test_one_batch_can_be_learnt_by_heart(tmp_path):
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 60
 
 
+@pytest.mark.slow
 def test_a_fast_development_run_goes_through_everything_and_says_that_it_was_one(tmp_path):
     run = made(tmp_path, "+trainer.fast_dev_run=true", "recipe/schedule=exponential", "data.eval_batch_size=100")
     assert record(run)["ended"] == "in epoch 1 of 2, step 1"
@@ -162,12 +167,14 @@ def test_a_fast_development_run_goes_through_everything_and_says_that_it_was_one
     assert len(read_metrics(run)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_before_its_first_validation_is_validated(tmp_path):
     run = made(tmp_path, "+trainer.max_steps=3")
     assert 0 < float(record(run)["val/error"]) <= 1
     assert record(run)["ended"] == "in epoch 1 of 2, step 3"
 
 
+@pytest.mark.slow
 def test_a_profile_and_the_learning_rate_of_each_step_are_written(tmp_path):
     words = ("+trainer.profiler=simple", "callbacks=learning_rate", "+trainer.log_every_n_steps=1")
     run = made(tmp_path, *words, "+trainer.num_sanity_val_steps=1")

@@ -230,6 +230,7 @@ def test_a_logger_that_fails_costs_a_warning_and_no_picture(tmp_path: Path) -> N
     assert set(callback.paths) >= PICTURES
 
 
+@pytest.mark.slow
 def test_importing_the_callback_imports_no_plotting_and_no_tracking() -> None:
     # Lightning and torchmetrics import parts of matplotlib by themselves: only what comes on top counts.
     code = (
@@ -295,6 +296,7 @@ def test_a_stream_has_no_training_images_and_no_warning(tmp_path: Path, monkeypa
         assert begun(tmp_path, Classifier())[0].paths == {}
 
 
+@pytest.mark.slow
 def test_a_run_has_the_same_bits_whether_its_training_images_are_drawn_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

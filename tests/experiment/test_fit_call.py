@@ -82,6 +82,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_fits_in_one_process_have_the_bits_of_the_command_and_leave_the_process_as_it_was(here, monkeypatch):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
@@ -157,6 +158,7 @@ def test_an_error_of_ones_own_network_is_that_error(here):
     assert cnnlit.fit(*QUICK).metrics
 
 
+@pytest.mark.slow
 def test_an_own_network_is_trained_as_a_copy_and_loaded_by_its_object_alone(here):
     torch.manual_seed(7)
     network = Net()
@@ -247,6 +249,7 @@ def test_a_fit_in_a_thread_leaves_signals_alone(here):
     assert all(each == handlers for each in seen)
 
 
+@pytest.mark.slow
 def test_several_devices_train_in_processes_of_their_own(here):
     words = (*QUICK, "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
     result = cnnlit.fit(*words)

@@ -59,6 +59,7 @@ def test_a_schedule_that_looks_ahead_cannot_have_more_epochs_and_lightnings_logg
     assert (run / "run.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_an_image_that_would_be_alone_is_refused_where_batch_normalisation_is(tmp_path):
     words = (
         "data=synthetic",

@@ -120,6 +120,7 @@ def asked(counts: Counter[str]) -> set[str]:
     return {each for each in counts if LOOKS not in each and each.partition(" in ")[0] not in TOLD}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", QUICK.values(), ids=QUICK)
 def test_a_run_stays_on_its_device_and_a_step_waits_for_nothing(run: Run, words: tuple[str, ...]) -> None:
     steps = run(*words)
@@ -135,6 +136,7 @@ def test_so_does_every_other_network_recipe_and_protocol(run: Run, words: tuple[
     test_a_run_stays_on_its_device_and_a_step_waits_for_nothing(run, words)
 
 
+@pytest.mark.slow
 def test_seeds_in_lock_step_stay_on_their_device(run: Run) -> None:
     run(*DIGITS, "recipe.batch_size=16", "replicas=2", "replicas_as=stack")
 

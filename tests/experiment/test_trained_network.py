@@ -45,6 +45,7 @@ def test_the_names_of_the_interface_are_there_and_are_no_submodules():
         cnnlit.lode  # noqa: B018
 
 
+@pytest.mark.slow
 def test_every_kind_of_image_gets_the_same_answer(run, digit, tmp_path):
     network = cnnlit.load(run)
     Image.fromarray(digit).save(tmp_path / "digit.png")

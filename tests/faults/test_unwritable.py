@@ -62,6 +62,7 @@ WRITES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITES)
 @pytest.mark.parametrize("place", ["below_a_file", "read_only"])
 def test_a_place_that_cannot_be_written_is_one_line(
@@ -86,6 +87,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
         assert not outcome.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "answer"), [("predict", "0.png"), ("evaluate", "test/error")])
 def test_on_a_full_disk_answers_are_printed_before_they_are_lost(trained: Path, command: str, answer: str) -> None:
     site = trained / "site"

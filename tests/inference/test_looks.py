@@ -18,6 +18,7 @@ def test_a_p_value_is_corrected_by_what_its_look_may_spend():
     assert looks.corrected_for(0.2, 3) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [Images(0), Images(120)], ids=["seeds alone", "seeds and images"])
 def test_equal_arms_are_seldom_told_apart_by_who_follows_the_advice(images):
     """In full: python -m benchmarks.verdicts. Of 300 sweeps with 6 %, 26 or more are decided once in 50 times."""

@@ -101,6 +101,7 @@ def digits_on_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished(tmp_path_factory.mktemp("two") / "run", *DIGITS, *RAGGED, "trainer.devices=2")
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one_even_if_a_batch_leaves_one_of_them_without_images(
     digits: Path, digits_on_two: Path
 ) -> None:

@@ -103,6 +103,7 @@ def two_devices(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return together(on_two_devices, tmp_path_factory.mktemp("towers"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("case", KNOBS)
 def test_two_towers_equal_one_device_in_outputs_gradients_and_twenty_steps(
@@ -119,6 +120,7 @@ def test_two_towers_equal_one_device_in_outputs_gradients_and_twenty_steps(
             )
 
 
+@pytest.mark.slow
 def test_the_towers_talk_before_conv3_and_the_fully_connected_layers_alone(tmp_path: Path) -> None:
     counted, sent = together(exchange, tmp_path)[0]
     batch_size, maps2, maps5, units, bytes_each = 6, 32 // 2, 32 // 2, 512 // 2, 8

@@ -70,6 +70,7 @@ def test_a_run_of_0_1_0_resumes_to_the_same_bits(resumed: Path) -> None:
         assert row["train/loss"] == pytest.approx(before["train/loss"], rel=close), platform.processor()
 
 
+@pytest.mark.slow
 def test_a_run_of_0_1_0_is_evaluated(resumed: Path) -> None:
     outcome = cnnlit(resumed.parent, "evaluate", f"run={resumed.name}")
     assert outcome.returncode == 0, outcome.stderr
@@ -78,6 +79,7 @@ def test_a_run_of_0_1_0_is_evaluated(resumed: Path) -> None:
     assert json.loads(result.read_text())["test/num_errors"] == test["test/num_errors"]
 
 
+@pytest.mark.slow
 def test_a_run_of_0_1_0_predicts(resumed: Path, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), (200, 30, 30)).save(tmp_path / "red.png")
     words = (f"run={resumed}", "images=red.png", "format=json", "to=null", "top=2")

@@ -54,6 +54,7 @@ def test_what_changes_no_number_may_change_and_is_recorded(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_rounding_where_nothing_has_changed(tmp_path):
     assert here(tmp_path, "train", *SHORT, "logger=none", "hydra.run.dir=run").returncode == 0
     outcome = here(tmp_path, "train", "resume=run", "recipe.epochs=2", "checkpoint_minutes=null")

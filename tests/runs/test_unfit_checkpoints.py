@@ -62,6 +62,7 @@ def line_of(outcome: as_typed.Typed) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
 def test_a_weight_by_another_name(command: str, spoilt: Any) -> None:
     line = line_of(ask(spoilt(rename), command))

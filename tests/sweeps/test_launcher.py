@@ -176,6 +176,7 @@ def test_hyphens_before_an_override_are_dropped(sweep, tmp_path):
                                                               ["seed=2", "model.dropout=0.5"]]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_search_comes_close_and_repeats_the_same_trials_when_it_goes_on(sweep, tmp_path):
     """The script's validation error is the dropout rate; two trials run at once."""
     pytest.importorskip("optuna")

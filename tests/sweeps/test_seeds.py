@@ -25,6 +25,7 @@ def trained(tmp_path_factory):
     return outcome, next(folder.glob("runs/*/*"))
 
 
+@pytest.mark.slow
 def test_replicas_are_runs_of_consecutive_seeds(trained):
     outcome, folder = trained
     assert [line.split()[:3] for line in outcome.stdout.splitlines()[1:]] == [

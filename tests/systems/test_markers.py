@@ -58,6 +58,7 @@ def test_one_process_has_it_until_it_gives_it_back_or_dies(tmp_path: Path) -> No
     assert not mine.doubt
 
 
+@pytest.mark.slow
 def test_a_second_resume_is_refused_in_one_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = (

@@ -74,6 +74,7 @@ def test_this_python_lacks_what_the_test_takes_from_it(tmp_path: Path, elsewhere
     assert "ImportError: no module named fcntl" in shown.stderr
 
 
+@pytest.mark.slow
 def test_the_default_run_trains_is_resumed_and_reported_on_another_system(
     tmp_path: Path, elsewhere: dict[str, str]
 ) -> None:

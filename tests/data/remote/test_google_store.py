@@ -51,6 +51,7 @@ def everything(data: ImageFolder) -> list[Any]:
     return batches(data, epoch=1) + batches(data, "test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_set_in_a_bucket_is_that_on_the_disk_whatever_it_lets_one_wait_for(
     bucket: Proxy, sets: dict[str, Path], kind: str

@@ -17,6 +17,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return in_each_form(tmp_path_factory.mktemp("pictures"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("ranks", "workers"),
@@ -36,6 +37,7 @@ def test_each_picture_is_shown_once_and_a_run_that_was_cut_off_goes_on(
     assert [len(batches) for batches in each] == [8] * ranks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pictures_to_test_with_are_shown_once_in_their_order(sets: dict[str, Path], kind: str) -> None:
     data = loaded(sets[kind], 0)

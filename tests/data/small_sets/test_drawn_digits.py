@@ -59,6 +59,7 @@ def test_blank_paper_two_digits_and_scribbles_are_no_digit(seen):
     assert sum(seen(scribble(random)).why_none is not None for _ in range(10)) >= 8
 
 
+@pytest.mark.slow
 def test_none_of_these_is_said_with_its_reason(tmp_path):
     outcome = as_typed.here(tmp_path, "train", "recipe.epochs=8", "logger=none", "trainer=cpu", "hydra.run.dir=run")
     assert outcome.returncode == 0, outcome.stderr

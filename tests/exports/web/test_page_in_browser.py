@@ -108,6 +108,7 @@ def _drawn(tab: Any, path: str) -> Tensor:
     return image_in(tab, "() => cnnlit.pad.pixels()").to(torch.uint8)[None].expand(3, -1, -1)
 
 
+@pytest.mark.slow
 def test_drawings_are_prepared_as_predict_does_to_the_same_pixels(chromium: Any, pages: dict[str, Path]) -> None:
     with opened(chromium, pages["LeNet5.MNIST"]) as tab:
         plain = tab.evaluate("[...document.querySelectorAll('.examples button')].length")
