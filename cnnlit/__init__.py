@@ -42,6 +42,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_PLACES[name]), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if kind is KeyboardInterrupt:
         sys.stderr.write("cnnlit: interrupted\n")
